@@ -1,0 +1,73 @@
+// Package channels says what a channel is: how a rendered message is handed to a provider, and the words in which the
+// provider's answer comes back. Each channel is one package below this one and one line in cmd/sapa/channels.go;
+// package channeltest holds the suite that all of them pass.
+//
+// The engine depends on one distinction more than on any other: was the message handed over or not? Handed over means
+// that the write which completes it (the final dot of SMTP's DATA, the HTTP request) was entered. What failed before
+// may be tried again; what failed after, without an answer, is Unknown and is not sent again by itself.
+package channels
+
+import (
+	"context"
+	"time"
+)
+
+// Address is where a message goes or comes from.
+type Address struct {
+	Name string // display name, may be empty
+	Addr string // normalised: an addr-spec for e-mail (RFC 5322), E.164 for phones
+}
+
+// Message is one rendered message to one person, ready to be handed over.
+type Message struct {
+	ID             int64   // the ledger's id
+	Token          string  // signed name of the message for the outside: Message-ID, callback URLs, return paths
+	From           Address // the account's sender
+	ReplyTo        string  // empty: none
+	To             Address
+	Subject        string
+	Text           string
+	HTML           string // empty: text only
+	UnsubscribeURL string // empty: none; https one-click URL (RFC 8058)
+	Topic          string // the campaign's topic, for List-ID
+	Campaign       string // the campaign's name, for the provider's own statistics
+	Date           time.Time
+}
+
+// Receipt is what the provider answered. It is filled as far as is known for refusals, too.
+type Receipt struct {
+	ProviderID string    // the provider's id: SMTP queue id, Twilio SID
+	Code       int       // 250, 550, 429, …; 0 when there was no answer
+	Enhanced   string    // RFC 3463 status such as 5.1.1, when given
+	Words      string    // the answer's text, at most MaxWords bytes
+	HandedOver time.Time // when the completing write was entered; zero when it never was
+}
+
+// MaxWords bounds Receipt.Words, so that a hostile server can't fill the ledger.
+const MaxWords = 500
+
+// Channel is one configured account of a provider.
+type Channel interface {
+	// Name is the channel's word in campaign files, such as "email".
+	Name() string
+	// Account names the configured provider account without secrets, such as "smtp://mail.example:587".
+	Account() string
+	// Open connects. The error is an Unavailable or, for wrong credentials and wrong configuration, a Permanent.
+	Open(ctx context.Context) (Session, error)
+}
+
+// Session is one connection (or one HTTP client) of a channel, used by one goroutine.
+type Session interface {
+	// Deliver hands over the messages it receives from in, in order, until in is closed or the session breaks.
+	// It calls done exactly once for every message received, possibly later than the next message is received (a
+	// pipelined dialogue), with a nil error for an accepted message or one of the verdict errors of this package.
+	//
+	// Before each hand-over it calls permit; where that returns an error, the message was not handed over and is done
+	// with Unavailable wrapping that error. When the context ends, messages not yet handed over are Unavailable and
+	// the answers of those handed over are still awaited, up to the channel's own time limits.
+	//
+	// The error says that the session is broken and must be closed; nil that it can be used again.
+	Deliver(ctx context.Context, in <-chan *Message, permit func() error, done func(*Message, Receipt, error)) error
+	// Close ends the connection politely, within a second or two.
+	Close() error
+}

@@ -1,0 +1,81 @@
+package channels
+
+import (
+	"errors"
+	"time"
+)
+
+// Verdict classifies the outcome of handing a message over.
+type Verdict int
+
+// The verdicts. Accepted is that of a nil error; an error without a verdict is Unknown, the only safe guess.
+const (
+	VerdictAccepted    Verdict = iota
+	VerdictPermanent           // refused for good: this message will never go
+	VerdictSuppress            // refused for good, and the address itself is dead or unwilling
+	VerdictRetry               // refused for now: try again after a while; counts as an attempt
+	VerdictUnknown             // handed over, no answer: it may have gone out
+	VerdictUnavailable         // not handed over, nothing happened to this message; the provider can't be used now
+)
+
+// String is the verdict's word in the ledger.
+func (v Verdict) String() string {
+	return [...]string{"accepted", "permanent", "suppress", "retry", "unknown", "unavailable"}[v]
+}
+
+type verdictError struct {
+	verdict Verdict
+	err     error
+	after   time.Duration
+	why     string
+}
+
+func (e *verdictError) Error() string { return e.err.Error() }
+func (e *verdictError) Unwrap() error { return e.err }
+
+// Permanent marks a refusal that no later attempt will change.
+func Permanent(err error) error { return &verdictError{verdict: VerdictPermanent, err: err} }
+
+// Suppress marks a permanent refusal that means the address must not be used again; why is the suppression's reason,
+// such as "hard bounce".
+func Suppress(err error, why string) error {
+	return &verdictError{verdict: VerdictSuppress, err: err, why: why}
+}
+
+// RetryAfter marks a refusal for now. after is the provider's wish, 0 when it has none.
+func RetryAfter(err error, after time.Duration) error {
+	return &verdictError{verdict: VerdictRetry, err: err, after: after}
+}
+
+// Unknown marks a message that was handed over without an answer.
+func Unknown(err error) error { return &verdictError{verdict: VerdictUnknown, err: err} }
+
+// Unavailable marks a message that was not handed over because the provider, or our permission to use it, went away.
+func Unavailable(err error) error { return &verdictError{verdict: VerdictUnavailable, err: err} }
+
+// VerdictOf classifies an error of Session.Deliver or Channel.Open.
+func VerdictOf(err error) Verdict {
+	if err == nil {
+		return VerdictAccepted
+	}
+	if v, ok := errors.AsType[*verdictError](err); ok {
+		return v.verdict
+	}
+	return VerdictUnknown
+}
+
+// RetryDelay is the wait that the provider asked for, 0 when it did not.
+func RetryDelay(err error) time.Duration {
+	if v, ok := errors.AsType[*verdictError](err); ok {
+		return v.after
+	}
+	return 0
+}
+
+// SuppressReason is why the address must not be used again, "" when the error does not say so.
+func SuppressReason(err error) string {
+	if v, ok := errors.AsType[*verdictError](err); ok {
+		return v.why
+	}
+	return ""
+}
