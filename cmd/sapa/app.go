@@ -1,0 +1,46 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/user"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// app is what the process gives to its verbs: streams, environment and clock, so that tests can give others.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            func(string) string
+	now            func() time.Time
+	dir            string // the project's folder
+}
+
+func newApp(env func(string) string, stdin io.Reader, stdout, stderr io.Writer) *app {
+	return &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, now: time.Now}
+}
+
+// commands lists every verb.
+func (a *app) commands() []*cobra.Command {
+	return []*cobra.Command{}
+}
+
+// terminal tells whether a person looks at the stream.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// actor names who acts, for the audit log: SAPA_ACTOR, else the account of the operating system.
+func (a *app) actor() string {
+	if name := a.env("SAPA_ACTOR"); name != "" {
+		return name
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "unknown"
+}
