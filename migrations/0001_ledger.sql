@@ -46,6 +46,7 @@ create table versions (
   id          int generated always as identity primary key,
   campaign_id int not null references campaigns,
   number      int not null,              -- 1, 2, 3 … within the campaign
+  topic       text not null,             -- the campaign's topic at that state; consent is asked per topic
   source      text not null,             -- the YAML as applied
   files       jsonb not null,            -- template file name → text
   fingerprint bytea not null,            -- sha256 of source and files: applying the same again changes nothing
@@ -190,7 +191,7 @@ create table workers (
 );
 
 -- Totals as deltas, appended in the transaction that changes the ledger, compacted later: never one hot row.
--- state: a message_state, or 'already' for customers whose occasion was spent before this run.
+-- state: a message_state, 'audience', or 'already' for customers whose occasion was spent before this run.
 create table run_totals (
   run_id int not null,
   state  text not null,
@@ -245,21 +246,23 @@ create index consents_customer on consents (customer_key, id desc);
 -- ------------------------------------------------------------------------------------------------------- responses
 
 -- Every request for a pixel, a link or the unsubscribe page, as it came, with a verdict beside it.
+-- page: the unsubscribe page was shown (a GET, nothing changed). unsubscribe, resubscribe: a POST that acted.
 create table hits (
   id         bigint generated always as identity primary key,
   at         timestamptz not null,
   message_id bigint not null,
-  kind       text not null check (kind in ('open', 'click', 'unsubscribe')),
+  kind       text not null check (kind in ('open', 'click', 'page', 'unsubscribe', 'resubscribe')),
   part       text,                        -- of a click: html or text
-  link       smallint,
+  link       smallint,                    -- of a click: position within the part
   ip         inet,
-  user_agent text,
-  verdict    text not null default 'human', -- human, proxy, scanner
-  reason     text
+  user_agent text,                        -- at most 300 bytes
+  verdict    text not null default 'human' check (verdict in ('human', 'proxy', 'scanner')),
+  reason     text                         -- why it is not human, or a remark
 );
 create index hits_message on hits (message_id);
 
 -- Who responded: one row per message, kind and link, made by the first hit that counts.
+-- kind: open, click (of people), machine_open (mail-privacy proxies and scanners), machine_click (scanners), unsubscribe.
 create table responses (
   message_id bigint not null,
   kind       text not null,
@@ -269,13 +272,13 @@ create table responses (
   primary key (message_id, kind, part, link)
 );
 
--- Deltas, like run_totals. link -1 is the message as a whole; one unsubscribe or click counts there and at its link.
+-- Deltas, like run_totals. link -1 is the message as a whole; one click counts there and at its link.
 create table response_totals (
   run_id int not null,
-  kind   text not null,
+  kind   text not null,                   -- as in responses
   part   text not null default '',
   link   smallint not null default -1,
-  total  bigint not null,
-  uniq   bigint not null
+  total  bigint not null,                 -- hits
+  uniq   bigint not null                  -- messages with at least one
 );
 create index response_totals_run on response_totals (run_id);
