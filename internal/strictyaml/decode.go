@@ -1,0 +1,289 @@
+package strictyaml
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sapa-crm/sapa/internal/diag"
+)
+
+// Decode fills what into points to from this value and returns every problem on the way. Supported are structs,
+// maps with text keys, slices, pointers, text, booleans, whole and other numbers, any, and the two interfaces of this
+// package; another type is a mistake of the program and panics.
+func (n Node) Decode(into any) diag.List {
+	var problems diag.List
+	n.decode(reflect.ValueOf(into).Elem(), &problems)
+	return problems
+}
+
+func (n Node) decode(v reflect.Value, problems *diag.List) {
+	if n.Kind() == Null {
+		n.reportNull(problems)
+		return
+	}
+	switch u := v.Addr().Interface().(type) {
+	case NodeUnmarshaler:
+		*problems = append(*problems, u.UnmarshalNode(n)...)
+		return
+	case ScalarUnmarshaler:
+		n.decodeCustom(u, problems)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		n.decode(v.Elem(), problems)
+	case reflect.Struct:
+		n.decodeStruct(v, problems)
+	case reflect.Map:
+		n.decodeMap(v, problems)
+	case reflect.Slice:
+		n.decodeSlice(v, problems)
+	case reflect.Interface:
+		v.Set(reflect.ValueOf(n.generic(problems)))
+	default:
+		n.decodeScalar(v, problems)
+	}
+}
+
+// reportNull says that a value is missing. Aliases come here as well; Parse has reported them.
+func (n Node) reportNull(problems *diag.List) {
+	if isNull(n.n) {
+		*problems = append(*problems, n.Problem("write a value, or leave the line out", "%s has no value", n.entryName()))
+	}
+}
+
+func (n Node) decodeCustom(u ScalarUnmarshaler, problems *diag.List) {
+	if n.Kind() != Text {
+		*problems = append(*problems, n.Expected(n.templateHint(), "text"))
+		return
+	}
+	if err := u.UnmarshalScalar(n.n.Value); err != nil {
+		*problems = append(*problems, n.Problem("", "%v, found %s", err, n.found()))
+	}
+}
+
+func (n Node) decodeStruct(v reflect.Value, problems *diag.List) {
+	if n.Kind() != Map {
+		*problems = append(*problems, n.Expected("", "a group of keys"))
+		return
+	}
+	fields := fieldsOf(v)
+	seen := map[string]bool{}
+	for _, e := range n.Entries() {
+		at := slices.IndexFunc(fields, func(f field) bool { return f.name == e.Key })
+		if at < 0 {
+			*problems = append(*problems, n.f.KeyProblem(e.Value.Path(), diag.DidYouMean(e.Key, unseen(fields, n)),
+				"unknown key %q", e.Key))
+			continue
+		}
+		seen[e.Key] = true
+		e.Value.decode(fields[at].value, problems)
+	}
+	for _, f := range fields {
+		if f.required && !seen[f.name] {
+			*problems = append(*problems, n.missing(f.name))
+		}
+	}
+}
+
+// missing says that a map needs a key; it points at the map's own key.
+func (n Node) missing(key string) diag.Problem {
+	if n.Path() == "$" {
+		return diag.Problem{Source: n.f.Source, Message: fmt.Sprintf("the key %q is missing", key)}
+	}
+	return n.Problem("", "the key %q is missing here", key)
+}
+
+// unseen are the names that an unknown key could have meant: those that the map does not have yet.
+func unseen(fields []field, n Node) []string {
+	var names []string
+	for _, f := range fields {
+		if !n.f.Has(Key(n.Path(), f.name)) {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+func (n Node) decodeMap(v reflect.Value, problems *diag.List) {
+	if n.Kind() != Map {
+		*problems = append(*problems, n.Expected("", "a group of keys"))
+		return
+	}
+	m := reflect.MakeMap(v.Type())
+	for _, e := range n.Entries() {
+		item := reflect.New(v.Type().Elem()).Elem()
+		e.Value.decode(item, problems)
+		m.SetMapIndex(reflect.ValueOf(e.Key).Convert(v.Type().Key()), item)
+	}
+	v.Set(m)
+}
+
+func (n Node) decodeSlice(v reflect.Value, problems *diag.List) {
+	if n.Kind() != List {
+		hint := ""
+		if n.Kind() == Text && !isBlock(n.n) {
+			hint = "write it in brackets: [" + n.written() + "]"
+		}
+		*problems = append(*problems, n.Expected(hint, "a list"))
+		return
+	}
+	items := n.Items()
+	s := reflect.MakeSlice(v.Type(), len(items), len(items))
+	for i, item := range items {
+		item.decode(s.Index(i), problems)
+	}
+	v.Set(s)
+}
+
+// written is the scalar's text as it stands in the file.
+func (n Node) written() string {
+	at := n.f.token(n.n)
+	return string(n.f.line(at.Line)[at.Col-1 : at.Col-1+at.Len])
+}
+
+func (n Node) decodeScalar(v reflect.Value, problems *diag.List) {
+	what, hint, ok := "", "", false
+	switch v.Kind() {
+	case reflect.String:
+		what, hint, ok = "text", n.templateHint(), n.Kind() == Text
+		if ok {
+			v.SetString(n.n.Value)
+		}
+	case reflect.Bool:
+		what, ok = "true or false", n.plain("true") || n.plain("false")
+		if ok {
+			v.SetBool(n.n.Value == "true")
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		what, ok = "a whole number", n.setInt(v)
+	case reflect.Float64, reflect.Float32:
+		what, ok = "a number", n.setFloat(v)
+	default:
+		panic("strictyaml: cannot decode into " + v.Type().String())
+	}
+	if !ok {
+		*problems = append(*problems, n.Expected(cmp.Or(hint, n.quotesHint(v.Kind())), what))
+	}
+}
+
+// quotesHint says that a quoted number or boolean would be right without its quotes.
+func (n Node) quotesHint(want reflect.Kind) string {
+	if n.Kind() != Text || !isQuoted(n.n) || want == reflect.String {
+		return ""
+	}
+	text := n.n.Value
+	if text == "true" || text == "false" || number.MatchString(text) {
+		return "leave the quotes away"
+	}
+	return ""
+}
+
+// plain says that the value is this word, without quotes.
+func (n Node) plain(word string) bool { return n.Kind() == Text && n.bare() && n.n.Value == word }
+
+// bare says that a scalar may be read as a number or a boolean: it has no quotes, or only those that ${NAME} needs.
+func (n Node) bare() bool {
+	_, expanded := n.f.written[n.n]
+	return !n.Quoted() || expanded
+}
+
+var (
+	whole  = regexp.MustCompile(`^[+-]?\d+(_\d+)*$`)
+	number = regexp.MustCompile(`^[+-]?\d+(_\d+)*(\.\d+)?$`)
+)
+
+func (n Node) setInt(v reflect.Value) bool {
+	if n.Kind() != Text || !n.bare() || !whole.MatchString(n.n.Value) {
+		return false
+	}
+	i, err := strconv.ParseInt(strings.ReplaceAll(n.n.Value, "_", ""), 10, v.Type().Bits())
+	if err == nil {
+		v.SetInt(i)
+	}
+	return err == nil
+}
+
+func (n Node) setFloat(v reflect.Value) bool {
+	if n.Kind() != Text || !n.bare() || !number.MatchString(n.n.Value) {
+		return false
+	}
+	x, err := strconv.ParseFloat(strings.ReplaceAll(n.n.Value, "_", ""), 64)
+	if err == nil && !math.IsInf(x, 0) {
+		v.SetFloat(x)
+	}
+	return err == nil
+}
+
+// generic is the value as string, bool, int64, float64, []any or map[string]any.
+func (n Node) generic(problems *diag.List) any {
+	switch n.Kind() {
+	case Null:
+		n.reportNull(problems)
+		return nil
+	case List:
+		list := []any{}
+		for _, item := range n.Items() {
+			list = append(list, item.generic(problems))
+		}
+		return list
+	case Map:
+		m := map[string]any{}
+		for _, e := range n.Entries() {
+			m[e.Key] = e.Value.generic(problems)
+		}
+		return m
+	}
+	return n.genericScalar()
+}
+
+func (n Node) genericScalar() any {
+	var i int64
+	var x float64
+	switch {
+	case n.plain("true"), n.plain("false"):
+		return n.n.Value == "true"
+	case n.leadingZero():
+		return n.n.Value
+	case n.setInt(reflect.ValueOf(&i).Elem()):
+		return i
+	case n.setFloat(reflect.ValueOf(&x).Elem()):
+		return x
+	}
+	return n.n.Value
+}
+
+// leadingZero tells phone numbers and postcodes from numbers: +62811 and 01234 stay text.
+func (n Node) leadingZero() bool {
+	text := n.n.Value
+	return strings.HasPrefix(text, "+") || len(text) > 1 && text[0] == '0' && text[1] != '.'
+}
+
+type field struct {
+	name     string
+	required bool
+	value    reflect.Value
+}
+
+// fieldsOf lists a struct's fields that have a yaml tag; those of inline structs stand beside them.
+func fieldsOf(v reflect.Value) []field {
+	var fields []field
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag.Get("yaml")
+		name, options, _ := strings.Cut(tag, ",")
+		switch {
+		case options == "inline":
+			fields = append(fields, fieldsOf(v.Field(i))...)
+		case name != "" && name != "-":
+			fields = append(fields, field{name, options == "required", v.Field(i)})
+		}
+	}
+	return fields
+}
