@@ -1,7 +1,6 @@
 package strictyaml
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"reflect"
@@ -23,7 +22,10 @@ func (n Node) Decode(into any) diag.List {
 }
 
 func (n Node) decode(v reflect.Value, problems *diag.List) {
-	if n.Kind() == Null {
+	switch {
+	case n.f.refused[n.n]:
+		return
+	case n.Kind() == Null:
 		n.reportNull(problems)
 		return
 	}
@@ -52,16 +54,13 @@ func (n Node) decode(v reflect.Value, problems *diag.List) {
 	}
 }
 
-// reportNull says that a value is missing. Aliases come here as well; Parse has reported them.
 func (n Node) reportNull(problems *diag.List) {
-	if isNull(n.n) {
-		*problems = append(*problems, n.Problem("write a value, or leave the line out", "%s has no value", n.entryName()))
-	}
+	*problems = append(*problems, n.Problem("write a value, or leave the line out", "%s has no value", n.entryName()))
 }
 
 func (n Node) decodeCustom(u ScalarUnmarshaler, problems *diag.List) {
 	if n.Kind() != Text {
-		*problems = append(*problems, n.Expected(n.templateHint(), "text"))
+		*problems = append(*problems, n.Expected("", "text"))
 		return
 	}
 	if err := u.UnmarshalScalar(n.n.Value); err != nil {
@@ -79,8 +78,9 @@ func (n Node) decodeStruct(v reflect.Value, problems *diag.List) {
 	for _, e := range n.Entries() {
 		at := slices.IndexFunc(fields, func(f field) bool { return f.name == e.Key })
 		if at < 0 {
-			*problems = append(*problems, n.f.KeyProblem(e.Value.Path(), diag.DidYouMean(e.Key, unseen(fields, n)),
-				"unknown key %q", e.Key))
+			hint := diag.DidYouMean(e.Key, unseen(fields, n))
+			*problems = append(*problems, n.f.KeyProblem(e.Value.Path(), hint, "unknown key %q", e.Key))
+			markMeant(fields, hint, seen)
 			continue
 		}
 		seen[e.Key] = true
@@ -89,6 +89,15 @@ func (n Node) decodeStruct(v reflect.Value, problems *diag.List) {
 	for _, f := range fields {
 		if f.required && !seen[f.name] {
 			*problems = append(*problems, n.missing(f.name))
+		}
+	}
+}
+
+// markMeant treats a misspelt key as present, so that it is not reported as missing, too.
+func markMeant(fields []field, hint string, seen map[string]bool) {
+	for _, f := range fields {
+		if strings.Contains(hint, fmt.Sprintf("mean %q", f.name)) {
+			seen[f.name] = true
 		}
 	}
 }
@@ -150,27 +159,23 @@ func (n Node) written() string {
 }
 
 func (n Node) decodeScalar(v reflect.Value, problems *diag.List) {
-	what, hint, ok := "", "", false
+	what, ok := "", false
 	switch v.Kind() {
 	case reflect.String:
-		what, hint, ok = "text", n.templateHint(), n.Kind() == Text
-		if ok {
-			v.SetString(n.n.Value)
-		}
+		what, ok = "text", n.Kind() == Text
+		v.SetString(n.Text())
 	case reflect.Bool:
 		what, ok = "true or false", n.plain("true") || n.plain("false")
-		if ok {
-			v.SetBool(n.n.Value == "true")
-		}
+		v.SetBool(n.plain("true"))
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		what, ok = "a whole number", n.setInt(v)
-	case reflect.Float64, reflect.Float32:
+		what, ok = n.setInt(v)
+	case reflect.Float64:
 		what, ok = "a number", n.setFloat(v)
 	default:
 		panic("strictyaml: cannot decode into " + v.Type().String())
 	}
 	if !ok {
-		*problems = append(*problems, n.Expected(cmp.Or(hint, n.quotesHint(v.Kind())), what))
+		*problems = append(*problems, n.Expected(n.quotesHint(v.Kind()), what))
 	}
 }
 
@@ -200,15 +205,16 @@ var (
 	number = regexp.MustCompile(`^[+-]?\d+(_\d+)*(\.\d+)?$`)
 )
 
-func (n Node) setInt(v reflect.Value) bool {
+func (n Node) setInt(v reflect.Value) (what string, ok bool) {
 	if n.Kind() != Text || !n.bare() || !whole.MatchString(n.n.Value) {
-		return false
+		return "a whole number", false
 	}
 	i, err := strconv.ParseInt(strings.ReplaceAll(n.n.Value, "_", ""), 10, v.Type().Bits())
-	if err == nil {
-		v.SetInt(i)
+	if err != nil {
+		return fmt.Sprintf("a whole number of at most %d", uint64(1)<<(v.Type().Bits()-1)-1), false
 	}
-	return err == nil
+	v.SetInt(i)
+	return "", true
 }
 
 func (n Node) setFloat(v reflect.Value) bool {
@@ -224,17 +230,19 @@ func (n Node) setFloat(v reflect.Value) bool {
 
 // generic is the value as string, bool, int64, float64, []any or map[string]any.
 func (n Node) generic(problems *diag.List) any {
-	switch n.Kind() {
-	case Null:
+	switch {
+	case n.f.refused[n.n]:
+		return nil
+	case n.Kind() == Null:
 		n.reportNull(problems)
 		return nil
-	case List:
+	case n.Kind() == List:
 		list := []any{}
 		for _, item := range n.Items() {
 			list = append(list, item.generic(problems))
 		}
 		return list
-	case Map:
+	case n.Kind() == Map:
 		m := map[string]any{}
 		for _, e := range n.Entries() {
 			m[e.Key] = e.Value.generic(problems)
@@ -247,14 +255,16 @@ func (n Node) generic(problems *diag.List) any {
 func (n Node) genericScalar() any {
 	var i int64
 	var x float64
-	switch {
-	case n.plain("true"), n.plain("false"):
+	if n.plain("true") || n.plain("false") {
 		return n.n.Value == "true"
-	case n.leadingZero():
+	}
+	if n.leadingZero() {
 		return n.n.Value
-	case n.setInt(reflect.ValueOf(&i).Elem()):
+	}
+	if _, ok := n.setInt(reflect.ValueOf(&i).Elem()); ok {
 		return i
-	case n.setFloat(reflect.ValueOf(&x).Elem()):
+	}
+	if n.setFloat(reflect.ValueOf(&x).Elem()) {
 		return x
 	}
 	return n.n.Value

@@ -35,6 +35,7 @@ type File struct {
 	entries map[string]entry      // by path
 	paths   map[*yaml.Node]string // the way back
 	written map[*yaml.Node]string // texts as written, for scalars that Expand changed
+	refused map[*yaml.Node]bool   // values whose form was reported, so that nothing more is said about them
 }
 
 // entry is what a path leads to: a value and, in maps, its key.
@@ -51,6 +52,7 @@ func Parse(name, text string) (*File, diag.List) {
 		entries: map[string]entry{},
 		paths:   map[*yaml.Node]string{},
 		written: map[*yaml.Node]string{},
+		refused: map[*yaml.Node]bool{},
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		f.lines = append(f.lines, []rune(strings.TrimSuffix(line, "\r")))

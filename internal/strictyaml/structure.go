@@ -33,7 +33,7 @@ func (f *File) indexMap(path string, m *yaml.Node, problems *diag.List) {
 	first := map[string]*yaml.Node{}
 	for i := 0; i < len(m.Content); i += 2 {
 		key, value := m.Content[i], m.Content[i+1]
-		if !f.goodKey(key, problems) {
+		if !f.goodKey(m, key, problems) {
 			continue
 		}
 		if before, twice := first[key.Value]; twice {
@@ -47,14 +47,14 @@ func (f *File) indexMap(path string, m *yaml.Node, problems *diag.List) {
 }
 
 // goodKey reports keys that are no text.
-func (f *File) goodKey(key *yaml.Node, problems *diag.List) bool {
+func (f *File) goodKey(m, key *yaml.Node, problems *diag.List) bool {
 	switch {
 	case key.Tag == "!!merge":
 		problems.Add(f.Source, f.token(key), "write the keys out", "merge keys (<<) are not supported")
 	case key.Kind == yaml.MappingNode && f.startsTemplate(key):
-		problems.Add(f.Source, f.token(key), quoteTemplate, "text that begins with {{ needs quotes")
-	case key.Kind == yaml.AliasNode:
-		f.refuse(key, problems)
+		f.refused[m] = true
+		problems.Add(f.Source, diag.Span{Line: key.Line, Col: key.Column - 1, Len: 2}, quoteTemplate,
+			"text that begins with {{ needs quotes")
 	case key.Kind != yaml.ScalarNode || isNull(key):
 		problems.Add(f.Source, f.token(key), "", "a key must be text")
 	default:
@@ -64,18 +64,19 @@ func (f *File) goodKey(key *yaml.Node, problems *diag.List) bool {
 	return false
 }
 
-// refuse reports YAML's machinery that hides what a file says.
+// refuse reports YAML's machinery that hides what a file says. Aliases need no report of their own: there is none
+// without an anchor.
 func (f *File) refuse(n *yaml.Node, problems *diag.List) {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		problems.Add(f.Source, diag.Span{Line: n.Line, Col: n.Column, Len: len([]rune(n.Value)) + 1},
-			"write the value out, or put it in quotes if it is text", "aliases (*%s) are not supported", n.Value)
+		f.refused[n] = true
 	case n.Anchor != "":
 		problems.Add(f.Source, diag.Span{Line: n.Line, Col: n.Column, Len: len([]rune(n.Anchor)) + 1},
-			"remove it, or put the value in quotes if it is text", "anchors (&%s) are not supported", n.Anchor)
+			"write the value out wherever it is needed, or put it in quotes if it is text",
+			"anchors and aliases (&%s, *%s) are not supported", n.Anchor, n.Anchor)
 	case n.Style&yaml.TaggedStyle != 0:
-		problems.Add(f.Source, f.word(n), "put the whole value in quotes, or on a line of its own below |",
-			"a value that begins with ! needs quotes")
+		f.refused[n] = true
+		problems.Add(f.Source, f.word(n), quoteValue, "a value that begins with ! needs quotes")
 	}
 }
 

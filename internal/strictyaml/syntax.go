@@ -74,7 +74,7 @@ func (f *File) syntaxProblem(err error) diag.Problem {
 }
 
 // maxBisected bounds the work of brokenLine, which parses once per line.
-const maxBisected = 2000
+const maxBisected = 1000
 
 // brokenLine is the first line with which the file can't be read any more, however it goes on: the one after the
 // longest beginning of the file that is valid. 0 when the file is too long to try.
@@ -82,12 +82,12 @@ func (f *File) brokenLine() int {
 	if len(f.lines) > maxBisected {
 		return 0
 	}
-	text := f.Source.Text
+	beginning := f.Source.Text
 	for number := len(f.lines); number > 0; number-- {
-		text = strings.TrimSuffix(text, "\n")
-		text = text[:strings.LastIndexByte(text, '\n')+1]
-		if _, err := documents(text); err == nil {
-			return f.skipBlank(number)
+		beginning = strings.TrimSuffix(beginning, "\n")
+		beginning = beginning[:strings.LastIndexByte(beginning, '\n')+1]
+		if _, err := documents(beginning); err == nil {
+			return f.skipBlank(strings.Count(beginning, "\n") + 1)
 		}
 	}
 	return 1
@@ -102,6 +102,9 @@ func (f *File) skipBlank(number int) int {
 
 // valueOn splits a line into what stands before a value (indentation, dashes, a key) and the value.
 var valueOn = regexp.MustCompile(`^([ ]*(?:- +)*(?:[^\s'"{}\[\]:#-][^:]*:\s+)?)(\S.*)$`)
+
+// bareVariable is a ${ that no quote precedes.
+var bareVariable = regexp.MustCompile(`(?:^|[\s:,{\[])\$\{`)
 
 func (f *File) knownMistake(number int, words string) (diag.Problem, bool) {
 	line := string(f.line(number))
@@ -118,10 +121,10 @@ func (f *File) knownMistake(number int, words string) (diag.Problem, bool) {
 	}
 	before, value := len(m[1]), m[2]
 	switch first := value[0]; {
-	case strings.HasPrefix(value, "{{"):
-		return at(before, 2, quoteTemplate, "text that begins with {{ needs quotes")
-	case strings.Contains(value, "${") && (first == '{' || first == '['):
-		i := strings.Index(value, "${")
+	case strings.HasPrefix(value, "{{"), strings.HasPrefix(value, "{%"):
+		return at(before, 2, quoteTemplate, fmt.Sprintf("text that begins with %s needs quotes", value[:2]))
+	case bareVariable.MatchString(value) && (first == '{' || first == '['):
+		i := bareVariable.FindStringIndex(value)[1] - 2
 		return at(before+i, 2, `write "${NAME}" in quotes there`, "${ needs quotes inside { } and [ ]")
 	case first == '"' || first == '\'':
 		return f.quoteMistake(number, before, value, words)
@@ -163,17 +166,5 @@ func quoteRule(value string) string {
 	return "put the value on a line of its own below |"
 }
 
-// startsTemplate recognises {{ … }} without quotes, which YAML reads as a map in a map.
-func (f *File) startsTemplate(n *yaml.Node) bool {
-	line := f.line(n.Line)
-	rest := string(line[min(n.Column-1, len(line)):])
-	return strings.HasPrefix(rest, "{{") || strings.HasPrefix(rest, "{%") ||
-		n.Column > 1 && strings.HasPrefix(string(line[n.Column-2:]), "{{")
-}
-
-func (n Node) templateHint() string {
-	if n.Kind() == Map && n.f.startsTemplate(n.n) {
-		return quoteTemplate
-	}
-	return ""
-}
+// startsTemplate recognises {{ … }} without quotes, which YAML reads as a map whose key is a map: n is the inner one.
+func (f *File) startsTemplate(n *yaml.Node) bool { return f.standsAt(n.Line, n.Column-1, "{{") }
