@@ -1,0 +1,213 @@
+// Package sandbox is a mail server that catches everything, for trying out campaigns without writing to anybody.
+//
+// It speaks real SMTP (PIPELINING, 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES, CHUNKING, AUTH PLAIN with any password)
+// and shows on a small page what it caught. What it answers is on the disk before it is said: a verdict (token of the
+// message, accepted or refused, code, words) is appended to a log and synced before the reply, together with those of
+// all other connections that wait at that moment, so that the log can be compared with the sender's own books. It
+// misbehaves on request, for some recipients always (see Magic).
+//
+// The folder holds segment files, 00000001.mail and so on, which are only ever appended to; delete it to forget the
+// mail. Memory does not hold bodies, only some 150 to 300 octets for each message.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// Config says where the sandbox listens and how it behaves.
+type Config struct {
+	SMTPAddr string // host:port; "" is a free port on 127.0.0.1
+	HTTPAddr string // host:port of the page; "" is a free port on 127.0.0.1
+	Dir      string // the folder of the mail, made when it is absent; used by one sandbox at a time
+	Log      *slog.Logger
+
+	Misbehave []Rule // beside those of Magic, and before them
+	Seed      uint64 // of the dice for Rule.Share
+
+	// Expose permits addresses that other machines can reach. There is no password on anything.
+	Expose bool
+
+	Now func() time.Time // for ReceivedAt; time.Now by default
+
+	files  fileSystem // Dir on the real disk unless a test puts its own here
+	limits limits
+}
+
+// segmentSize is how large a segment file grows before the next one is begun.
+const segmentSize = 256 << 20
+
+func (c Config) withDefaults() Config {
+	if c.SMTPAddr == "" {
+		c.SMTPAddr = "127.0.0.1:0"
+	}
+	if c.HTTPAddr == "" {
+		c.HTTPAddr = "127.0.0.1:0"
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.limits == (limits{}) {
+		c.limits = limits{segment: segmentSize, record: maxMessage + maxMeta}
+	}
+	return c
+}
+
+// Server is a running sandbox. Its methods can be called by several goroutines at once.
+type Server struct {
+	config Config
+	store  *store
+	rules  *misbehaviour
+
+	smtpListener, httpListener net.Listener
+	smtp                       *smtp.Server
+	http                       *http.Server
+
+	done    chan struct{}
+	serving sync.WaitGroup
+	closing sync.Once
+	closed  error
+}
+
+// Start reads the folder's mail and serves until Close is called or ctx ends.
+func Start(ctx context.Context, config Config) (*Server, error) {
+	s := &Server{config: config.withDefaults(), done: make(chan struct{})}
+	rules, err := newMisbehaviour(append(s.config.Misbehave[:len(s.config.Misbehave):len(s.config.Misbehave)], Magic()...), config.Seed)
+	if err != nil {
+		return nil, fmt.Errorf("start sandbox: %w", err)
+	}
+	s.rules = rules
+	if err := s.open(ctx); err != nil {
+		return nil, fmt.Errorf("start sandbox: %w", errors.Join(err, s.Close()))
+	}
+	s.serve()
+	context.AfterFunc(ctx, func() { _ = s.Close() })
+	return s, nil
+}
+
+// open listens before it reads the mail, so that a port in use is told at once.
+func (s *Server) open(ctx context.Context) error {
+	var err error
+	if s.smtpListener, err = s.listen(ctx, s.config.SMTPAddr); err != nil {
+		return err
+	}
+	if s.httpListener, err = s.listen(ctx, s.config.HTTPAddr); err != nil {
+		return err
+	}
+	files := s.config.files
+	if files == nil {
+		if err := os.MkdirAll(s.config.Dir, 0o700); err != nil {
+			return err
+		}
+		files = folder{s.config.Dir}
+	}
+	s.store, err = openStore(files, s.config.limits, s.config.Log)
+	return err
+}
+
+func (s *Server) listen(ctx context.Context, addr string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("address %q: write host:port, such as 127.0.0.1:2525", addr)
+	}
+	if !s.config.Expose && !isLoopback(host) {
+		return nil, fmt.Errorf("address %q can be reached by other machines and the sandbox has no password: "+
+			"use 127.0.0.1, or expose it on purpose", addr)
+	}
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp", addr)
+}
+
+// isLoopback reports whether a host, without its port, is this machine.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (s *Server) serve() {
+	room := &mailroom{store: s.store, rules: s.rules, now: s.config.Now, done: s.done}
+	s.smtp = newSMTPServer(room, s.config.Log)
+	s.http = &http.Server{
+		Handler:           newPages(s).handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
+	}
+	s.serving.Go(func() { s.report("smtp", s.smtp.Serve(s.smtpListener)) })
+	s.serving.Go(func() { s.report("http", s.http.Serve(s.httpListener)) })
+}
+
+func (s *Server) report(what string, err error) {
+	if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		s.config.Log.Error("the sandbox stopped serving", "what", what, "err", err)
+	}
+}
+
+// SMTPAddr is where the sandbox takes mail, as host:port.
+func (s *Server) SMTPAddr() string { return s.smtpListener.Addr().String() }
+
+// HTTPAddr is where the sandbox shows mail, as host:port.
+func (s *Server) HTTPAddr() string { return s.httpListener.Addr().String() }
+
+// Close cuts all connections, waits until what was taken is durable, and closes the files. Later calls do nothing.
+func (s *Server) Close() error {
+	s.closing.Do(func() {
+		close(s.done)
+		var errs []error
+		if s.smtp != nil {
+			errs = append(errs, s.smtp.Close(), s.http.Close())
+		} else {
+			errs = append(errs, closeListener(s.smtpListener), closeListener(s.httpListener))
+		}
+		s.serving.Wait()
+		if s.store != nil {
+			errs = append(errs, s.store.journal.close())
+		}
+		s.closed = errors.Join(errs...)
+	})
+	return s.closed
+}
+
+func closeListener(l net.Listener) error {
+	if l == nil {
+		return nil
+	}
+	return l.Close()
+}
+
+// Messages lists one page of the messages that the filter chooses, newest first.
+func (s *Server) Messages(f Filter, p Page) Listing { return s.store.list(f, p) }
+
+// Message is a message and its text as it came over the wire, with its dots unstuffed; the text of a refused message is
+// empty. It returns ErrNotFound.
+func (s *Server) Message(id int64) (Message, []byte, error) { return s.store.raw(id) }
+
+// Each yields the messages that the filter chooses, oldest first, up to those that are there when it begins.
+func (s *Server) Each(f Filter) iter.Seq[Message] { return s.store.all(f) }
+
+// EachRaw yields the text of every accepted message, oldest first. It reads them one by one from the disk.
+func (s *Server) EachRaw() iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for m := range s.store.all(Filter{}) {
+			_, raw, err := s.store.raw(m.ID)
+			if !yield(raw, err) {
+				return
+			}
+		}
+	}
+}
+
+// Counts are totals since the folder was made.
+func (s *Server) Counts() Counts { return s.store.totals() }
