@@ -1,0 +1,133 @@
+package email
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// mailbox is an address as it goes on the wire.
+type mailbox struct {
+	addr   string // local part as given, domain in ASCII (punycode, RFC 5891)
+	domain string
+	utf8   bool // the local part needs SMTPUTF8 (RFC 6531)
+}
+
+// parseMailbox checks an addr-spec (RFC 5322 section 3.4.1, dot-atom or quoted local part). The errors name the fault
+// and not the address, so that they may be logged.
+func parseMailbox(addr string) (mailbox, error) {
+	at := strings.LastIndexByte(addr, '@')
+	switch {
+	case addr == "":
+		return mailbox{}, errors.New("the address is empty")
+	case at < 0:
+		return mailbox{}, errors.New("the address has no @")
+	case !utf8.ValidString(addr):
+		return mailbox{}, errors.New("the address is not valid UTF-8")
+	}
+	local, domain := addr[:at], addr[at+1:]
+	if len(local) > 64 {
+		return mailbox{}, errors.New("the part before the @ is longer than 64 octets")
+	}
+	if !isDotAtom(local) && !isQuotedLocal(local) {
+		return mailbox{}, errors.New("the part before the @ is not a valid name")
+	}
+	ascii, err := asciiDomain(domain)
+	if err != nil {
+		return mailbox{}, err
+	}
+	if len(local)+1+len(ascii) > 254 { // RFC 5321 section 4.5.3.1.3, less the angle brackets
+		return mailbox{}, errors.New("the address is longer than 254 octets")
+	}
+	return mailbox{addr: local + "@" + ascii, domain: ascii, utf8: !isASCII(local)}, nil
+}
+
+// asciiDomain is the domain in lower-case ASCII.
+func asciiDomain(domain string) (string, error) {
+	if domain == "" {
+		return "", errors.New("the address has nothing after the @")
+	}
+	if isHostname(domain) {
+		return domain, nil
+	}
+	ascii, err := idna.Lookup.ToASCII(domain)
+	if err != nil || !isHostname(ascii) {
+		return "", errors.New("the part after the @ is not a valid domain")
+	}
+	return ascii, nil
+}
+
+// isHostname says whether s is a name of lower-case letters, digits and hyphens, which needs no conversion.
+func isHostname(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for i := range len(label) {
+			if c := label[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isDotAtom is RFC 5322's dot-atom-text with RFC 6531's non-ASCII characters.
+func isDotAtom(s string) bool {
+	if s == "" || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
+		return false
+	}
+	for i := range len(s) {
+		if !isAtext(s[i]) && s[i] != '.' && s[i] < 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+func isAtext(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+		strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+}
+
+// isQuotedLocal is a quoted local part of printable ASCII: "…", with \ before " and \.
+func isQuotedLocal(s string) bool {
+	if len(s) < 3 || s[0] != '"' || s[len(s)-1] != '"' {
+		return false
+	}
+	for i := 1; i < len(s)-1; i++ {
+		switch {
+		case s[i] == '\\' && i+1 < len(s)-1:
+			i++
+		case s[i] == '"' || s[i] == '\\':
+			return false
+		}
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// noLineBreak refuses what would forge a header: CR, LF and NUL.
+func noLineBreak(what, value string) error {
+	if strings.ContainsAny(value, "\r\n\x00") {
+		return fmt.Errorf("%s holds a line break, which would forge a header: take it out of the template or the data", what)
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package email
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/wneessen/go-mail/smtp"
+
+	"github.com/sapa-crm/sapa/channels"
+)
+
+// transaction is one message on its way through the dialogue.
+type transaction struct {
+	msg     *channels.Message
+	mail    string // MAIL's line
+	rcpt    string
+	content []byte // composed and dot-stuffed, with the final dot
+	utf8    bool
+	receipt channels.Receipt
+	replies [verbs]reply
+}
+
+// step is a command whose reply is outstanding.
+type step struct {
+	verb verb
+	tx   *transaction
+}
+
+// dialogue is the wire: commands out, replies in. Replies are matched to commands by a queue of the outstanding ones,
+// in the order of sending, whether the commands went out one by one, in a group, or behind a message's content.
+type dialogue struct {
+	conn    net.Conn
+	r       *bufio.Reader
+	w       *bufio.Writer
+	waiting []step
+	limit   *limiter
+	cfg     Config
+}
+
+// put appends a command to the write buffer and to the queue.
+func (d *dialogue) put(v verb, tx *transaction, line string) {
+	_, _ = d.w.WriteString(line) // bufio keeps the error for flush
+	_, _ = d.w.WriteString("\r\n")
+	d.waiting = append(d.waiting, step{v, tx})
+}
+
+// flush sends what was put.
+func (d *dialogue) flush() error {
+	d.limit.next(d.cfg.CommandTimeout, true)
+	return d.w.Flush()
+}
+
+// take reads one reply and gives it to the oldest outstanding command.
+func (d *dialogue) take() (step, reply, error) {
+	s := d.waiting[0]
+	if s.verb == verbDot {
+		d.limit.next(d.cfg.DataTimeout, false)
+	} else {
+		d.limit.next(d.cfg.CommandTimeout, true)
+	}
+	r, err := readReply(d.r)
+	if err != nil {
+		return s, reply{}, err
+	}
+	d.waiting = slices.Delete(d.waiting, 0, 1)
+	s.tx.replies[s.verb] = r
+	return s, r, nil
+}
+
+// exchange sends what was put and takes all outstanding replies, up to a 421, after which none comes.
+func (d *dialogue) exchange() error {
+	if err := d.flush(); err != nil {
+		return err
+	}
+	for len(d.waiting) > 0 {
+		_, r, err := d.take()
+		if err != nil {
+			return err
+		}
+		if r.code == 421 {
+			d.waiting = d.waiting[:0]
+		}
+	}
+	return nil
+}
+
+// unsolicited says whether the server has said more than it was asked.
+func (d *dialogue) unsolicited() bool { return len(d.waiting) == 0 && d.r.Buffered() > 0 }
+
+// block is how much content is written at once. Only the last block holds the final dot, so that a connection that
+// breaks under a big message leaves it unsent.
+const block = 64 << 10
+
+// writeBlocks writes all blocks but the last, and returns that.
+func (d *dialogue) writeBlocks(content []byte) (last []byte, err error) {
+	for len(content) > block {
+		d.limit.next(d.cfg.CommandTimeout, true)
+		if _, err := d.w.Write(content[:block]); err != nil {
+			return nil, err
+		}
+		if err := d.w.Flush(); err != nil {
+			return nil, err
+		}
+		content = content[block:]
+	}
+	return content, nil
+}
+
+// writeLast enters the write that hands the message over. The buffer is empty, so bufio makes one write of it.
+func (d *dialogue) writeLast(tx *transaction, last []byte) error {
+	d.waiting = append(d.waiting, step{verbDot, tx})
+	d.limit.next(d.cfg.DataTimeout, false)
+	tx.receipt.HandedOver = time.Now()
+	if _, err := d.w.Write(last); err != nil {
+		return err
+	}
+	return d.w.Flush()
+}
+
+// limiter sets the connection's deadlines, and cuts the interruptible waits short when the context ends.
+type limiter struct {
+	mu            sync.Mutex
+	conn          net.Conn
+	interruptible bool
+	ended         bool // the context has ended
+	released      bool // the limiter is done with
+}
+
+// limitBy returns a limiter that follows the context until release is called.
+func limitBy(ctx context.Context, conn net.Conn) (l *limiter, release func()) {
+	l = &limiter{conn: conn}
+	stop := context.AfterFunc(ctx, l.interrupt)
+	return l, func() {
+		stop()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.released = true
+	}
+}
+
+// next sets the time limit of the next reads and writes.
+func (l *limiter) next(limit time.Duration, interruptible bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.interruptible = interruptible
+	if l.ended && interruptible {
+		limit = -time.Second
+	}
+	_ = l.conn.SetDeadline(time.Now().Add(limit)) // fails on a closed connection, where the read fails too
+}
+
+func (l *limiter) interrupt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	if l.interruptible && !l.released {
+		_ = l.conn.SetDeadline(time.Now().Add(-time.Second))
+	}
+}
+
+// extensions are what the server offered in its reply to EHLO.
+type extensions struct {
+	pipelining bool // RFC 2920
+	eightBit   bool // 8BITMIME, RFC 6152
+	utf8       bool // SMTPUTF8, RFC 6531
+	size       int  // the largest message it takes in octets (RFC 1870); 0: not said
+}
+
+func extensionsOf(client *smtp.Client) extensions {
+	var e extensions
+	e.pipelining, _ = client.Extension("PIPELINING")
+	e.eightBit, _ = client.Extension("8BITMIME")
+	e.utf8, _ = client.Extension("SMTPUTF8")
+	if ok, size := client.Extension("SIZE"); ok {
+		e.size, _ = strconv.Atoi(size)
+	}
+	return e
+}
+
+// outOfStep is the error of a reply that can't belong to its command.
+func outOfStep(v verb, r reply) error {
+	return fmt.Errorf("the SMTP server's reply to %s makes no sense: %s", v, r)
+}

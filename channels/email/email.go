@@ -1,0 +1,165 @@
+// Package email is the e-mail channel: kept SMTP connections, one message to one recipient per transaction.
+//
+// go-mail opens the connection (TLS, STARTTLS, AUTH). The dialogue on it is our own, because the engine must know
+// exactly whether the write that holds a message's final dot was entered: before it, whatever breaks leaves the message
+// unsent; after it, only the server's complete reply tells. MAIL, RCPT and DATA travel in one group where the server
+// offers PIPELINING (RFC 2920), else step by step; there is no NOOP, and a RSET only where a refused transaction must be
+// ended. verdict.go says how each reply is read.
+package email
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/textproto"
+	"strconv"
+	"sync/atomic"
+
+	mail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
+
+	"github.com/sapa-crm/sapa/channels"
+)
+
+// Channel is one account at an SMTP server. It is safe for concurrent use; each Session is its own connection.
+type Channel struct {
+	cfg Config
+	// stepwise is set when the server offered PIPELINING and then got out of step with it; from then on every session
+	// of this channel waits for each reply.
+	stepwise atomic.Bool
+}
+
+var _ channels.Channel = (*Channel)(nil)
+
+// New makes the channel. It does not connect.
+func New(cfg Config) (*Channel, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("set up e-mail: %w", err)
+	}
+	return &Channel{cfg: cfg.withDefaults()}, nil
+}
+
+// Name is "email".
+func (c *Channel) Name() string { return "email" }
+
+// Account is the server's URL without credentials, such as "smtp://mail.example:587".
+func (c *Channel) Account() string { return c.cfg.account() }
+
+// Open connects, encrypts and logs in, within the connect timeout and the context. The error is Permanent when the
+// server refuses the credentials or can't do what the configuration asks for, else Unavailable.
+func (c *Channel) Open(ctx context.Context) (channels.Session, error) {
+	l := newLogin(c.cfg)
+	conn, client, err := c.connect(ctx, l)
+	if err != nil {
+		return nil, c.explain(ctx, l, err)
+	}
+	return newSession(c, conn, client), nil
+}
+
+// connect has go-mail dial and shake hands. It keeps hold of the connection, which go-mail neither closes when a later
+// step fails nor interrupts when the context ends.
+func (c *Channel) connect(ctx context.Context, l *login) (net.Conn, *smtp.Client, error) {
+	var conn net.Conn
+	stop := func() bool { return true }
+	dial := func(dialCtx context.Context, _, _ string) (net.Conn, error) {
+		dialled, err := c.dial(dialCtx)
+		if err != nil {
+			return nil, err
+		}
+		conn = dialled
+		stop = context.AfterFunc(ctx, func() { _ = dialled.Close() })
+		return dialled, nil
+	}
+	client, err := c.handshake(ctx, l, dial)
+	if stopped := stop(); err == nil && !stopped {
+		err = context.Cause(ctx)
+	}
+	if err != nil && conn != nil {
+		_ = conn.Close()
+	}
+	return conn, client, err
+}
+
+// dial connects, and encrypts at once for smtps.
+func (c *Channel) dial(ctx context.Context) (net.Conn, error) {
+	addr := net.JoinHostPort(c.cfg.Host, strconv.Itoa(c.cfg.Port))
+	if c.cfg.Implicit {
+		return (&tls.Dialer{Config: c.tlsConfig()}).DialContext(ctx, "tcp", addr)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+}
+
+func (c *Channel) tlsConfig() *tls.Config {
+	return &tls.Config{
+		ServerName:         c.cfg.Host,
+		RootCAs:            c.cfg.RootCAs,
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: c.cfg.TLS == TLSOpportunistic && c.cfg.User == "" && !c.cfg.Implicit, //nolint:gosec // RFC 7435
+	}
+}
+
+var errNoSTARTTLS = errors.New("the server offers no STARTTLS")
+
+// handshake runs greeting, EHLO, STARTTLS and AUTH. Whether a required encryption is there is asked here and in login,
+// before a secret is sent, rather than by go-mail, whose error for it has no type.
+func (c *Channel) handshake(ctx context.Context, l *login, dial mail.DialContextFunc) (*smtp.Client, error) {
+	policy := mail.TLSOpportunistic
+	if c.cfg.Implicit || c.cfg.TLS == TLSNone {
+		policy = mail.NoTLS
+	}
+	options := []mail.Option{
+		mail.WithPort(c.cfg.Port), mail.WithTimeout(c.cfg.ConnectTimeout), mail.WithTLSConfig(c.tlsConfig()),
+		mail.WithTLSPolicy(policy), mail.WithDialContextFunc(dial),
+	}
+	if c.cfg.Helo != "" {
+		options = append(options, mail.WithHELO(c.cfg.Helo))
+	}
+	if c.cfg.User != "" {
+		options = append(options, mail.WithSMTPAuthCustom(l))
+	}
+	dialler, err := mail.NewClient(c.cfg.Host, options...)
+	if err != nil {
+		return nil, err
+	}
+	client, err := dialler.DialToSMTPClientWithContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := client.GetTLSConnectionState(); err != nil && c.cfg.TLS == TLSRequired {
+		return nil, errNoSTARTTLS
+	}
+	return client, nil
+}
+
+// explain turns an error of connect into a verdict with words that say what to mend.
+func (c *Channel) explain(ctx context.Context, l *login, err error) error {
+	answer, answered := errors.AsType[*textproto.Error](err)
+	_, notTLS := errors.AsType[tls.RecordHeaderError](err)
+	switch {
+	case ctx.Err() != nil:
+		return channels.Unavailable(fmt.Errorf("connect to %s: %w", c.Account(), context.Cause(ctx)))
+	case errors.Is(err, errNoSTARTTLS):
+		return channels.Permanent(fmt.Errorf("%s offers no STARTTLS, so nothing was sent: use smtps:// for TLS from the start, or add ?tls=none to SMTP_URL "+
+			"where the way to the server is safe without encryption", c.Account()))
+	case errors.Is(err, errNoMechanism):
+		return channels.Permanent(fmt.Errorf("log in to %s: %w", c.Account(), errNoMechanism))
+	case answered && l.started && answer.Code >= 500:
+		return channels.Permanent(fmt.Errorf("the SMTP server refused the user name or password (%s): check SMTP_URL", answerOf(answer)))
+	case answered && l.started:
+		return channels.Unavailable(fmt.Errorf("the SMTP server can't check the password now (%s)", answerOf(answer)))
+	case answered:
+		return channels.Unavailable(fmt.Errorf("the SMTP server %s turned us away (%s)", c.Account(), answerOf(answer)))
+	case notTLS:
+		return channels.Unavailable(fmt.Errorf("%s does not begin with TLS: try smtp:// instead of smtps:// in SMTP_URL: %w", c.Account(), err))
+	}
+	return channels.Unavailable(fmt.Errorf("can't reach the SMTP server %s: %w", c.Account(), err))
+}
+
+func answerOf(e *textproto.Error) string {
+	r := reply{code: e.Code}
+	r.enhanced, r.words = cutEnhanced(e.Code, e.Msg)
+	r.words = clean(r.words)
+	return r.full()
+}

@@ -1,0 +1,167 @@
+package email
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sapa-crm/sapa/channels"
+)
+
+// maxReply bounds one reply with all its lines, so that a hostile server can't keep us reading.
+const maxReply = 64 << 10
+
+// reply is one complete answer of the server (RFC 5321 section 4.2).
+type reply struct {
+	code     int    // 0: none yet
+	enhanced string // RFC 3463, read from the text whether or not the server announced it (RFC 2034)
+	words    string // the text without codes, in one line, at most channels.MaxWords bytes
+}
+
+// errMalformed is a reply that is none; the connection is out of step after it.
+var errMalformed = errors.New("the server's reply is not SMTP")
+
+func (r reply) class() int { return r.code / 100 }
+
+// String is the reply without the server's words, which may hold the recipient's address: "550 5.1.1".
+func (r reply) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", r.code, r.enhanced))
+}
+
+// full is the reply with the words, for errors that concern the account only.
+func (r reply) full() string { return strings.TrimSpace(r.String() + " " + r.words) }
+
+// readReply reads one reply to its last line. A reply without its end is io.ErrUnexpectedEOF or the connection's error.
+func readReply(r *bufio.Reader) (reply, error) {
+	var out reply
+	var words strings.Builder
+	for read := 0; ; {
+		line, err := readLine(r, maxReply-read)
+		if err != nil {
+			return reply{}, err
+		}
+		read += len(line)
+		code, text, more, ok := splitReply(line)
+		if !ok || out.code != 0 && code != out.code {
+			return reply{}, errMalformed
+		}
+		out.code = code
+		enhanced, text := cutEnhanced(code, text)
+		if out.enhanced == "" {
+			out.enhanced = enhanced
+		}
+		if words.Len() > 0 {
+			words.WriteByte(' ')
+		}
+		words.WriteString(text)
+		if !more {
+			out.words = clean(words.String())
+			return out, nil
+		}
+	}
+}
+
+// readLine reads to LF and cuts the line's end. A line without LF is no line: textproto would return it at EOF.
+func readLine(r *bufio.Reader, limit int) (string, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case len(line) > limit:
+			return "", errMalformed
+		case err == nil:
+			return strings.TrimRight(string(line), "\r\n"), nil
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF) && len(line) > 0:
+			return "", io.ErrUnexpectedEOF
+		default:
+			return "", err
+		}
+	}
+}
+
+// splitReply takes one line apart: three digits, then a hyphen when more lines follow, or a space, or nothing.
+func splitReply(line string) (code int, text string, more, ok bool) {
+	if len(line) < 3 {
+		return 0, "", false, false
+	}
+	for i := range 3 {
+		if line[i] < '0' || line[i] > '9' {
+			return 0, "", false, false
+		}
+		code = code*10 + int(line[i]-'0')
+	}
+	if code < 200 || code > 599 {
+		return 0, "", false, false
+	}
+	if len(line) == 3 {
+		return code, "", false, true
+	}
+	return code, line[4:], line[3] == '-', line[3] == '-' || line[3] == ' '
+}
+
+// cutEnhanced takes an enhanced status code off the text's beginning. Its class must be the reply's, else it is text.
+func cutEnhanced(code int, text string) (enhanced, rest string) {
+	first, rest, _ := strings.Cut(text, " ")
+	parts := strings.Split(first, ".")
+	if len(parts) != 3 || len(parts[0]) != 1 || int(parts[0][0]-'0') != code/100 {
+		return "", text
+	}
+	for _, p := range parts[1:] {
+		if len(p) < 1 || len(p) > 3 || strings.Trim(p, "0123456789") != "" {
+			return "", text
+		}
+	}
+	return first, rest
+}
+
+// clean makes a server's text fit for the ledger: one line of valid UTF-8 without control characters, bounded.
+func clean(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	s = strings.TrimSpace(s)
+	if len(s) <= channels.MaxWords {
+		return s
+	}
+	cut := channels.MaxWords
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut]
+}
+
+// queueID finds the server's own id of an accepted message in the words of its reply, for the forms of the common
+// servers; "" where there is none.
+func queueID(words string) string {
+	for _, mark := range []string{"queued as ", "InternalId=", "id="} { // Postfix and many; Exchange; Exim
+		if _, after, ok := strings.Cut(words, mark); ok {
+			return firstToken(after)
+		}
+	}
+	if before, _, ok := strings.Cut(words, " Message accepted for delivery"); ok { // Sendmail
+		return before[strings.LastIndexByte(before, ' ')+1:]
+	}
+	if status, id, ok := strings.Cut(words, " "); ok && strings.EqualFold(status, "ok") { // Amazon SES, Gmail
+		if fields := strings.Fields(id); len(fields) == 1 || len(fields) > 1 && allDigits(fields[0]) {
+			return firstToken(fields[min(1, len(fields)-1)])
+		}
+	}
+	return ""
+}
+
+func firstToken(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), " ")
+	return strings.Trim(s, `.,;()[]<>"'`)
+}
+
+func allDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
