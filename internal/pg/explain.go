@@ -102,14 +102,27 @@ func explainURL(url string, err error) error {
 	if strings.Contains(url, "://") {
 		reason = "it is not a URL (special characters in the password must be percent-encoded: @ is %40, / is %2F, # is %23, % is %25)"
 	}
-	var num *strconv.NumError
-	if errors.As(err, &num) {
-		reason = "its port or one of its numbers is not a number in range"
+	for _, known := range [][2]string{
+		{"failed to configure TLS (sslmode", "its sslmode is none of disable, allow, prefer, require, verify-ca and verify-full"},
+		{"failed to configure TLS", "a certificate, key or authority file that it names can't be used"},
+		{"invalid port", "its port is not a number from 1 to 65535"},
+		{"cannot parse pool_", "one of its pool_ settings is not a number or duration"},
+	} {
+		if strings.HasPrefix(pgxWords(err), known[0]) {
+			reason = known[1]
+			break
+		}
 	}
 	return &ConnectError{
 		Place: "PostgreSQL", Reason: "the connection string can't be read: " + reason,
 		Remedy: "write it as postgres://user:password@host:5432/database", Err: errUnreadableURL,
 	}
+}
+
+// pgxWords is what pgx says after the connection string.
+func pgxWords(err error) string {
+	_, words, _ := strings.Cut(err.Error(), "`: ")
+	return words
 }
 
 var errUnreadableURL = errors.New("unreadable connection string")

@@ -452,3 +452,12 @@ func (l life) refused(t *testing.T) {
 		}
 	}
 }
+
+func socketDir(t *testing.T, c *pg.Cluster) string {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(c.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg.Host
+}

@@ -44,7 +44,8 @@ func (c *Cluster) dataMajor() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return strconv.Atoi(strings.TrimSpace(string(text)))
+	major, _, _ := strings.Cut(strings.TrimSpace(string(text)), ".") // as in 9.6
+	return strconv.Atoi(major)
 }
 
 // ensureData makes the cluster's data if there are none, after removing what a killed initdb left.

@@ -65,7 +65,12 @@ func Pool(t testing.TB, opts ...Option) *pgxpool.Pool {
 	if err != nil {
 		t.Fatalf("make the migrated template database: %v", err)
 	}
-	return open(t, srv, "template "+ident(template), newSettings(opts))
+	pool := open(t, srv, "template "+ident(template), newSettings(opts))
+	// The template knew itself by another name; a database that does not is taken for a copy restored elsewhere.
+	if _, err := pool.Exec(t.Context(), `update installation set database_name = current_database()`); err != nil {
+		t.Fatal(err)
+	}
+	return pool
 }
 
 // Empty is a pool on a database of this test's own without Sapa's schema: a company's database before Sapa comes.
