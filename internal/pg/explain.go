@@ -97,11 +97,8 @@ const startHint = "start the server there, or check host and port in DATABASE_UR
 
 // explainURL reports a connection string that can't be read. pgx repeats the string in its message and can't always
 // tell which part is the password, so nothing of the string is shown.
-func explainURL(url string, err error) error {
+func explainURL(err error) error {
 	reason := "it is neither a URL nor keyword=value pairs"
-	if strings.Contains(url, "://") {
-		reason = "it is not a URL (special characters in the password must be percent-encoded: @ is %40, / is %2F, # is %23, % is %25)"
-	}
 	for _, known := range [][2]string{
 		{"failed to configure TLS (sslmode", "its sslmode is none of disable, allow, prefer, require, verify-ca and verify-full"},
 		{"failed to configure TLS", "a certificate, key or authority file that it names can't be used"},
@@ -115,7 +112,8 @@ func explainURL(url string, err error) error {
 	}
 	return &ConnectError{
 		Place: "PostgreSQL", Reason: "the connection string can't be read: " + reason,
-		Remedy: "write it as postgres://user:password@host:5432/database", Err: errUnreadableURL,
+		Remedy: "write it as postgres://user:password@host:5432/database, with special characters in the password percent-encoded (@ is %40, / is %2F, # is %23, % is %25)",
+		Err:    errUnreadableURL,
 	}
 }
 

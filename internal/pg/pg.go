@@ -83,7 +83,7 @@ func Config(url string, opts Options) (*pgxpool.Config, error) {
 	opts = opts.withDefaults()
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, explainURL(url, err)
+		return nil, explainURL(err)
 	}
 	if opts.MaxConns > 0 {
 		cfg.MaxConns = opts.MaxConns
