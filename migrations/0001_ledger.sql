@@ -134,7 +134,7 @@ create table messages (
   primary key (id)
 ) partition by range (id);
 
--- Each hand-over, and each refusal to take one.
+-- Each try to hand a message over, with what became of it.
 create table attempts (
   message_id  bigint not null,
   number      smallint not null,          -- 1, 2, 3 …
@@ -143,7 +143,7 @@ create table attempts (
   at          timestamptz not null,
   handed_over timestamptz,                -- when the completing write was entered; null: never
   code        smallint,                   -- 250, 550; null: no answer
-  verdict     text not null,              -- accepted, permanent, suppress, retry, unknown (channels.Verdict)
+  verdict     text not null,              -- accepted, permanent, suppress, retry, unknown (channels.Verdict); content: not composed
   enhanced    text,                       -- RFC 3463
   provider_id text,
   words       text,                       -- the server's own
@@ -259,7 +259,7 @@ create table hits (
   verdict    text not null default 'human' check (verdict in ('human', 'proxy', 'scanner')),
   reason     text                         -- why it is not human, or a remark
 );
-create index hits_message on hits (message_id);
+create index hits_message on hits (message_id, id);
 
 -- Who responded: one row per message, kind and link, made by the first hit that counts.
 -- kind: open, click (of people), machine_open (mail-privacy proxies and scanners), machine_click (scanners), unsubscribe.
