@@ -33,7 +33,7 @@ func up(ctx context.Context, pool *pgxpool.Pool, schema string, list []migration
 	}
 	for more := true; more; {
 		err := locked(ctx, pool, schema, func(tx pgx.Tx) (err error) {
-			more, err = step(ctx, tx, list)
+			more, err = step(ctx, tx, schema, list)
 			return err
 		})
 		if err != nil {
@@ -72,6 +72,9 @@ func prepare(ctx context.Context, pool *pgxpool.Pool, schema string) error {
 		if known {
 			return nil
 		}
+		if err := mayCreate(ctx, tx, schema); err != nil {
+			return err
+		}
 		if err := refuseForeign(ctx, tx, schema); err != nil {
 			return err
 		}
@@ -82,7 +85,7 @@ func prepare(ctx context.Context, pool *pgxpool.Pool, schema string) error {
 				checksum   text not null,
 				applied_at timestamptz not null default now()
 			)`)
-		return explainDenied(ctx, tx, schema, err)
+		return err
 	})
 }
 
@@ -127,20 +130,21 @@ func refuseForeign(ctx context.Context, tx pgx.Tx, schema string) error {
 		strings.Join(names, ", "))
 }
 
-// explainDenied turns "permission denied for schema" into the statement that mends it. The transaction has failed, so the
-// role comes from the connection's configuration.
-func explainDenied(_ context.Context, tx pgx.Tx, schema string, err error) error {
-	var pgErr *pgconn.PgError
-	if !errors.As(err, &pgErr) || pgErr.Code != "42501" {
+// mayCreate says what is missing when the role can't make tables in the schema.
+func mayCreate(ctx context.Context, tx pgx.Tx, schema string) error {
+	var may bool
+	var role string
+	err := tx.QueryRow(ctx, `select has_schema_privilege($1, 'usage') and has_schema_privilege($1, 'create'), current_user`, schema).
+		Scan(&may, &role)
+	if err != nil || may {
 		return err
 	}
-	role := tx.Conn().Config().User
-	return fmt.Errorf("role %s may not create tables there: %w\n  an administrator mends it with: alter schema %s owner to %s",
-		role, err, ident(schema), ident(role))
+	return fmt.Errorf("role %s may not create tables there\n  an administrator mends it with: alter schema %s owner to %s",
+		role, ident(schema), ident(role))
 }
 
 // step applies the first migration that is missing and says whether there was one.
-func step(ctx context.Context, tx pgx.Tx, list []migration) (more bool, err error) {
+func step(ctx context.Context, tx pgx.Tx, schema string, list []migration) (more bool, err error) {
 	done, err := readApplied(ctx, tx)
 	if err != nil {
 		return false, err
@@ -150,6 +154,9 @@ func step(ctx context.Context, tx pgx.Tx, list []migration) (more bool, err erro
 	}
 	if len(done) == len(list) {
 		return false, nil
+	}
+	if err := mayCreate(ctx, tx, schema); err != nil {
+		return false, err
 	}
 	next := list[len(done)]
 	slog.DebugContext(ctx, "migrate", "migration", next.Name)

@@ -1,0 +1,282 @@
+-- Where the migrations lead. Made by: go test ./migrations -run Golden -update
+
+create type message_state as enum ('planned', 'claimed', 'sent', 'failed', 'skipped', 'held_out', 'unknown');
+
+create type run_state as enum ('planning', 'sending', 'paused', 'done', 'cancelled');
+
+create table addresses (
+  id bigint not null generated always as identity,
+  channel text not null,
+  region text not null default ''::text,
+  raw text not null,
+  normalised text,
+  kind text not null default ''::text,
+  reason text,
+  hash bytea,
+  domain text not null default ''::text,
+  seen_at timestamp with time zone not null default now(),
+  constraint addresses_pkey PRIMARY KEY (id),
+  constraint addresses_channel_region_raw_key UNIQUE (channel, region, raw),
+  constraint addresses_check CHECK (((normalised IS NULL) = (reason IS NOT NULL))),
+  constraint addresses_raw_check CHECK ((length(raw) <= 512))
+);
+CREATE INDEX addresses_hash ON addresses USING btree (hash);
+
+create table attempts (
+  message_id bigint not null,
+  number smallint not null,
+  worker integer not null,
+  epoch integer not null,
+  at timestamp with time zone not null,
+  handed_over timestamp with time zone,
+  code smallint,
+  verdict text not null,
+  enhanced text,
+  provider_id text,
+  words text,
+  constraint attempts_pkey PRIMARY KEY (message_id, number)
+) partition by RANGE (message_id);
+
+create table audit_log (
+  id bigint not null generated always as identity,
+  at timestamp with time zone not null default now(),
+  actor text not null,
+  action text not null,
+  subject text not null,
+  detail jsonb not null default '{}'::jsonb,
+  constraint audit_log_pkey PRIMARY KEY (id)
+);
+
+create table batches (
+  id bigint not null generated always as identity,
+  run_id integer not null,
+  lo bigint not null,
+  hi bigint not null,
+  due_at timestamp with time zone not null,
+  worker integer,
+  epoch integer not null default 0,
+  done boolean not null default false,
+  channel text not null,
+  constraint batches_pkey PRIMARY KEY (id),
+  constraint batches_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id)
+);
+CREATE INDEX batches_due ON batches USING btree (due_at) WHERE (NOT done);
+CREATE INDEX batches_run ON batches USING btree (run_id) WHERE (NOT done);
+
+create table campaigns (
+  id integer not null generated always as identity,
+  name text not null,
+  version_id integer,
+  created_at timestamp with time zone not null default now(),
+  constraint campaigns_pkey PRIMARY KEY (id),
+  constraint campaigns_name_key UNIQUE (name),
+  constraint campaigns_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id)
+);
+
+create table consents (
+  id bigint not null generated always as identity,
+  customer_key text not null,
+  channel text not null,
+  topic text not null,
+  granted boolean not null,
+  source text not null,
+  evidence jsonb not null default '{}'::jsonb,
+  at timestamp with time zone not null default now(),
+  constraint consents_pkey PRIMARY KEY (id)
+);
+CREATE INDEX consents_customer ON consents USING btree (customer_key, id DESC);
+
+create table hits (
+  id bigint not null generated always as identity,
+  at timestamp with time zone not null,
+  message_id bigint not null,
+  kind text not null,
+  part text,
+  link smallint,
+  ip inet,
+  user_agent text,
+  verdict text not null default 'human'::text,
+  reason text,
+  constraint hits_pkey PRIMARY KEY (id),
+  constraint hits_kind_check CHECK ((kind = ANY (ARRAY['open'::text, 'click'::text, 'page'::text, 'unsubscribe'::text, 'resubscribe'::text]))),
+  constraint hits_verdict_check CHECK ((verdict = ANY (ARRAY['human'::text, 'proxy'::text, 'scanner'::text])))
+);
+CREATE INDEX hits_message ON hits USING btree (message_id, id);
+
+create table installation (
+  one boolean not null default true,
+  system_identifier text not null,
+  database_name text not null,
+  created_at timestamp with time zone not null default now(),
+  constraint installation_pkey PRIMARY KEY (one),
+  constraint installation_one_check CHECK (one)
+);
+
+create table links (
+  version_id integer not null,
+  part text not null,
+  position smallint not null,
+  url text not null,
+  constraint links_pkey PRIMARY KEY (version_id, part, "position"),
+  constraint links_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id),
+  constraint links_part_check CHECK ((part = ANY (ARRAY['html'::text, 'text'::text])))
+);
+
+create table messages (
+  id bigint not null,
+  address_id bigint,
+  not_before timestamp with time zone not null,
+  not_after timestamp with time zone,
+  claimed_at timestamp with time zone,
+  run_id integer not null,
+  worker integer,
+  epoch integer,
+  state message_state not null,
+  attempts smallint not null default 0,
+  occasions smallint not null default 1,
+  channel text not null,
+  customer_key text not null,
+  reason text,
+  constraint messages_pkey PRIMARY KEY (id)
+) partition by RANGE (id);
+
+create table occasions (
+  campaign_id integer not null,
+  step smallint not null default 0,
+  customer_key text not null,
+  occasion text not null,
+  message_id bigint not null,
+  row_key text,
+  spent boolean not null,
+  planned_at timestamp with time zone not null,
+  constraint occasions_pkey PRIMARY KEY (campaign_id, customer_key, occasion, step)
+) with (fillfactor=90);
+CREATE INDEX occasions_message ON occasions USING btree (message_id);
+CREATE INDEX occasions_released ON occasions USING btree (campaign_id) WHERE (NOT spent);
+
+create table response_totals (
+  run_id integer not null,
+  kind text not null,
+  part text not null default ''::text,
+  link smallint not null default '-1'::integer,
+  total bigint not null,
+  uniq bigint not null
+);
+CREATE INDEX response_totals_run ON response_totals USING btree (run_id);
+
+create table responses (
+  message_id bigint not null,
+  kind text not null,
+  part text not null default ''::text,
+  link smallint not null default '-1'::integer,
+  first_at timestamp with time zone not null,
+  constraint responses_pkey PRIMARY KEY (message_id, kind, part, link)
+);
+
+create table run_totals (
+  run_id integer not null,
+  state text not null,
+  reason text not null default ''::text,
+  delta bigint not null
+);
+CREATE INDEX run_totals_run ON run_totals USING btree (run_id);
+
+create table runs (
+  id integer not null generated always as identity,
+  campaign_id integer not null,
+  version_id integer not null,
+  tick timestamp without time zone not null,
+  as_of timestamp with time zone not null,
+  label text not null default ''::text,
+  state run_state not null default 'planning'::run_state,
+  reason text,
+  actor text not null,
+  message_base bigint,
+  message_count integer,
+  created_at timestamp with time zone not null default now(),
+  planned_at timestamp with time zone,
+  finished_at timestamp with time zone,
+  constraint runs_pkey PRIMARY KEY (id),
+  constraint runs_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id),
+  constraint runs_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id)
+);
+CREATE INDEX runs_campaign ON runs USING btree (campaign_id, id);
+CREATE INDEX runs_open ON runs USING btree (id) WHERE (state = ANY (ARRAY['planning'::run_state, 'sending'::run_state, 'paused'::run_state]));
+
+create table schedules (
+  campaign_id integer not null,
+  next_tick timestamp without time zone,
+  next_at timestamp with time zone,
+  changed_at timestamp with time zone not null default now(),
+  constraint schedules_pkey PRIMARY KEY (campaign_id),
+  constraint schedules_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id)
+);
+CREATE INDEX schedules_due ON schedules USING btree (next_at);
+
+create table schema_migrations (
+  version integer not null,
+  name text not null,
+  checksum text not null,
+  applied_at timestamp with time zone not null default now(),
+  constraint schema_migrations_pkey PRIMARY KEY (version)
+);
+
+create table signing_keys (
+  id smallint not null generated always as identity,
+  secret bytea not null,
+  created_at timestamp with time zone not null default now(),
+  constraint signing_keys_pkey PRIMARY KEY (id),
+  constraint signing_keys_secret_check CHECK ((length(secret) >= 32))
+);
+
+create table suppressions (
+  channel text not null,
+  hash bytea not null,
+  address text,
+  reason text not null,
+  source text not null,
+  at timestamp with time zone not null default now(),
+  constraint suppressions_pkey PRIMARY KEY (channel, hash)
+);
+
+create table versions (
+  id integer not null generated always as identity,
+  campaign_id integer not null,
+  number integer not null,
+  topic text not null,
+  source text not null,
+  files jsonb not null,
+  fingerprint bytea not null,
+  applied_at timestamp with time zone not null default now(),
+  applied_by text not null,
+  constraint versions_pkey PRIMARY KEY (id),
+  constraint versions_campaign_id_number_key UNIQUE (campaign_id, number),
+  constraint versions_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id)
+);
+
+create table workers (
+  id integer not null generated always as identity,
+  host text not null,
+  pid integer not null,
+  started_at timestamp with time zone not null default now(),
+  heartbeat_at timestamp with time zone not null default now(),
+  stopped_at timestamp with time zone,
+  constraint workers_pkey PRIMARY KEY (id)
+);
+
+CREATE OR REPLACE FUNCTION ensure_month(month integer)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+  suffix text := to_char(make_date(2026 + month / 12, month % 12 + 1, 1), 'YYYY_MM');
+  lo bigint := month::bigint << 44;
+  hi bigint := (month + 1)::bigint << 44;
+begin
+  if to_regclass('messages_' || suffix) is null then
+    execute format('create table if not exists messages_%s partition of messages for values from (%s) to (%s) with (fillfactor = 70)', suffix, lo, hi);
+  end if;
+  if to_regclass('attempts_' || suffix) is null then
+    execute format('create table if not exists attempts_%s partition of attempts for values from (%s) to (%s)', suffix, lo, hi);
+  end if;
+end $function$;
