@@ -1,0 +1,160 @@
+package customer
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/internal/pg"
+)
+
+// MaxRawAddress is how many characters of an address column are looked at: left(column, 512).
+const MaxRawAddress = 512
+
+// AddressStats is what filling the address book found.
+type AddressStats struct {
+	New     int            // addresses not seen before
+	Refused map[string]int // how many of them can't be used, by reason
+}
+
+// FillAddressBook makes sure that every address which the source yields is in the table addresses with what it means,
+// so that planning can join it. The source is a SELECT of two columns, the raw address and the customer's region (text,
+// ” when unknown), with args as $1, $2 …; it may yield what the book has already, duplicates and nulls. Each unseen
+// value is normalised once, in Go, in chunks, in constant memory, in one transaction.
+//
+// Addresses are the same when channel, region and the written text are the same. Two customers with one address are
+// two customers, and each gets messages.
+func FillAddressBook(ctx context.Context, db pg.DBTX, channel, source string, args ...any) (AddressStats, error) {
+	stats := AddressStats{Refused: map[string]int{}}
+	normalise, err := normaliser(channel)
+	if err != nil {
+		return stats, err
+	}
+	err = pg.InTx(ctx, db, func(tx pgx.Tx) error {
+		hasher, err := LoadHasher(ctx, tx)
+		if err != nil {
+			return err
+		}
+		f := filler{tx: tx, channel: channel, normalise: normalise, hasher: hasher, stats: &stats}
+		return f.fill(ctx, source, args)
+	})
+	if err != nil {
+		return stats, fmt.Errorf("fill the address book for %s: %w", channel, err)
+	}
+	return stats, nil
+}
+
+// normaliser is how a channel's addresses are read.
+func normaliser(channel string) (func(raw, region string) Address, error) {
+	switch channel {
+	case "email":
+		return func(raw, _ string) Address { return NormaliseEmail(raw) }, nil
+	}
+	return nil, fmt.Errorf("the channel %q has no addresses that can be read", channel)
+}
+
+// filler is one run of FillAddressBook.
+type filler struct {
+	tx        pgx.Tx
+	channel   string
+	normalise func(raw, region string) Address
+	hasher    *Hasher
+	stats     *AddressStats
+}
+
+// addressChunk is how many addresses are read and written at a time.
+const addressChunk = 5000
+
+func (f *filler) fill(ctx context.Context, source string, args []any) error {
+	declare := fmt.Sprintf(`
+		declare sapa_unseen no scroll cursor for
+		select distinct s.raw, s.region from (
+		  select left(raw, %d) collate "C" as raw, coalesce(region, '') as region from (%s) given (raw, region)
+		) s
+		where s.raw is not null and not exists (
+		  select from addresses a where a.channel = $%d and a.region = s.region and a.raw = s.raw)`,
+		MaxRawAddress, source, len(args)+1)
+	if _, err := f.tx.Exec(ctx, declare, append(args[:len(args):len(args)], f.channel)...); err != nil {
+		return err
+	}
+	for {
+		found, err := f.chunk(ctx)
+		if err != nil {
+			return err
+		}
+		if found == 0 {
+			_, err := f.tx.Exec(ctx, `close sapa_unseen`)
+			return err
+		}
+	}
+}
+
+// unseen are addresses to be written, column by column.
+type unseen struct {
+	regions, raws, domains, kinds []string
+	normalised, reasons           []*string
+	hashes                        [][]byte
+}
+
+func (f *filler) chunk(ctx context.Context) (int, error) {
+	rows, err := f.tx.Query(ctx, fmt.Sprintf(`fetch %d from sapa_unseen`, addressChunk))
+	if err != nil {
+		return 0, err
+	}
+	var u unseen
+	var raw, region string
+	if _, err := pgx.ForEachRow(rows, []any{&raw, &region}, func() error {
+		f.add(&u, raw, region)
+		return nil
+	}); err != nil {
+		return 0, err
+	}
+	return len(u.raws), f.write(ctx, &u)
+}
+
+func (f *filler) add(u *unseen, raw, region string) {
+	a := f.normalise(raw, region)
+	u.raws, u.regions = append(u.raws, raw), append(u.regions, region)
+	u.domains, u.kinds = append(u.domains, a.Domain), append(u.kinds, a.Kind)
+	f.stats.New++
+	if !a.Usable() {
+		f.stats.Refused[a.Reason]++
+		u.normalised, u.reasons, u.hashes = append(u.normalised, nil), append(u.reasons, &a.Reason), append(u.hashes, nil)
+		return
+	}
+	u.normalised, u.reasons = append(u.normalised, &a.Normalised), append(u.reasons, nil)
+	u.hashes = append(u.hashes, f.hasher.Hash(f.channel, a.Normalised))
+}
+
+func (f *filler) write(ctx context.Context, u *unseen) error {
+	_, err := f.tx.Exec(ctx, `
+		insert into addresses (channel, region, raw, normalised, kind, reason, hash, domain)
+		select $1, u.* from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[]) u
+		on conflict (channel, region, raw) do nothing`,
+		f.channel, u.regions, u.raws, u.normalised, u.kinds, u.reasons, u.hashes, u.domains)
+	return err
+}
+
+// Hasher makes the keyed hash by which an address is recognised after its text was erased.
+type Hasher struct{ key []byte }
+
+// LoadHasher reads the installation's oldest signing key, which is the one that hashes.
+func LoadHasher(ctx context.Context, db pg.DBTX) (*Hasher, error) {
+	var h Hasher
+	if err := db.QueryRow(ctx, `select secret from signing_keys order by id limit 1`).Scan(&h.key); err != nil {
+		return nil, fmt.Errorf("read the key that hashes addresses: %w", err)
+	}
+	return &h, nil
+}
+
+// Hash is HMAC-SHA256 (RFC 2104) of channel, a zero byte and the normalised address in lower case: whoever suppressed
+// Budi@example.com means budi@example.com, too.
+func (h *Hasher) Hash(channel, normalised string) []byte {
+	mac := hmac.New(sha256.New, h.key)
+	mac.Write([]byte(channel + "\x00" + strings.ToLower(normalised)))
+	return mac.Sum(nil)
+}

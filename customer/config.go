@@ -1,0 +1,77 @@
+package customer
+
+import (
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/internal/strictyaml"
+)
+
+// Config is sapa.yaml as written: which of the company's tables and columns mean what, and the accounts that messages
+// go out by. docs/mapping.md is its reference. Resolve checks it against a database.
+type Config struct {
+	Customers CustomersConfig `yaml:"customers,required"`
+	Channels  ChannelsConfig  `yaml:"channels"`
+	PublicURL string          `yaml:"public_url"` // where customers reach the public listener, without a final slash
+	Company   Company         `yaml:"company"`
+
+	File *strictyaml.File // for the places of problems that are found later, such as in customers.where
+}
+
+// CustomersConfig is the section "customers".
+type CustomersConfig struct {
+	Table     TableName                  `yaml:"table,required"`
+	Key       keyName                    `yaml:"key,required"`
+	Email     Field                      `yaml:"email"`
+	Phone     Field                      `yaml:"phone"`
+	Name      Field                      `yaml:"name"`
+	Locale    Field                      `yaml:"locale"`
+	Timezone  Field                      `yaml:"timezone"`
+	Region    Field                      `yaml:"region"`
+	Where     string                     `yaml:"where"` // a rule; package segment checks it
+	Consent   Consent                    `yaml:"consent"`
+	Relations map[string]*RelationConfig `yaml:"relations"`
+}
+
+// RelationConfig is a table with rows that belong to a customer (By), or the one row that a customer refers to (Via).
+type RelationConfig struct {
+	Table     TableName                  `yaml:"table,required"`
+	By        string                     `yaml:"by"`     // to-many: the table's column with the parent's key
+	Via       string                     `yaml:"via"`    // to-one: the parent's column with the table's key
+	Key       keyName                    `yaml:"key"`    // the table's own key column
+	At        string                     `yaml:"at"`     // date or time of a row
+	Amount    string                     `yaml:"amount"` // value of a row
+	Relations map[string]*RelationConfig `yaml:"relations"`
+}
+
+// ChannelsConfig is the section "channels": the settings of each channel that the installation uses.
+type ChannelsConfig struct {
+	Email *EmailSettings `yaml:"email"`
+}
+
+// EmailSettings is one account at an SMTP server.
+type EmailSettings struct {
+	SMTP        Secret  `yaml:"smtp,required"` // smtp:// or smtps:// URL with credentials; package channels/email reads it
+	From        Mailbox `yaml:"from,required"`
+	ReplyTo     Mailbox `yaml:"reply_to"`
+	Rate        Rate    `yaml:"rate"`        // zero: as fast as the server takes it
+	Connections int     `yaml:"connections"` // at most so many at once; 0: the engine decides
+}
+
+// Company is who messages come from, for footers and public pages.
+type Company struct {
+	Name    string `yaml:"name"`
+	Address string `yaml:"address"` // postal address, which many laws want in every commercial mail
+}
+
+// LoadConfig reads sapa.yaml from its text. ${NAME} is replaced by what env says; a variable that env answers with ""
+// counts as not set. All problems are reported at once, and with any there is no Config.
+func LoadConfig(name, text string, env func(string) string) (*Config, diag.List) {
+	f, problems := strictyaml.Parse(name, text)
+	cfg := &Config{File: f, Customers: CustomersConfig{Consent: Consent{Granted: true}}}
+	problems = append(problems, f.Expand(env)...)
+	problems = append(problems, f.Decode(cfg)...)
+	problems = append(problems, cfg.check()...)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return cfg, nil
+}

@@ -1,0 +1,146 @@
+package customer
+
+import (
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/internal/strictyaml"
+)
+
+// checker collects what is wrong with a Config beyond its form.
+type checker struct {
+	file     *strictyaml.File
+	problems diag.List
+}
+
+func (c *checker) problem(path, hint, format string, args ...any) {
+	c.problems = append(c.problems, c.file.Problem(path, hint, format, args...))
+}
+
+func (c *checker) keyProblem(path, hint, format string, args ...any) {
+	c.problems = append(c.problems, c.file.KeyProblem(path, hint, format, args...))
+}
+
+func (cfg *Config) check() diag.List {
+	c := &checker{file: cfg.File}
+	customers := cfg.Customers
+	c.columnOnly("$.customers.email", customers.Email)
+	c.columnOnly("$.customers.phone", customers.Phone)
+	c.zone("$.customers.timezone.default", customers.Timezone.Default)
+	c.locale("$.customers.locale.default", customers.Locale.Default)
+	c.region("$.customers.region.default", customers.Region.Default)
+	c.relations("$.customers", customers.Relations)
+	c.email(cfg.Channels.Email)
+	cfg.PublicURL = c.publicURL("$.public_url", cfg.PublicURL)
+	return c.problems
+}
+
+func (c *checker) columnOnly(path string, f Field) {
+	if f.Default != "" {
+		c.problem(path+".default", "name the column that holds each customer's own",
+			"an address can't have a default: everybody's messages would go there")
+	}
+}
+
+func (c *checker) zone(path, zone string) {
+	if zone != "" && !ValidZone(zone) {
+		c.problem(path, "write a name of the IANA list, such as Asia/Jakarta", "no time zone is called %q", zone)
+	}
+}
+
+// ValidZone says whether a name is one of the IANA time zone database, such as Asia/Jakarta or UTC.
+func ValidZone(name string) bool {
+	if name == "" || name == "Local" {
+		return false
+	}
+	_, err := time.LoadLocation(name)
+	return err == nil
+}
+
+func (c *checker) locale(path, locale string) {
+	if locale == "" {
+		return
+	}
+	if _, err := language.Parse(locale); err != nil {
+		c.problem(path, "write a language and a country, such as id-ID or en-US (BCP 47)", "%q is no locale", locale)
+	}
+}
+
+func (c *checker) region(path, region string) {
+	if region != "" && !validRegion(region) {
+		c.problem(path, "write the two capital letters of ISO 3166, such as ID or US", "%q is no country code", region)
+	}
+}
+
+var twoCapitals = regexp.MustCompile(`^[A-Z]{2}$`)
+
+func validRegion(code string) bool {
+	r, err := language.ParseRegion(code)
+	return err == nil && twoCapitals.MatchString(code) && r.IsCountry()
+}
+
+func (c *checker) email(s *EmailSettings) {
+	if s == nil {
+		return
+	}
+	if c.file.Has("$.channels.email.smtp") {
+		u, err := url.Parse(s.SMTP.Reveal())
+		if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
+			c.problem("$.channels.email.smtp", "in user and password write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25",
+				"expected a URL such as smtp://user:password@mail.example:587, or smtps:// for TLS from the start")
+		}
+	}
+	if s.Connections < 0 || s.Connections > 500 {
+		c.problem("$.channels.email.connections", "", "the number of connections must be between 1 and 500")
+	}
+}
+
+func (c *checker) publicURL(path, text string) string {
+	if text == "" {
+		return ""
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		c.problem(path, "", "expected a URL such as https://sapa.bengkel.example")
+	}
+	return strings.TrimRight(text, "/")
+}
+
+var relationName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// relations checks what the database is not needed for, in the file's order.
+func (c *checker) relations(parent string, relations map[string]*RelationConfig) {
+	for _, name := range slices.Sorted(maps.Keys(relations)) {
+		r, path := relations[name], strictyaml.Key(parent+".relations", name)
+		if r == nil {
+			continue // no value, reported by the decoder
+		}
+		if !relationName.MatchString(name) {
+			c.keyProblem(path, "use letters, digits and _", "rules could not write customer.%s", name)
+		}
+		c.join(parent, path, name, r)
+		c.relations(path, r.Relations)
+	}
+}
+
+func (c *checker) join(parent, path, name string, r *RelationConfig) {
+	switch {
+	case r.By != "" && r.Via != "":
+		c.keyProblem(path+".via", "by: the table's column with the customer's key, many rows each; via: the customer's column with the table's key, one row",
+			`"by" and "via" exclude each other`)
+	case r.By == "" && r.Via == "":
+		c.problem(path, "by: the table's column with the customer's key, many rows each; via: the customer's column with the table's key, one row",
+			`relation %q needs "by" or "via"`, name)
+	case r.Via != "" && r.Key == "":
+		c.problem(path, "name the table's column that "+r.Via+" refers to", `relation %q with "via" needs "key"`, name)
+	case r.By != "" && parent != "$.customers" && !c.file.Has(parent+".key"):
+		c.problem(parent, "add the column that "+r.By+" refers to", `the relation %q in it needs its "key"`, name)
+	}
+}
