@@ -58,15 +58,23 @@ type Channel interface {
 
 // Session is one connection (or one HTTP client) of a channel, used by one goroutine.
 type Session interface {
-	// Deliver hands over the messages it receives from in, in order, until in is closed or the session breaks.
+	// Deliver hands over the messages it receives from in, in order, until in is closed, the context ends or the session
+	// breaks. Whatever it has not received by then is untouched and stays the sender's, so who sends on in must also
+	// watch for Deliver's return.
+	//
 	// It calls done exactly once for every message received, possibly later than the next message is received (a
-	// pipelined dialogue), with a nil error for an accepted message or one of the verdict errors of this package.
+	// pipelined dialogue), with a nil error for an accepted message or one of the verdict errors of this package. A
+	// message that can't go out as it is, a line break in its subject or an invalid address, is Permanent for itself
+	// alone. The text of a verdict names codes and causes and no address of a customer, so that it may be logged;
+	// Receipt.Words is the provider's own text and may name one.
 	//
-	// Before each hand-over it calls permit; where that returns an error, the message was not handed over and is done
-	// with Unavailable wrapping that error. When the context ends, messages not yet handed over are Unavailable and
-	// the answers of those handed over are still awaited, up to the channel's own time limits.
+	// Before each hand-over, as late as can be, it calls permit once for that message; where that returns an error, the
+	// message was not handed over and is done with Unavailable wrapping that error, and the session may break. When the
+	// context ends, messages not yet handed over are Unavailable and the answers of those handed over are still
+	// awaited, up to the channel's own time limits.
 	//
-	// The error says that the session is broken and must be closed; nil that it can be used again.
+	// The error says that the session is broken and must be closed, and why, as an Unavailable; nil that it can be used
+	// again.
 	Deliver(ctx context.Context, in <-chan *Message, permit func() error, done func(*Message, Receipt, error)) error
 	// Close ends the connection politely, within a second or two.
 	Close() error

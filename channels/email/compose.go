@@ -135,9 +135,9 @@ func checkUnsubscribeURL(s string) error {
 		return nil
 	}
 	u, err := url.Parse(s)
-	printable := func(r rune) bool { return r > ' ' && r <= '~' && r != '<' && r != '>' }
+	unfit := func(r rune) bool { return r <= ' ' || r > '~' || r == '<' || r == '>' }
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" ||
-		strings.TrimFunc(s, printable) != "" || len(s) > maxLine-len("List-Unsubscribe: <>") {
+		strings.IndexFunc(s, unfit) >= 0 || len(s) > maxLine-len("List-Unsubscribe: <>") {
 		return errors.New("the unsubscribe link is not a URL that can stand in a header (RFC 2369)")
 	}
 	return nil
