@@ -1,0 +1,318 @@
+package response
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sapa-crm/sapa/internal/ledgertest"
+	"github.com/sapa-crm/sapa/internal/pgtest"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func newRecorder(t testing.TB, pool *pgxpool.Pool, opts RecorderOptions) *Recorder {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	r := NewRecorder(pool, opts)
+	t.Cleanup(func() { closeRecorder(t, r) })
+	return r
+}
+
+func closeRecorder(t testing.TB, r *Recorder) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := r.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func openHit(message int64, at time.Time) Hit {
+	return Hit{At: at, MessageID: message, Kind: HitOpen, Verdict: Human, IP: netip.MustParseAddr("192.0.2.7"), UserAgent: "Thunderbird"}
+}
+
+func clickHit(message int64, link int, at time.Time) Hit {
+	return Hit{At: at, MessageID: message, Kind: HitClick, Part: HTML, Link: link, Verdict: Human, IP: netip.MustParseAddr("192.0.2.7")}
+}
+
+func mustRecord(t testing.TB, r *Recorder, hits ...Hit) {
+	t.Helper()
+	for _, h := range hits {
+		if err := r.Record(t.Context(), h); err != nil {
+			t.Fatalf("record %+v: %v", h, err)
+		}
+	}
+}
+
+func TestRecorderCounts(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	run := ledgertest.NewCampaign(t, pool, "offer", "offers", "https://shop.example/a", "https://shop.example/b").Run(t, "", 5)
+	r := newRecorder(t, pool, RecorderOptions{})
+
+	one, two := run.Base+1, run.Base+2
+	proxied := openHit(two, noon)
+	proxied.Verdict, proxied.Reason = Proxy, "Apple Mail Privacy Protection"
+	scanned := clickHit(two, 0, noon)
+	scanned.Verdict = Scanner
+	mustRecord(t, r,
+		openHit(one, noon), openHit(one, noon.Add(time.Minute)), proxied,
+		clickHit(one, 0, noon.Add(2*time.Minute)), clickHit(one, 0, noon.Add(3*time.Minute)), clickHit(one, 1, noon.Add(time.Hour)), scanned,
+		Hit{At: noon, MessageID: two, Kind: HitPage, Verdict: Human},
+		openHit(run.Base+6, noon), openHit(1, noon), // no such messages
+	)
+	want := []string{"click 3/1", "click html 0 2/1", "click html 1 1/1", "machine_click 1/1", "machine_open 1/1", "open 2/1"}
+	if diff := cmp.Diff(want, totals(t, pool)); diff != "" {
+		t.Errorf("totals (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, totalsOfHits(t, pool)); diff != "" {
+		t.Errorf("hits and responses (-want +got):\n%s", diff)
+	}
+	got := lines(t, pool, `select concat_ws(' ', kind, nullif(part, ''), nullif(link, -1), to_char(first_at, 'HH24:MI')) from responses where message_id = $1 order by 1`, one)
+	if diff := cmp.Diff([]string{"click 12:02", "click html 0 12:02", "click html 1 13:00", "open 12:00"}, got); diff != "" {
+		t.Errorf("responses (-want +got):\n%s", diff)
+	}
+	if s := r.Stats(); s.Recorded != 8 || s.Unknown != 2 || s.Dropped != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+}
+
+func TestRecorderCommitsManyAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	run := ledgertest.NewCampaign(t, pool, "offer", "offers").Run(t, "", 1000)
+	r := newRecorder(t, pool, RecorderOptions{})
+	var wg sync.WaitGroup
+	for i := range 1000 {
+		wg.Go(func() {
+			if err := r.Record(t.Context(), openHit(run.Base+1+int64(i%500), noon)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if diff := cmp.Diff([]string{"open 1000/500"}, totals(t, pool)); diff != "" {
+		t.Error(diff)
+	}
+	if s := r.Stats(); s.Recorded != 1000 || s.Commits > 200 {
+		t.Errorf("%d hits took %d commits", s.Recorded, s.Commits)
+	}
+}
+
+// block keeps hits from being written until the returned function is called.
+func block(t testing.TB, pool *pgxpool.Pool) (release func()) {
+	t.Helper()
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `lock table hits in access exclusive mode`); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := tx.Rollback(context.WithoutCancel(t.Context())); err != nil && !errors.Is(err, pgx.ErrTxClosed) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRecorderNeverBlocks(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	run := ledgertest.NewCampaign(t, pool, "offer", "offers").Run(t, "", 10)
+	r := newRecorder(t, pool, RecorderOptions{Queue: 3})
+	release := block(t, pool)
+	defer release()
+	for i := range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		if err := r.Record(ctx, openHit(run.Base+1+int64(i), noon)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("record while the table is locked: %v", err)
+		}
+		cancel()
+	}
+	if err := r.Record(t.Context(), openHit(run.Base+4, noon)); !errors.Is(err, ErrDropped) {
+		t.Errorf("record into a full queue: %v", err)
+	}
+	release()
+	closeRecorder(t, r)
+	if diff := cmp.Diff([]string{"open 3/3"}, totals(t, pool)); diff != "" {
+		t.Errorf("late hits are not lost:\n%s", diff)
+	}
+	if s := r.Stats(); s.Late != 3 || s.Dropped != 1 || s.Recorded != 3 {
+		t.Errorf("stats: %+v", s)
+	}
+	if err := r.Record(t.Context(), openHit(run.Base+4, noon)); !errors.Is(err, ErrClosed) {
+		t.Errorf("record after close: %v", err)
+	}
+}
+
+// signalWriter tells when something is logged.
+type signalWriter struct {
+	once   sync.Once
+	logged chan struct{}
+	mu     sync.Mutex
+	text   strings.Builder
+}
+
+func (w *signalWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.once.Do(func() { close(w.logged) })
+	return w.text.Write(p)
+}
+
+func TestRecorderWaitsForPostgres(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	run := ledgertest.NewCampaign(t, pool, "offer", "offers").Run(t, "", 10)
+	log := &signalWriter{logged: make(chan struct{})}
+	r := newRecorder(t, pool, RecorderOptions{Log: slog.New(slog.NewTextHandler(log, nil))})
+	ledgertest.Exec(t, pool, `alter table hits rename to hits_away`)
+	result := make(chan error, 1)
+	go func() { result <- r.Record(t.Context(), openHit(run.Base+1, noon)) }()
+	<-log.logged
+	ledgertest.Exec(t, pool, `alter table hits_away rename to hits`)
+	if err := <-result; err != nil {
+		t.Errorf("record after PostgreSQL came back: %v", err)
+	}
+	if diff := cmp.Diff([]string{"open 1/1"}, totals(t, pool)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRecorderGivesUp(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	run := ledgertest.NewCampaign(t, pool, "offer", "offers").Run(t, "", 10)
+	log := &signalWriter{logged: make(chan struct{})}
+	r := newRecorder(t, pool, RecorderOptions{RetryFor: 60 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil))})
+	ledgertest.Exec(t, pool, `alter table hits rename to hits_away`)
+	if err := r.Record(t.Context(), openHit(run.Base+1, noon)); !errors.Is(err, ErrDropped) {
+		t.Errorf("record with PostgreSQL away for good: %v", err)
+	}
+	if s := r.Stats(); s.Dropped != 1 {
+		t.Errorf("stats: %+v", s)
+	}
+	text := log.text.String()
+	if !strings.Contains(text, `msg="hits dropped" hits=1`) || strings.Contains(text, "192.0.2.7") {
+		t.Errorf("the log is wrong:\n%s", text)
+	}
+}
+
+func TestOneRefusedHitKeepsItsBatch(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	run := ledgertest.NewCampaign(t, pool, "offer", "offers").Run(t, "", 10)
+	r := newRecorder(t, pool, RecorderOptions{})
+	hits := []Hit{openHit(run.Base+1, noon), openHit(run.Base+2, noon), openHit(run.Base+3, noon), openHit(run.Base+4, noon)}
+	hits[2].Kind = "bogus" // violates the check of hits.kind
+	if err := r.persist(t.Context(), hits); !errors.Is(err, ErrDropped) {
+		t.Errorf("persist: %v", err)
+	}
+	if diff := cmp.Diff([]string{"open 3/3"}, totals(t, pool)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRecorderTakesAnyUserAgent(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	run := ledgertest.NewCampaign(t, pool, "offer", "offers").Run(t, "", 10)
+	r := newRecorder(t, pool, RecorderOptions{})
+	for _, agent := range []string{"a\x00b", "a\xffb", strings.Repeat("é", 400), strings.Repeat("x", 299) + "é"} {
+		h := openHit(run.Base+1, noon)
+		h.UserAgent = agent
+		mustRecord(t, r, h)
+	}
+	got := lines(t, pool, `select left(user_agent, 3) || ' ' || octet_length(user_agent) from hits order by id`)
+	if diff := cmp.Diff([]string{"a?b 3", "a?b 3", "ééé 300", "xxx 299"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A program that follows every link at once is told from a person, also when the first hits were counted already.
+func TestBursts(t *testing.T) {
+	t.Parallel()
+	page := func(message int64, at time.Time) Hit {
+		return Hit{At: at, MessageID: message, Kind: HitPage, Verdict: Human, IP: netip.MustParseAddr("192.0.2.7")}
+	}
+	ms := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Millisecond) }
+	for name, c := range map[string]struct {
+		hits func(m int64) []Hit
+		want []string
+	}{
+		"two links, two commits": {
+			func(m int64) []Hit { return []Hit{clickHit(m, 0, ms(0)), clickHit(m, 1, ms(400))} },
+			[]string{"machine_click 2/1"}},
+		"a link and the unsubscribe page": {
+			func(m int64) []Hit { return []Hit{page(m, ms(0)), clickHit(m, 0, ms(900))} },
+			[]string{"machine_click 1/1"}},
+		"with the pixel": {
+			func(m int64) []Hit { return []Hit{openHit(m, ms(0)), clickHit(m, 0, ms(10)), clickHit(m, 1, ms(20))} },
+			[]string{"machine_click 2/1", "machine_open 1/1"}},
+		"the person comes later": {
+			func(m int64) []Hit {
+				return []Hit{clickHit(m, 0, ms(0)), clickHit(m, 1, ms(10)), openHit(m, ms(60_000)), clickHit(m, 0, ms(61_000))}
+			},
+			[]string{"click 1/1", "click html 0 1/1", "machine_click 2/1", "open 1/1"}},
+		"the person came before": {
+			func(m int64) []Hit {
+				return []Hit{clickHit(m, 1, ms(0)), clickHit(m, 0, ms(5000)), clickHit(m, 1, ms(5010))}
+			},
+			[]string{"click 1/1", "click html 1 1/1", "machine_click 2/1"}},
+		"one link twice": {
+			func(m int64) []Hit { return []Hit{clickHit(m, 0, ms(0)), clickHit(m, 0, ms(200))} },
+			[]string{"click 2/1", "click html 0 2/1"}},
+		"a quick reader": {
+			func(m int64) []Hit {
+				return []Hit{openHit(m, ms(0)), clickHit(m, 0, ms(700)), clickHit(m, 1, ms(1800))}
+			},
+			[]string{"click 2/1", "click html 0 1/1", "click html 1 1/1", "open 1/1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.Pool(t)
+			run := ledgertest.NewCampaign(t, pool, "offer", "offers").Run(t, "", 2)
+			r := newRecorder(t, pool, RecorderOptions{})
+			mustRecord(t, r, c.hits(run.Base+1)...)
+			if diff := cmp.Diff(c.want, totals(t, pool)); diff != "" {
+				t.Errorf("totals (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(totalsOfHits(t, pool), totals(t, pool)); diff != "" {
+				t.Errorf("totals are not those of the hits:\n%s", diff)
+			}
+		})
+	}
+}
+
+func BenchmarkRecorder(b *testing.B) {
+	pool := pgtest.Pool(b)
+	run := ledgertest.NewCampaign(b, pool, "offer", "offers").Run(b, "", 100_000)
+	r := newRecorder(b, pool, RecorderOptions{})
+	var n int64
+	var mu sync.Mutex
+	b.SetParallelism(64)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			mu.Lock()
+			n++
+			id := run.Base + 1 + n%100_000
+			mu.Unlock()
+			if err := r.Record(b.Context(), openHit(id, noon)); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(r.Stats().Recorded)/float64(r.Stats().Commits), "hits/commit")
+}
