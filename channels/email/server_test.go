@@ -101,7 +101,8 @@ type peer struct {
 	server *server
 	conn   net.Conn
 	r      *bufio.Reader
-	rcpt   string // the accepted recipient
+	mail   bool   // in a transaction
+	rcpt   string // its accepted recipient
 	gone   bool
 }
 
@@ -158,7 +159,7 @@ func (p *peer) answer(verb, line string) {
 		secured := tls.Server(p.conn, p.server.tls)
 		p.conn, p.r = secured, bufio.NewReader(secured)
 	case "MAIL", "RSET":
-		p.rcpt = ""
+		p.mail, p.rcpt = verb == "MAIL", ""
 		p.say("250 2.1.0 ok")
 	case "RCPT":
 		p.recipient(line)
@@ -187,6 +188,10 @@ func (p *peer) ehlo() {
 
 func (p *peer) recipient(line string) {
 	to := line[strings.IndexByte(line, '<')+1 : strings.IndexByte(line, '>')]
+	if !p.mail {
+		p.say("503 5.5.1 need MAIL before RCPT")
+		return
+	}
 	switch p.server.answerTo(to) {
 	case channeltest.RefuseAddress:
 		p.say("550 5.1.1 <" + to + ">: Recipient address rejected: User unknown in virtual mailbox table")
@@ -224,6 +229,7 @@ func (p *peer) content() {
 		b.WriteString(strings.TrimPrefix(line, "."))
 	}
 	p.server.step(p, "CONTENT", b.String())
+	p.mail, p.rcpt = false, ""
 }
 
 // accept takes the message; answered apart, so that hooks can take it and then misbehave.
@@ -252,7 +258,6 @@ func (p *peer) finish(content string) {
 		p.take(content)
 	}
 	p.say("250 2.0.0 Ok: queued as 4XyZ" + strconv.Itoa(len(s.Accepted())))
-	p.rcpt = ""
 }
 
 func (s *server) answerTo(to string) channeltest.Answer {
@@ -359,3 +364,5 @@ func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
 	pool.AddCert(parsed)
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, pool
 }
+
+func (s *server) pipelines() bool { return slices.Contains(s.offs, "PIPELINING") }

@@ -1,0 +1,491 @@
+package email
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sapa-crm/sapa/channels"
+)
+
+// result is one message's outcome, in words that a table can hold.
+func result(m *channels.Message, r channels.Receipt, err error) string {
+	handed := "kept"
+	if !r.HandedOver.IsZero() {
+		handed = "handed over"
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d %s, %s %d %s %s", m.ID, channels.VerdictOf(err), handed, r.Code, r.Enhanced, r.Words))
+}
+
+func testMessage(i int) *channels.Message {
+	return &channels.Message{
+		ID: int64(i), Token: fmt.Sprintf("token%d", i), To: channels.Address{Addr: fmt.Sprintf("ani%d@example.org", i)},
+		Subject: "Halo", Text: "Halo,\n.titik\n", Date: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC),
+	}
+}
+
+func yes() error { return nil }
+
+// conversation delivers n messages over one session and returns the outcomes, and Deliver's error.
+func conversation(t *testing.T, c *Channel, n int) ([]string, error) {
+	t.Helper()
+	s, err := c.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	in := make(chan *channels.Message, n)
+	for i := range n {
+		in <- testMessage(i + 1)
+	}
+	close(in)
+	var results []string
+	err = s.Deliver(t.Context(), in, yes, func(m *channels.Message, r channels.Receipt, err error) {
+		results = append(results, result(m, r, err))
+	})
+	return results, err
+}
+
+// hook is a server's: whether it has answered.
+type hook = func(p *peer, verb, line string) bool
+
+// on makes a hook that acts once, on the nth time of the verb, counting from 1.
+func on(verb string, nth int, act func(p *peer, line string)) hook {
+	seen := 0
+	return func(p *peer, v, line string) bool {
+		if v != verb {
+			return false
+		}
+		if seen++; seen != nth {
+			return false
+		}
+		act(p, line)
+		return true
+	}
+}
+
+func says(lines ...string) func(*peer, string) {
+	return func(p *peer, _ string) { p.say(lines...) }
+}
+
+func drops(p *peer, _ string) { p.drop() }
+
+const (
+	ok1 = "1 accepted, handed over 250 2.0.0 Ok: queued as 4XyZ1"
+	ok2 = "2 accepted, handed over 250 2.0.0 Ok: queued as 4XyZ2"
+	ok3 = "3 accepted, handed over 250 2.0.0 Ok: queued as 4XyZ3"
+)
+
+// TestDialogue puts one fault into a conversation of three messages, with and without PIPELINING. Each case says what
+// becomes of each message, what the session's end says, and how many messages the server took.
+func TestDialogue(t *testing.T) {
+	t.Parallel()
+	const queued3 = "3 accepted, handed over 250 2.0.0 Ok: queued as 4XyZ2" // the third message, the second at the server
+	for name, test := range map[string]struct {
+		hook  func() hook
+		want  []string
+		error string
+		taken int
+	}{
+		"nothing wrong": {
+			hook:  func() hook { return on("", 0, nil) },
+			want:  []string{ok1, ok2, ok3},
+			taken: 3,
+		},
+		"sender refused": {
+			hook:  func() hook { return on("MAIL", 2, says("550 5.7.1 halo@bengkel.example is not yours")) },
+			want:  []string{ok1, "2 unavailable, kept 550 5.7.1 halo@bengkel.example is not yours"},
+			error: "the SMTP server refuses the sender: 550 5.7.1 halo@bengkel.example is not yours: check `from`, and whether this account may send as it",
+			taken: 1,
+		},
+		"disk full at MAIL": {
+			hook:  func() hook { return on("MAIL", 2, says("452 4.3.1 Insufficient system storage")) },
+			want:  []string{ok1, "2 unavailable, kept 452 4.3.1 Insufficient system storage"},
+			error: "the SMTP server refuses the sender: 452 4.3.1 Insufficient system storage: check `from`, and whether this account may send as it",
+			taken: 1,
+		},
+		"too big at MAIL": {
+			hook:  func() hook { return on("MAIL", 2, says("552 5.3.4 Message size exceeds fixed limit")) },
+			want:  []string{ok1, "2 permanent, kept 552 5.3.4 Message size exceeds fixed limit", queued3},
+			taken: 2,
+		},
+		"disk full at the dot": {
+			hook:  func() hook { return on("CONTENT", 2, says("452 4.3.1 Insufficient system storage")) },
+			want:  []string{ok1, "2 retry, handed over 452 4.3.1 Insufficient system storage", queued3},
+			taken: 2,
+		},
+		"recipient unknown": {
+			hook:  func() hook { return on("RCPT", 2, says("550 5.1.1 User unknown")) },
+			want:  []string{ok1, "2 suppress, kept 550 5.1.1 User unknown", queued3},
+			taken: 2,
+		},
+		"reply in many lines": {
+			hook: func() hook {
+				return on("RCPT", 2, says("550-5.1.1 The account does not exist.", "550-5.1.1 Check for typos:", "550 5.1.1 https://example"))
+			},
+			want:  []string{ok1, "2 suppress, kept 550 5.1.1 The account does not exist. Check for typos: https://example", queued3},
+			taken: 2,
+		},
+		"DATA opened after a refused recipient": {
+			hook: func() hook {
+				refused := on("RCPT", 2, says("550 5.1.1 User unknown"))
+				opened := on("DATA", 2, func(p *peer, _ string) {
+					p.say("354 all the same")
+					if line, _ := p.r.ReadString('\n'); line != ".\r\n" {
+						p.server.t.Errorf("after the refused recipient came %q, not a single dot", line)
+					}
+					p.say("554 5.5.1 no valid recipients")
+				})
+				return func(p *peer, v, line string) bool {
+					return refused(p, v, line) || p.server.pipelines() && opened(p, v, line)
+				}
+			},
+			want:  []string{ok1, "2 suppress, kept 550 5.1.1 User unknown", queued3},
+			taken: 2,
+		},
+		"DATA refused": {
+			hook:  func() hook { return on("DATA", 2, says("451 4.3.0 Try again")) },
+			want:  []string{ok1, "2 retry, kept 451 4.3.0 Try again", queued3},
+			taken: 2,
+		},
+		"421 at RCPT": {
+			hook: func() hook {
+				return on("RCPT", 2, func(p *peer, _ string) { p.say("421 4.3.2 shutting down"); p.drop() })
+			},
+			want:  []string{ok1, "2 unavailable, kept 421 4.3.2 shutting down"},
+			error: "the SMTP server is closing the connection: 421 4.3.2 shutting down",
+			taken: 1,
+		},
+		"421 at the dot": {
+			hook: func() hook {
+				return on("CONTENT", 2, func(p *peer, _ string) { p.say("421 4.3.2 shutting down"); p.drop() })
+			},
+			want:  []string{ok1, "2 retry, handed over 421 4.3.2 shutting down"},
+			error: "the SMTP server is closing the connection: 421 4.3.2",
+			taken: 1,
+		},
+		"login wanted at RCPT": {
+			hook:  func() hook { return on("RCPT", 2, says("530 5.7.0 Authentication required")) },
+			want:  []string{ok1, "2 unavailable, kept 530 5.7.0 Authentication required"},
+			error: "the SMTP server wants other credentials: 530 5.7.0: check SMTP_URL",
+			taken: 1,
+		},
+		"dropped at MAIL": {
+			hook:  func() hook { return on("MAIL", 2, drops) },
+			want:  []string{ok1, "2 unavailable, kept 0"},
+			error: "the connection to the SMTP server broke before the message was handed over: EOF",
+			taken: 1,
+		},
+		"dropped in the middle of a reply": {
+			hook:  func() hook { return on("DATA", 2, func(p *peer, _ string) { p.raw("354"); p.drop() }) },
+			want:  []string{ok1, "2 unavailable, kept 0"},
+			error: "the connection to the SMTP server broke before the message was handed over: unexpected EOF",
+			taken: 1,
+		},
+		"dropped at the dot": {
+			hook:  func() hook { return on("CONTENT", 2, drops) },
+			want:  []string{ok1, "2 unknown, handed over 0"},
+			error: "the connection to the SMTP server broke: EOF",
+			taken: 1,
+		},
+		"dropped in the middle of the dot's reply": {
+			hook: func() hook {
+				return on("CONTENT", 2, func(p *peer, line string) { p.take(line); p.raw("250-2.0.0 Ok\r\n250 2.0.0 que"); p.drop() })
+			},
+			want:  []string{ok1, "2 unknown, handed over 0"},
+			error: "the connection to the SMTP server broke: unexpected EOF",
+			taken: 2,
+		},
+		"dropped after the dot's reply": {
+			hook: func() hook {
+				return on("CONTENT", 2, func(p *peer, line string) { p.take(line); p.say("250 2.0.0 Ok: queued as 4XyZ2"); p.drop() })
+			},
+			want:  []string{ok1, ok2, "3 unavailable, kept 0"},
+			error: "the connection to the SMTP server broke before the message was handed over: EOF",
+			taken: 2,
+		},
+		"reply in pieces": {
+			hook: func() hook {
+				return on("CONTENT", 2, func(p *peer, line string) {
+					p.take(line)
+					for _, piece := range []string{"2", "50", "-2.0.0 Ok:", " queued\r", "\n250 2.0.0 as 4XyZ2\r\n"} {
+						p.raw(piece)
+					}
+				})
+			},
+			want:  []string{ok1, ok2, ok3},
+			taken: 3,
+		},
+		"nonsense instead of a reply": {
+			hook:  func() hook { return on("RCPT", 2, says("HTTP/1.1 400 Bad Request")) },
+			want:  []string{ok1, "2 unavailable, kept 0"},
+			error: "the connection to the SMTP server broke before the message was handed over: the server's reply is not SMTP",
+			taken: 1,
+		},
+		"354 to RCPT": {
+			hook:  func() hook { return on("RCPT", 2, says("354 go on")) },
+			want:  []string{ok1, "2 unavailable, kept 0"},
+			error: "the SMTP server's reply to RCPT makes no sense: 354",
+			taken: 1,
+		},
+		"250 to DATA": {
+			hook:  func() hook { return on("DATA", 2, says("250 2.0.0 ok")) },
+			want:  []string{ok1, "2 unavailable, kept 0"},
+			error: "the SMTP server's reply to DATA makes no sense: 250 2.0.0",
+			taken: 1,
+		},
+		"354 to the dot": {
+			hook:  func() hook { return on("CONTENT", 2, says("354 go on")) },
+			want:  []string{ok1, "2 unknown, handed over 0"},
+			error: "the SMTP server's reply to the message makes no sense: 354",
+			taken: 1,
+		},
+		"one reply too many at MAIL": {
+			hook: func() hook {
+				return on("MAIL", 2, func(p *peer, _ string) { p.mail = true; p.say("250 2.1.0 ok", "250 2.1.0 ok") })
+			},
+			want:  []string{ok1, "2 unavailable, kept 0"},
+			error: "the SMTP server's reply to DATA makes no sense: 250 2.1.5",
+			taken: 1,
+		},
+		"two replies to the dot": {
+			hook: func() hook {
+				return on("CONTENT", 2, func(p *peer, line string) { p.take(line); p.raw("250 2.0.0 Ok: queued as 4XyZ2\r\n250 2.0.0 Ok\r\n") })
+			},
+			want:  []string{ok1, ok2, "3 unavailable, kept 0"},
+			error: "the SMTP server said something that it was not asked",
+			taken: 2,
+		},
+		"refused before the dot": {
+			hook: func() hook {
+				return on("DATA", 2, func(p *peer, _ string) { p.raw("354 go on\r\n554 5.3.0 no, wait\r\n"); p.content() })
+			},
+			want:  []string{ok1, "2 unavailable, kept 0"},
+			error: "the SMTP server answered before it had the message",
+			taken: 1,
+		},
+	} {
+		for _, mode := range []string{"PIPELINING", "8BITMIME"} {
+			t.Run(name+"/"+mode, func(t *testing.T) {
+				t.Parallel()
+				s := newServer(t, offering(mode), withHook(test.hook()))
+				results, err := conversation(t, s.channel(s.url("")), 3)
+				if diff := cmp.Diff(test.want, results); diff != "" {
+					t.Errorf("outcomes (-want +got):\n%s", diff)
+				}
+				if text := errorText(err); text != test.error {
+					t.Errorf("the session ended with %q, want %q", text, test.error)
+				}
+				if n := len(s.Accepted()); n != test.taken {
+					t.Errorf("the server took %d messages, want %d", n, test.taken)
+				}
+			})
+		}
+	}
+}
+
+// reset is how EOF looks when the server closed with something unread.
+var reset = regexp.MustCompile(`(read|write) tcp .*: (connection reset by peer|broken pipe)`)
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return reset.ReplaceAllString(err.Error(), "EOF")
+}
+
+// The commands are those that are needed, and a RSET only after a refused recipient.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	one := []string{"MAIL", "RCPT", "DATA", "CONTENT"}
+	for mode, refused := range map[string][]string{
+		"PIPELINING": {"MAIL", "RCPT", "DATA", "RSET"},
+		"8BITMIME":   {"MAIL", "RCPT", "RSET"},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, offering(mode), withHook(on("RCPT", 2, says("550 5.1.1 User unknown"))))
+			if _, err := conversation(t, s.channel(s.url("")), 4); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"EHLO"}
+			for _, verbs := range [][]string{one, refused, one, one, {"QUIT"}} {
+				want = append(want, verbs...)
+			}
+			if diff := cmp.Diff(want, s.verbs()); diff != "" {
+				t.Errorf("commands (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// MAIL, RCPT and DATA must go out before any of their replies has come in: this server answers none before it has all.
+func TestPipelinesInOneGroup(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, offering("PIPELINING"), withHook(func(p *peer, verb, line string) bool {
+		switch verb {
+		case "MAIL":
+			return true
+		case "RCPT":
+			return true
+		case "DATA":
+			p.raw("250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go on\r\n")
+			p.content()
+			return true
+		}
+		return false
+	}))
+	results, err := conversation(t, s.channel(s.url("")), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{ok1, ok2, ok3}, results); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+}
+
+// A server that offers PIPELINING and can't do it is asked step by step from the next session on.
+func TestPipeliningIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, forgets := range map[string]func(p *peer){
+		"forgets what is behind a command": func(p *peer) { _, _ = p.r.Discard(p.r.Buffered()) },
+		"answers nonsense":                 func(p *peer) { p.raw("what?\r\n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, offering("PIPELINING"), withHook(func(p *peer, verb, line string) bool {
+				if verb == "MAIL" && p.r.Buffered() > 0 {
+					p.say("250 2.1.0 ok")
+					forgets(p)
+					return true
+				}
+				return false
+			}))
+			c := s.channel(s.url(""), func(cfg *Config) { cfg.CommandTimeout = 200 * time.Millisecond })
+			results, err := conversation(t, c, 1)
+			if err == nil || cmp.Diff([]string{"1 unavailable, kept 0"}, results) != "" {
+				t.Fatalf("the first session: %q, %v", results, err)
+			}
+			results, err = conversation(t, c, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{ok1, ok2}, results); diff != "" {
+				t.Errorf("outcomes of the second session (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A connection that breaks under a big message, before the block with the final dot, leaves it unsent; and a server's
+// last words are heard.
+func TestBigMessage(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		end  func(p *peer, line string)
+		want string
+	}{
+		"dropped":    {drops, "1 unavailable, kept 0"},
+		"taken":      {func(p *peer, _ string) { p.say("354 go on"); p.content() }, ok1},
+		"hung up on": {func(p *peer, _ string) { p.say("354 go on"); _, _ = p.r.Discard(100); p.drop() }, "1 unavailable, kept 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, withHook(on("DATA", 1, test.end)))
+			session, err := s.channel(s.url("")).Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			m := testMessage(1)
+			m.Text = strings.Repeat(strings.Repeat("x", 99)+"\n", 400_000) // 40 MB: more than the sockets' buffers hold
+			in := make(chan *channels.Message, 1)
+			in <- m
+			close(in)
+			var got string
+			_ = session.Deliver(t.Context(), in, yes, func(m *channels.Message, r channels.Receipt, err error) { got = result(m, r, err) })
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// The context's end cuts short every wait before the hand-over.
+func TestContextEndsBeforeHandOver(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"MAIL", "RCPT", "DATA"} {
+		for _, mode := range []string{"PIPELINING", "8BITMIME"} {
+			t.Run(verb+"/"+mode, func(t *testing.T) {
+				t.Parallel()
+				ctx, cancel := context.WithCancelCause(t.Context())
+				stopping := errors.New("stopping")
+				s := newServer(t, offering(mode), withHook(on(verb, 1, func(*peer, string) { cancel(stopping) })))
+				session, err := s.channel(s.url("")).Open(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer session.Close()
+				in := make(chan *channels.Message, 1)
+				in <- testMessage(1)
+				err = session.Deliver(ctx, in, yes, func(_ *channels.Message, _ channels.Receipt, err error) {
+					if channels.VerdictOf(err) != channels.VerdictUnavailable || !errors.Is(err, stopping) {
+						t.Errorf("outcome %v, want Unavailable with the cause", err)
+					}
+				})
+				if !errors.Is(err, stopping) {
+					t.Errorf("Deliver: %v, want the cause", err)
+				}
+			})
+		}
+	}
+}
+
+func TestTimeLimits(t *testing.T) {
+	t.Parallel()
+	silent := func(*peer, string) {}
+	short := func(cfg *Config) { cfg.CommandTimeout, cfg.DataTimeout = 50*time.Millisecond, 50*time.Millisecond }
+	for verb, want := range map[string]string{
+		"DATA":    "1 unavailable, kept 0",
+		"CONTENT": "1 unknown, handed over 0",
+	} {
+		t.Run(verb, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, withHook(on(verb, 1, silent)))
+			results, err := conversation(t, s.channel(s.url(""), short), 1)
+			if diff := cmp.Diff([]string{want}, results); diff != "" {
+				t.Errorf("outcome (-want +got):\n%s", diff)
+			}
+			if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
+				t.Errorf("Deliver: %v, want a time-out", err)
+			}
+		})
+	}
+}
+
+// Close does not wait for a server that does not answer QUIT.
+func TestCloseIsPrompt(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, withHook(on("QUIT", 1, func(*peer, string) {})))
+	session, err := s.channel(s.url("")).Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	_ = session.Close()
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("Close took %v", took)
+	}
+	in := make(chan *channels.Message, 1)
+	in <- testMessage(1)
+	if err := session.Deliver(t.Context(), in, yes, nil); err == nil || len(in) != 1 {
+		t.Errorf("a closed session delivers: %v", err)
+	}
+}
