@@ -69,7 +69,7 @@ func LoadConfig(name, text string, env func(string) string) (*Config, diag.List)
 	cfg := &Config{File: f, Customers: CustomersConfig{Consent: Consent{Granted: true}}}
 	problems = append(problems, f.Expand(env)...)
 	problems = append(problems, f.Decode(cfg)...)
-	problems = append(problems, cfg.check()...)
+	problems = append(problems, cfg.check(len(problems) == 0)...)
 	if len(problems) > 0 {
 		return nil, problems
 	}

@@ -17,6 +17,7 @@ import (
 // checker collects what is wrong with a Config beyond its form.
 type checker struct {
 	file     *strictyaml.File
+	wellMade bool // the file's form is right, so that what is missing is not just misspelt
 	problems diag.List
 }
 
@@ -28,8 +29,8 @@ func (c *checker) keyProblem(path, hint, format string, args ...any) {
 	c.problems = append(c.problems, c.file.KeyProblem(path, hint, format, args...))
 }
 
-func (cfg *Config) check() diag.List {
-	c := &checker{file: cfg.File}
+func (cfg *Config) check(wellMade bool) diag.List {
+	c := &checker{file: cfg.File, wellMade: wellMade}
 	customers := cfg.Customers
 	c.columnOnly("$.customers.email", customers.Email)
 	c.columnOnly("$.customers.phone", customers.Phone)
@@ -90,7 +91,7 @@ func (c *checker) email(s *EmailSettings) {
 	if s == nil {
 		return
 	}
-	if c.file.Has("$.channels.email.smtp") {
+	if c.file.Has("$.channels.email.smtp") && !strings.Contains(s.SMTP.Reveal(), "${") {
 		u, err := url.Parse(s.SMTP.Reveal())
 		if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
 			c.problem("$.channels.email.smtp", "in user and password write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25",
@@ -130,15 +131,18 @@ func (c *checker) relations(parent string, relations map[string]*RelationConfig)
 	}
 }
 
+const byOrVia = "by: the table's column with the customer's key, many rows each; " +
+	"via: the customer's column with the table's key, one row"
+
 func (c *checker) join(parent, path, name string, r *RelationConfig) {
 	switch {
 	case r.By != "" && r.Via != "":
-		c.keyProblem(path+".via", "by: the table's column with the customer's key, many rows each; via: the customer's column with the table's key, one row",
+		c.keyProblem(path+".via", byOrVia,
 			`"by" and "via" exclude each other`)
-	case r.By == "" && r.Via == "":
-		c.problem(path, "by: the table's column with the customer's key, many rows each; via: the customer's column with the table's key, one row",
+	case r.By == "" && r.Via == "" && c.wellMade:
+		c.problem(path, byOrVia,
 			`relation %q needs "by" or "via"`, name)
-	case r.Via != "" && r.Key == "":
+	case r.Via != "" && r.Key == "" && c.wellMade:
 		c.problem(path, "name the table's column that "+r.Via+" refers to", `relation %q with "via" needs "key"`, name)
 	case r.By != "" && parent != "$.customers" && !c.file.Has(parent+".key"):
 		c.problem(parent, "add the column that "+r.By+" refers to", `the relation %q in it needs its "key"`, name)

@@ -78,7 +78,7 @@ func (n Node) decodeStruct(v reflect.Value, problems *diag.List) {
 	for _, e := range n.Entries() {
 		at := slices.IndexFunc(fields, func(f field) bool { return f.name == e.Key })
 		if at < 0 {
-			hint := diag.DidYouMean(e.Key, unseen(fields, n))
+			hint := keyHint(e.Key, fields, n)
 			*problems = append(*problems, n.f.KeyProblem(e.Value.Path(), hint, "unknown key %q", e.Key))
 			markMeant(fields, hint, seen)
 			continue
@@ -110,15 +110,19 @@ func (n Node) missing(key string) diag.Problem {
 	return n.Problem("", "the key %q is missing here", key)
 }
 
-// unseen are the names that an unknown key could have meant: those that the map does not have yet.
-func unseen(fields []field, n Node) []string {
-	var names []string
+// keyHint is what an unknown key could have meant: first of all a key that the map does not have yet.
+func keyHint(key string, fields []field, n Node) string {
+	var all, unseen []string
 	for _, f := range fields {
+		all = append(all, f.name)
 		if !n.f.Has(Key(n.Path(), f.name)) {
-			names = append(names, f.name)
+			unseen = append(unseen, f.name)
 		}
 	}
-	return names
+	if hint := diag.DidYouMean(key, unseen); strings.HasPrefix(hint, "did you") {
+		return hint
+	}
+	return diag.DidYouMean(key, all)
 }
 
 func (n Node) decodeMap(v reflect.Value, problems *diag.List) {

@@ -2,6 +2,7 @@ package strictyaml
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -135,6 +136,9 @@ func (n Node) found() string {
 	}
 	if utf8.RuneCountInString(text) > 40 || isBlock(n.n) {
 		return "text"
+	}
+	if strings.Contains(text, `"`) {
+		return "'" + text + "'"
 	}
 	return fmt.Sprintf("%q", text)
 }
