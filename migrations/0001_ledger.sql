@@ -32,6 +32,10 @@ create table audit_log (
   detail  jsonb not null default '{}'    -- never personal data
 );
 
+-- IANA names of time zones as this server knows them. Anything else takes the default zone and is counted in the plan.
+create table zones (name text primary key);
+insert into zones select name from pg_timezone_names where name ~ '^(UTC|[A-Z][A-Za-z]+/[A-Za-z0-9/_+-]+)$';
+
 -- ---------------------------------------------------------------------------------------------- campaigns and runs
 
 create table campaigns (
@@ -83,6 +87,7 @@ create table runs (
   tick         timestamp not null,       -- civil date and time; today() is its date
   as_of        timestamptz not null,     -- now() of its rules
   label        text not null default '', -- run --again LABEL: becomes part of every occasion
+  scheduled    boolean not null default false, -- by the campaign's schedule; otherwise by hand, and sent at once
   state        run_state not null default 'planning',
   reason       text,                     -- why it is paused or cancelled, in words for people
   actor        text not null,
