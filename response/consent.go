@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
@@ -125,18 +126,19 @@ func (t *Tracker) recipient(ctx context.Context, token string, v Visit) (Token, 
 	return tok, who, err
 }
 
-// subscription asks the consent ledger. The latest row that concerns the topic and channel decides.
+// subscription asks the consent ledger.
 func subscription(ctx context.Context, db pg.DBTX, who recipient) (Subscription, error) {
 	s := Subscription{Topic: who.run.Topic, Channel: who.channel}
-	err := db.QueryRow(ctx, `
-		select coalesce((select not granted from consents
-		                 where customer_key = $1 and channel in ($2, '*') and topic in ($3, '*')
-		                 order by id desc limit 1), false),
-		       coalesce((select not granted and channel = '*' and topic = '*' from consents
-		                 where customer_key = $1 order by id desc limit 1), false)`,
-		who.key, who.channel, who.run.Topic).Scan(&s.Ended, &s.All)
+	granted, said, err := customer.LatestConsent(ctx, db, who.key, who.channel, s.Topic)
 	if err != nil {
-		return s, fmt.Errorf("read the consent behind message %d: %w", who.message, err)
+		return s, err
+	}
+	s.Ended = said && !granted
+	err = db.QueryRow(ctx, `
+		select coalesce((select not granted and channel = '*' and topic = '*' from consents
+		                 where customer_key = $1 order by id desc limit 1), false)`, who.key).Scan(&s.All)
+	if err != nil {
+		return s, fmt.Errorf("look up the consent behind message %d: %w", who.message, err)
 	}
 	return s, nil
 }
@@ -151,31 +153,25 @@ func appendConsent(ctx context.Context, tx pgx.Tx, who recipient, d decision, hi
 	if err != nil {
 		return err
 	}
-	channel, topic, same := who.channel, who.run.Topic, before.Ended == !d.granted
+	change := customer.ConsentChange{
+		CustomerKey: who.key, Channel: who.channel, Topic: before.Topic,
+		Granted: d.granted, Source: d.source, Evidence: evidence(who.message, hit), At: hit.At,
+	}
+	same := before.Ended == !d.granted
 	if d.scope == Everything {
-		channel, topic, same = "*", "*", before.All
+		change.Channel, change.Topic, same = customer.Every, customer.Every, before.All
 	}
 	if same {
 		return nil
 	}
-	_, err = tx.Exec(ctx, `
-		insert into consents (customer_key, channel, topic, granted, source, evidence, at)
-		values ($1, $2, $3, $4, $5, $6, $7)`,
-		who.key, channel, topic, d.granted, d.source, newEvidence(who.message, hit), hit.At)
-	return err
+	return customer.SetConsent(ctx, tx, change)
 }
 
 // evidence is what shows later that the person decided. It is personal data, and blanked when the person is erased.
-type evidence struct {
-	Message   int64  `json:"message"`
-	IP        string `json:"ip,omitempty"`
-	UserAgent string `json:"user_agent,omitempty"`
-}
-
-func newEvidence(message int64, hit Hit) evidence {
-	e := evidence{Message: message, UserAgent: hit.UserAgent}
+func evidence(message int64, hit Hit) map[string]any {
+	e := map[string]any{"message": message, "user_agent": hit.UserAgent}
 	if hit.IP != (netip.Addr{}) {
-		e.IP = hit.IP.String()
+		e["ip"] = hit.IP.String()
 	}
 	return e
 }

@@ -303,6 +303,7 @@ func BenchmarkRecorder(b *testing.B) {
 	var n int64
 	var mu sync.Mutex
 	b.SetParallelism(64)
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			mu.Lock()

@@ -163,7 +163,7 @@ func TestTrackerReloadsKeys(t *testing.T) {
 
 func consents(t testing.TB, b *bundle) []string {
 	return lines(t, b.pool, `
-		select concat_ws(' ', customer_key, channel, topic, granted, source, (evidence->>'message')::bigint - $1, evidence->>'ip', left(evidence->>'user_agent', 7))
+		select concat_ws(' ', customer_key, channel, topic, granted, source, (evidence->>'message')::bigint - $1, evidence->>'ip', nullif(left(evidence->>'user_agent', 7), ''))
 		from consents order by id`, b.run.Base)
 }
 
