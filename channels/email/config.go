@@ -153,7 +153,7 @@ func parseSender(from string) (channels.Address, error) {
 		name, addr = strings.Trim(strings.TrimSpace(addr[:i]), `"`), addr[i+1:len(addr)-1]
 	}
 	box, err := parseMailbox(addr)
-	if err != nil || box.utf8 {
+	if err != nil || box.utf8 || strings.ContainsAny(name, "<>") {
 		return channels.Address{}, fmt.Errorf("the sender %q must be an address, such as Bengkel Maju <halo@bengkel.example>", from)
 	}
 	if err := noLineBreak("the sender's name", name); err != nil {

@@ -40,7 +40,8 @@ type dialogue struct {
 	w       *bufio.Writer
 	waiting []step
 	limit   *limiter
-	cfg     Config
+	command time.Duration // the time limit of a command's reply and of a written block
+	data    time.Duration // that of the reply to the final dot
 }
 
 // put appends a command to the write buffer and to the queue.
@@ -52,7 +53,7 @@ func (d *dialogue) put(v verb, tx *transaction, line string) {
 
 // flush sends what was put.
 func (d *dialogue) flush() error {
-	d.limit.next(d.cfg.CommandTimeout, true)
+	d.limit.next(d.command, true)
 	return d.w.Flush()
 }
 
@@ -60,9 +61,9 @@ func (d *dialogue) flush() error {
 func (d *dialogue) take() (step, reply, error) {
 	s := d.waiting[0]
 	if s.verb == verbDot {
-		d.limit.next(d.cfg.DataTimeout, false)
+		d.limit.next(d.data, false)
 	} else {
-		d.limit.next(d.cfg.CommandTimeout, true)
+		d.limit.next(d.command, true)
 	}
 	r, err := readReply(d.r)
 	if err != nil {
@@ -100,7 +101,7 @@ const block = 64 << 10
 // writeBlocks writes all blocks but the last, and returns that.
 func (d *dialogue) writeBlocks(content []byte) (last []byte, err error) {
 	for len(content) > block {
-		d.limit.next(d.cfg.CommandTimeout, true)
+		d.limit.next(d.command, true)
 		if _, err := d.w.Write(content[:block]); err != nil {
 			return nil, err
 		}
@@ -115,7 +116,7 @@ func (d *dialogue) writeBlocks(content []byte) (last []byte, err error) {
 // writeLast enters the write that hands the message over. The buffer is empty, so bufio makes one write of it.
 func (d *dialogue) writeLast(tx *transaction, last []byte) error {
 	d.waiting = append(d.waiting, step{verbDot, tx})
-	d.limit.next(d.cfg.DataTimeout, false)
+	d.limit.next(d.data, false)
 	tx.receipt.HandedOver = time.Now()
 	if _, err := d.w.Write(last); err != nil {
 		return err

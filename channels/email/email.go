@@ -47,6 +47,12 @@ func (c *Channel) Name() string { return "email" }
 // Account is the server's URL without credentials, such as "smtp://mail.example:587".
 func (c *Channel) Account() string { return c.cfg.account() }
 
+// String is the account, so that no way of printing a Channel shows its credentials.
+func (c *Channel) String() string { return c.Account() }
+
+// GoString is the same as String.
+func (c *Channel) GoString() string { return c.Account() }
+
 // Open connects, encrypts and logs in, within the connect timeout and the context. The error is Permanent when the
 // server refuses the credentials or can't do what the configuration asks for, else Unavailable.
 func (c *Channel) Open(ctx context.Context) (channels.Session, error) {

@@ -44,7 +44,7 @@ func readReply(r *bufio.Reader) (reply, error) {
 		if err != nil {
 			return reply{}, err
 		}
-		read += len(line)
+		read += len(line) + 2
 		code, text, more, ok := splitReply(line)
 		if !ok || out.code != 0 && code != out.code {
 			return reply{}, errMalformed

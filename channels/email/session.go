@@ -26,7 +26,9 @@ func newSession(c *Channel, conn net.Conn, client *smtp.Client) *session {
 	offers := extensionsOf(client)
 	return &session{
 		channel: c,
-		wire:    dialogue{conn: conn, r: client.Text.R, w: client.Text.W, cfg: c.cfg},
+		wire: dialogue{
+			conn: conn, r: client.Text.R, w: client.Text.W, command: c.cfg.CommandTimeout, data: c.cfg.DataTimeout,
+		},
 		offers:  offers,
 		compose: composer{from: c.cfg.From, eightBit: offers.eightBit, utf8: offers.utf8},
 	}
