@@ -1,0 +1,104 @@
+package web
+
+import (
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// guard sets the headers that every answer has, outlives a panic, and logs what happened without tokens and addresses.
+func (p *public) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Robots-Tag", "noindex, nofollow")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		seen := &statusWriter{ResponseWriter: w}
+		defer func() {
+			if cause := recover(); cause != nil {
+				if cause == http.ErrAbortHandler {
+					panic(cause)
+				}
+				p.Log.Error("request panicked", "route", route(r), "panic", cause, "stack", string(debug.Stack()))
+				if seen.status == 0 {
+					http.Error(seen, "something went wrong; please try again later", http.StatusInternalServerError)
+				}
+			}
+			p.Log.Debug("request", "method", method(r), "route", route(r), "status", seen.status, "took", time.Since(start))
+		}()
+		next.ServeHTTP(seen, r)
+	})
+}
+
+// statusWriter remembers the status.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController and http.MaxBytesReader reach the server's own writer.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// route is the request's path without its token.
+func route(r *http.Request) string {
+	if _, pattern, ok := strings.Cut(r.Pattern, "/"); ok && pattern != "" {
+		return "/" + pattern
+	}
+	return "other"
+}
+
+// method is the request's method, if it is one we answer: a stranger can write anything there.
+func method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+		return r.Method
+	}
+	return "other"
+}
+
+// clientIP is the address of the client: of the connection, or, where that belongs to a trusted proxy, the last one in
+// X-Forwarded-For that does not. What stands further left could be the client's invention.
+func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	port, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	ip := port.Addr().Unmap().WithZone("")
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && among(ip, trusted); i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		ip = hop.Unmap().WithZone("")
+	}
+	return ip
+}
+
+func among(ip netip.Addr, list []netip.Prefix) bool {
+	for _, p := range list {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,170 @@
+// Package web is what Sapa shows over HTTP. So far that is the public listener, which customers and their mail programs
+// reach through the links of a message:
+//
+//	GET  /o/TOKEN   the pixel, 1×1 GIF
+//	GET  /c/TOKEN   a tracked link: a redirect
+//	GET  /u/TOKEN   the unsubscribe page; shows, never changes anything
+//	POST /u/TOKEN   acts: the page's buttons, or the one-click form of RFC 8058
+//	GET  /healthz   ok, when the database answers
+//
+// Everything else is not found. It decodes, calls package response, and encodes; it has no SQL, sets no cookies, and logs
+// neither tokens nor addresses.
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/sapa-crm/sapa/response"
+)
+
+// PublicDeps is what the public listener needs. Tracker and Company are required.
+type PublicDeps struct {
+	Tracker *response.Tracker
+	Company string // whom the unsubscribe page speaks for, as customers know it
+	// PublicURL is the address that messages carry. Where it has a path, that is served with and without it, so that a proxy may
+	// strip it or not.
+	PublicURL string
+	Language  string                      // of pages for browsers that ask for none we have: "id" (default) or "en"
+	Healthy   func(context.Context) error // nil: always
+	Trusted   []netip.Prefix              // proxies whose X-Forwarded-For is believed; none by default
+	Now       func() time.Time            // nil: time.Now
+	Log       *slog.Logger                // nil: slog.Default()
+}
+
+// public is the handler.
+type public struct {
+	PublicDeps
+	pages *pages
+}
+
+// Public is the handler of the public listener.
+func Public(deps PublicDeps) http.Handler {
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Log == nil {
+		deps.Log = slog.Default()
+	}
+	p := &public{PublicDeps: deps, pages: newPages(deps.Company, deps.Language)}
+	mux := http.NewServeMux()
+	for _, prefix := range prefixes(deps.PublicURL) {
+		mux.Handle(prefix+"/o/{token}", p.only(p.open, "GET", "HEAD"))
+		mux.Handle(prefix+"/c/{token}", p.only(p.click, "GET", "HEAD"))
+		mux.Handle(prefix+"/u/{token}", p.only(p.unsubscribe, "GET", "HEAD", "POST"))
+		mux.Handle(prefix+"/healthz", p.only(p.health, "GET", "HEAD"))
+	}
+	mux.HandleFunc("/", p.notFound)
+	return p.guard(mux)
+}
+
+// prefixes are the paths below which the routes stand: the root and the path of the public address.
+func prefixes(publicURL string) []string {
+	u, err := url.Parse(publicURL)
+	if err != nil || len(u.Path) < 2 {
+		return []string{""}
+	}
+	path := u.Path
+	for len(path) > 0 && path[len(path)-1] == '/' {
+		path = path[:len(path)-1]
+	}
+	return []string{"", path}
+}
+
+// only answers other methods with 405.
+func (p *public) only(h http.HandlerFunc, methods ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, m := range methods {
+			if r.Method == m {
+				h(w, r)
+				return
+			}
+		}
+		for _, m := range methods {
+			w.Header().Add("Allow", m)
+		}
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+	})
+}
+
+// pixel is the smallest transparent GIF89a.
+const pixel = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+
+func (p *public) open(w http.ResponseWriter, r *http.Request) {
+	if err := p.Tracker.Open(r.Context(), r.PathValue("token"), p.visit(r)); err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "image/gif")
+	h.Set("Content-Length", strconv.Itoa(len(pixel)))
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // web mail shows it on its own pages
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(pixel)) // whoever asked may be gone
+	}
+}
+
+func (p *public) click(w http.ResponseWriter, r *http.Request) {
+	target, err := p.Tracker.Click(r.Context(), r.PathValue("token"), p.visit(r))
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Location", target)
+	w.WriteHeader(http.StatusFound)
+}
+
+func (p *public) health(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+	defer cancel()
+	if p.Healthy != nil {
+		if err := p.Healthy(ctx); err != nil {
+			p.Log.Warn("not healthy", "error", err)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte("the database does not answer\n"))
+			return
+		}
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+func (p *public) notFound(w http.ResponseWriter, r *http.Request) {
+	p.pages.write(w, r, http.StatusNotFound, page{kind: pageUnknown})
+}
+
+// fail shows an error of the Tracker: a link that is not ours or has gone is not found, anything else is our trouble.
+func (p *public) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, response.ErrToken) || errors.Is(err, response.ErrNoLink) {
+		p.Log.Debug("not found", "route", route(r), "reason", err)
+		p.notFound(w, r)
+		return
+	}
+	p.Log.Error("request failed", "route", route(r), "error", err)
+	w.Header().Set("Retry-After", "60")
+	p.pages.write(w, r, http.StatusServiceUnavailable, page{kind: pageTrouble})
+}
+
+// visit is what package response wants to know of a request.
+func (p *public) visit(r *http.Request) response.Visit {
+	return response.Visit{
+		At: p.Now(), IP: clientIP(r, p.Trusted), Method: r.Method,
+		UserAgent: r.UserAgent(), Purpose: purpose(r.Header),
+	}
+}
+
+// purpose is why a program says that it fetches a page before a person wants it.
+func purpose(h http.Header) string {
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
+		if v := h.Get(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
