@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	_ "time/tzdata" // zones on machines that have no zone files
 
 	"golang.org/x/text/language"
 
@@ -56,9 +57,12 @@ func (c *checker) zone(path, zone string) {
 	}
 }
 
-// ValidZone says whether a name is one of the IANA time zone database, such as Asia/Jakarta or UTC.
+var zonePattern = regexp.MustCompile(`^(UTC|[A-Z][A-Za-z]+/[A-Za-z0-9/_+-]+)$`)
+
+// ValidZone says whether a name is one of the IANA time zone database, such as Asia/Jakarta or UTC. Its old names without
+// a continent, such as Japan, are not taken, here as in the table zones.
 func ValidZone(name string) bool {
-	if name == "" || name == "Local" {
+	if !zonePattern.MatchString(name) {
 		return false
 	}
 	_, err := time.LoadLocation(name)

@@ -96,6 +96,14 @@ func (t *TableName) UnmarshalScalar(text string) error {
 	return nil
 }
 
+// written is the name as UnmarshalScalar reads it: with quotes only where a part holds a dot or a quote.
+func (t TableName) written() string {
+	if strings.ContainsAny(t.Schema+t.Name, `."`) {
+		return t.SQL()
+	}
+	return t.String()
+}
+
 // splitName cuts a dotted name into its parts and unquotes them.
 func splitName(text string) (parts []string, ok bool) {
 	for {

@@ -72,7 +72,7 @@ func CheckKey(ctx context.Context, db pg.DBTX, e *Entity) error {
 	bad := &KeyError{Table: e.Table, Column: e.Key}
 	err = db.QueryRow(ctx, fmt.Sprintf(`
 		select coalesce(%[1]s::text, ''), count(*) from %[2]s
-		group by %[1]s having count(*) > 1 or %[1]s is null order by %[1]s nulls first limit 1`, c.SQL(), e.Table.SQL())).
+		group by %[1]s having count(*) > 1 or %[1]s is null order by %[1]s nulls last limit 1`, c.SQL(), e.Table.SQL())).
 		Scan(&bad.Example, &bad.Rows)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil

@@ -53,13 +53,19 @@ func (r *resolver) schema(cfg *CustomersConfig) *Schema {
 		Email: cfg.Email, Phone: cfg.Phone, Name: cfg.Name, Locale: cfg.Locale, Timezone: cfg.Timezone, Region: cfg.Region,
 		Where: cfg.Where, Consent: cfg.Consent, Zone: cmp.Or(cfg.Timezone.Default, "UTC"),
 	}
-	t, ok := r.table(customersPath, cfg.Table)
-	s.Customer = &Entity{Name: "customer", Table: cfg.Table, Key: string(cfg.Key)}
-	if !ok {
-		return s
-	}
-	s.Customer.Columns = t.readable()
+	t := r.table(customersPath, cfg.Table)
+	s.Customer = &Entity{Name: "customer", Table: cfg.Table, Key: string(cfg.Key), Columns: t.readable()}
 	r.key(customersPath, t, string(cfg.Key))
+	r.fields(t, cfg)
+	for channel, column := range cfg.Consent.Columns {
+		r.column(strictyaml.Key(customersPath+".consent", channel), t, column, Bool)
+	}
+	s.Customer.Relations = r.relations(customersPath, t, s.Customer, cfg.Relations)
+	return s
+}
+
+// fields checks the columns that say something about a customer.
+func (r *resolver) fields(t *catalogTable, cfg *CustomersConfig) {
 	for _, f := range []struct {
 		name  string
 		field Field
@@ -78,11 +84,6 @@ func (r *resolver) schema(cfg *CustomersConfig) *Schema {
 		}
 		r.column(path, t, f.field.Column, f.kinds...)
 	}
-	for channel, column := range cfg.Consent.Columns {
-		r.column(strictyaml.Key(customersPath+".consent", channel), t, column, Bool)
-	}
-	s.Customer.Relations = r.relations(customersPath, t, s.Customer, cfg.Relations)
-	return s
 }
 
 func (r *resolver) relations(parent string, pt *catalogTable, pe *Entity, relations map[string]*RelationConfig) []*Relation {
@@ -92,18 +93,13 @@ func (r *resolver) relations(parent string, pt *catalogTable, pe *Entity, relati
 		if _, taken := pt.column(name); taken {
 			r.keyProblem(path, "give the relation another name", "%s has a column %q already", pt.name, name)
 		}
-		if rel, ok := r.relation(path, pt, pe, name, cfg); ok {
-			resolved = append(resolved, rel)
-		}
+		resolved = append(resolved, r.relation(path, pt, pe, name, cfg))
 	}
 	return resolved
 }
 
-func (r *resolver) relation(path string, pt *catalogTable, pe *Entity, name string, cfg *RelationConfig) (*Relation, bool) {
-	t, ok := r.table(path, cfg.Table)
-	if !ok {
-		return nil, false
-	}
+func (r *resolver) relation(path string, pt *catalogTable, pe *Entity, name string, cfg *RelationConfig) *Relation {
+	t := r.table(path, cfg.Table)
 	e := &Entity{Name: name, Table: cfg.Table, Key: string(cfg.Key), Columns: t.readable(), At: cfg.At, Amount: cfg.Amount}
 	rel := &Relation{Name: name, Target: e, One: cfg.Via != "", Local: pe.Key, Remote: cfg.By}
 	if rel.One {
@@ -116,7 +112,7 @@ func (r *resolver) relation(path string, pt *catalogTable, pe *Entity, name stri
 	r.column(path+".at", t, cfg.At, Date, Timestamp, Timestamptz)
 	r.column(path+".amount", t, cfg.Amount, Int, Numeric, Float)
 	e.Relations = r.relations(path, t, e, cfg.Relations)
-	return rel, true
+	return rel
 }
 
 // joinColumns checks that both ends of a relation exist and can be compared.
@@ -144,55 +140,65 @@ func canCompare(a, b Kind) bool {
 	return a == b && a != Other && a != JSON && a != Enum || number(a) && number(b)
 }
 
-// table finds a table and says what is missing: the schema, the table, the right to see it.
-func (r *resolver) table(path string, name TableName) (*catalogTable, bool) {
+// table finds a table and says what is missing: the schema, the table, the right to see it. It is then taken as
+// unknown: a table without columns, about which nothing more is reported.
+func (r *resolver) table(path string, name TableName) *catalogTable {
 	t := r.cat.tables[name]
 	switch path += ".table"; {
 	case !t.exists:
-		r.noTable(path, name)
-		return nil, false
+		r.problem(path, r.tableHint(name), "no table or view %q in schema %q", name.Name, name.Schema)
 	case !t.useSchema:
 		r.problem(path, fmt.Sprintf("an administrator can allow it: grant usage on schema %s to %s; grant select on %s to %s;",
 			pgx.Identifier{name.Schema}.Sanitize(), r.roleSQL(), name.SQL(), r.roleSQL()),
 			"the database role %s may not look into schema %q", r.cat.role, name.Schema)
-		return nil, false
 	case len(t.columns) > 0 && len(t.readable()) == 0:
 		r.problem(path, fmt.Sprintf("an administrator can allow it: grant select on %s to %s;", name.SQL(), r.roleSQL()),
 			"the database role %s may not read %s", r.cat.role, name)
-		return nil, false
+	default:
+		return t
 	}
-	return t, true
+	return &catalogTable{name: name}
 }
 
 func (r *resolver) roleSQL() string { return pgx.Identifier{r.cat.role}.Sanitize() }
 
-func (r *resolver) noTable(path string, name TableName) {
+// tableHint looks for what a table name could have meant: other capitals, another schema, a misspelt name.
+func (r *resolver) tableHint(name TableName) string {
 	var near, schemas, elsewhere []string
 	for _, n := range r.cat.names {
-		schemas = append(schemas, n.Schema)
+		if strings.EqualFold(n.String(), name.String()) {
+			return fmt.Sprintf("did you mean %s? Capital letters count", n.written())
+		}
 		if n.Schema == name.Schema {
 			near = append(near, n.Name)
 		}
 		if n.Name == name.Name {
-			elsewhere = append(elsewhere, n.String())
+			elsewhere = append(elsewhere, n.written())
 		}
+		schemas = append(schemas, n.Schema)
 	}
-	schemas = slices.Compact(schemas)
-	hint := suggest(name.Name, near)
-	if len(elsewhere) > 0 {
-		hint = "there is " + strings.Join(elsewhere, ", ")
+	switch {
+	case len(elsewhere) > 0:
+		return "there is " + strings.Join(elsewhere, ", ")
+	case len(near) > 0:
+		return suggest(name.Name, near)
 	}
-	if !slices.Contains(schemas, name.Schema) {
-		r.problem(path, cmp.Or(hint, suggest(name.Schema, schemas)), "no table or view %q, and nothing else, in schema %q", name.Name, name.Schema)
-		return
-	}
-	r.problem(path, hint, "no table or view %q in schema %q", name.Name, name.Schema)
+	return cmp.Or(suggestSchema(name.Schema, slices.Compact(schemas)), "the database has no tables that "+r.cat.role+" can see")
 }
 
-// column checks that a column exists, may be read and is of one of the kinds, if any are given. No name is no problem.
+func suggestSchema(name string, schemas []string) string {
+	hint := suggest(name, schemas)
+	if list, ok := strings.CutPrefix(hint, "known here: "); ok {
+		return "schemas with tables: " + list
+	}
+	return strings.Replace(hint, "did you mean", "did you mean schema", 1)
+}
+
+// column checks that a column exists, may be read and is of one of the kinds, if any are given. No name is no problem,
+// nor is anything about a table that is unknown.
 func (r *resolver) column(path string, t *catalogTable, name string, kinds ...Kind) bool {
-	if name == "" {
-		return true
+	if name == "" || !t.exists {
+		return name == ""
 	}
 	c, ok := t.column(name)
 	switch {
