@@ -159,7 +159,7 @@ func step(ctx context.Context, tx pgx.Tx, schema string, list []migration) (more
 		return false, err
 	}
 	next := list[len(done)]
-	slog.DebugContext(ctx, "migrate", "migration", next.Name)
+	slog.DebugContext(ctx, "migrate", slog.String("migration", next.Name))
 	if _, err := tx.Exec(ctx, next.sql); err != nil {
 		return false, locate(next, err)
 	}

@@ -132,24 +132,28 @@ func TestUpRefuses(t *testing.T) {
 		applied     string
 	}{
 		"changed": {
-			[]string{"create table a ();", "create table b ();"}, []string{"create table a ();", "create table c ();", "create table d ();"},
+			[]string{"create table a ();", "create table b ();"},
+			[]string{"create table a ();", "create table c ();", "create table d ();"},
 			"migrate schema sapa: migration 0002_two.sql is not the one that was applied on " + today +
 				"\n  a migration is never changed: restore the file and write a new one",
 			"1 0001_one.sql, 2 0002_two.sql",
 		},
 		"newer": {
-			[]string{"create table a ();", "create table b ();"}, []string{"create table a ();"},
+			[]string{"create table a ();", "create table b ();"},
+			[]string{"create table a ();"},
 			"migrate schema sapa: the database was migrated by a newer Sapa (0002_two.sql; this one ends with number 1)" +
 				"\n  install that version or a later one",
 			"1 0001_one.sql, 2 0002_two.sql",
 		},
 		"wrong SQL": {
-			nil, []string{"create table a ();", "-- é\ncreate table b ();\ncreate tabel c ();"},
+			nil,
+			[]string{"create table a ();", "-- é\ncreate table b ();\ncreate tabel c ();"},
 			`migrate schema sapa: 0002_two.sql:3: ERROR: syntax error at or near "tabel" (SQLSTATE 42601)`,
 			"1 0001_one.sql",
 		},
 		"fails half-way": {
-			nil, []string{"create table a (n int primary key);\ninsert into a values (1);\ninsert into a values (1);"},
+			nil,
+			[]string{"create table a (n int primary key);\ninsert into a values (1);\ninsert into a values (1);"},
 			`migrate schema sapa: 0001_one.sql: ERROR: duplicate key value violates unique constraint "a_pkey" (SQLSTATE 23505)`,
 			"",
 		},

@@ -79,7 +79,7 @@ func refusing(t *testing.T, code, message string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ln.Close() }) //nolint:errcheck // nothing to lose
+	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for {
 			conn, err := ln.Accept()
@@ -93,7 +93,7 @@ func refusing(t *testing.T, code, message string) string {
 }
 
 func refuse(conn net.Conn, code, message string) {
-	defer conn.Close() //nolint:errcheck // nothing to lose
+	defer conn.Close()
 	backend := pgproto3.NewBackend(conn, conn)
 	if _, err := backend.ReceiveStartupMessage(); err != nil {
 		return

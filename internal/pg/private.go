@@ -237,7 +237,7 @@ func (c *Cluster) join(ctx context.Context, binDirs []string) error {
 
 func (c *Cluster) ensureRunning(ctx context.Context, binDirs []string) error {
 	if pid, err := c.runningPID(ctx); err == nil {
-		c.log.DebugContext(ctx, "use the private PostgreSQL that runs", "pid", pid)
+		c.log.DebugContext(ctx, "use the private PostgreSQL that runs", slog.Int("pid", pid))
 		return nil
 	}
 	bin, err := c.binaries(ctx, binDirs)

@@ -61,7 +61,7 @@ func check(err error) {
 func serverPID(ctx context.Context, c *pg.Cluster) int {
 	conn, err := pgx.Connect(ctx, c.URL("postgres"))
 	check(err)
-	defer conn.Close(ctx) //nolint:errcheck // nothing is in flight
+	defer conn.Close(ctx)
 	var text string
 	check(conn.QueryRow(ctx, `select split_part(pg_read_file('postmaster.pid'), chr(10), 1)`).Scan(&text))
 	pid, err := strconv.Atoi(text)
@@ -207,7 +207,7 @@ func (p *player) exec(t *testing.T, sql string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // nothing is in flight
+	defer conn.Close(t.Context())
 	var got *string
 	if err := conn.QueryRow(t.Context(), sql).Scan(&got); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		t.Fatalf("%s: %v", sql, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,13 +60,13 @@ func (c *Cluster) ensureData(ctx context.Context, bin Binaries) error {
 			return err
 		}
 	}
-	c.log.InfoContext(ctx, "make a private PostgreSQL", "dir", c.dir, "version", bin.Version)
+	c.log.InfoContext(ctx, "make a private PostgreSQL", slog.String("dir", c.dir), slog.String("version", bin.Version))
 	return InitDB(ctx, bin, c.acct, c.data)
 }
 
 // startServer starts the server and waits until it answers, however long it takes to recover from a crash.
 func (c *Cluster) startServer(ctx context.Context, bin Binaries) error {
-	if err := c.disarmStale(); err != nil {
+	if err := c.disarmStale(ctx); err != nil {
 		return err
 	}
 	out, logStart, err := c.openServerLog()
@@ -78,18 +79,21 @@ func (c *Cluster) startServer(ctx context.Context, bin Binaries) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is in its log
+		close(exited)
+	}()
 	if err := c.awaitAnswer(ctx, exited); err != nil {
 		return c.startFailed(err, cmd, exited, logStart)
 	}
-	c.log.InfoContext(ctx, "started the private PostgreSQL", "dir", c.dir, "version", bin.Version, "pid", cmd.Process.Pid)
+	c.log.InfoContext(ctx, "started the private PostgreSQL", slog.String("dir", c.dir), slog.String("version", bin.Version), slog.Int("pid", cmd.Process.Pid))
 	return nil
 }
 
 var errExited = errors.New("the server gave up")
 
-func (c *Cluster) awaitAnswer(ctx context.Context, exited <-chan error) error {
+func (c *Cluster) awaitAnswer(ctx context.Context, exited <-chan struct{}) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -107,7 +111,7 @@ func (c *Cluster) awaitAnswer(ctx context.Context, exited <-chan error) error {
 }
 
 // startFailed stops what was started and shows the server's own words.
-func (c *Cluster) startFailed(err error, cmd *exec.Cmd, exited <-chan error, logStart int64) error {
+func (c *Cluster) startFailed(err error, cmd *exec.Cmd, exited <-chan struct{}, logStart int64) error {
 	if !errors.Is(err, errExited) {
 		_ = cmd.Process.Signal(syscall.SIGINT) // it may be gone already
 		<-exited
@@ -212,10 +216,10 @@ func parsePID(pidFile string) (int, error) {
 }
 
 // disarmStale mends the server's two lock files where they name no server that lives.
-func (c *Cluster) disarmStale() error {
+func (c *Cluster) disarmStale(ctx context.Context) error {
 	return errors.Join(
-		c.disarm(filepath.Join(c.data, "postmaster.pid")),
-		c.disarm(filepath.Join(c.run, ".s.PGSQL.5432.lock")),
+		c.disarm(ctx, filepath.Join(c.data, "postmaster.pid")),
+		c.disarm(ctx, filepath.Join(c.run, ".s.PGSQL.5432.lock")),
 	)
 }
 
@@ -223,7 +227,7 @@ func (c *Cluster) disarmStale() error {
 // machine, or to a dead one that nobody has reaped. PostgreSQL would refuse to start for fear of it. The file is not
 // removed, because postmaster.pid also names the shared memory by which PostgreSQL recognises orphaned sessions; it gets our
 // own number, which PostgreSQL overlooks in its parent.
-func (c *Cluster) disarm(path string) error {
+func (c *Cluster) disarm(ctx context.Context, path string) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -232,7 +236,7 @@ func (c *Cluster) disarm(path string) error {
 		return err
 	}
 	pid, err := parsePID(string(text))
-	if err != nil || maybeServer(pid) {
+	if err != nil || maybeServer(ctx, pid) {
 		return nil //nolint:nilerr // the server judges what it wrote
 	}
 	_, rest, _ := strings.Cut(string(text), "\n")
@@ -251,10 +255,10 @@ func (c *Cluster) replaceOwn(path, text string) error {
 
 // maybeServer is false for a process that surely is no living PostgreSQL server. For processes that don't exist it is
 // true, because PostgreSQL copes with those itself.
-func maybeServer(pid int) bool {
+func maybeServer(ctx context.Context, pid int) bool {
 	out, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // "17 (postgres) S 1 …"
 	if err != nil {
-		out, err = exec.Command("ps", "-o", "stat=,comm=", "-p", strconv.Itoa(pid)).Output() // "Ss postgres"
+		out, err = exec.CommandContext(ctx, "ps", "-o", "stat=,comm=", "-p", strconv.Itoa(pid)).Output() // "Ss postgres"
 	}
 	text := strings.TrimSpace(string(out))
 	if err != nil || text == "" {
@@ -279,7 +283,7 @@ func (c *Cluster) stopServer(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if _, err := os.Lstat(filepath.Join(c.data, "postmaster.pid")); errors.Is(err, fs.ErrNotExist) {
-			c.log.InfoContext(ctx, "stopped the private PostgreSQL", "dir", c.dir, "pid", pid)
+			c.log.InfoContext(ctx, "stopped the private PostgreSQL", slog.String("dir", c.dir), slog.Int("pid", pid))
 			return nil
 		}
 		select {

@@ -1,0 +1,52 @@
+# A fresh machine needs Go, make and git; PostgreSQL is installed where it is missing.
+
+GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: help
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: postgres build ## a workshop with 20,000 customers, three campaigns, their mail and a report
+	@bin/sapa demo
+
+.PHONY: build
+build: ## the program, bin/sapa
+	@CGO_ENABLED=0 go build -trimpath -o bin/sapa ./cmd/sapa
+
+.PHONY: test
+test: postgres lint ## every test, on a real PostgreSQL, and the linters; TEST_DATABASE_URL names another server
+	@scripts/test.sh ./...
+
+.PHONY: quick
+quick: postgres ## every test without linters and race detector
+	@go test ./...
+
+.PHONY: bench
+bench: postgres ## every benchmark
+	@go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+
+.PHONY: lint
+lint: ## the linters of .golangci.yml; the first time builds them, about two minutes
+	@$(GOLANGCI) run
+
+.PHONY: fmt
+fmt: ## format every Go file
+	@$(GOLANGCI) fmt
+
+.PHONY: generate
+generate: postgres ## make what is made from other files: documents, schemas, expected results
+	@go generate ./...
+	@go test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update >/dev/null
+
+.PHONY: verify
+verify: generate ## fail where a made file is not up to date
+	@git diff --exit-code
+
+.PHONY: postgres
+postgres: ## install PostgreSQL through the system's package manager, where it is missing
+	@scripts/postgres.sh
+
+.PHONY: clean
+clean: ## remove what was built
+	@rm -rf bin
