@@ -1,0 +1,138 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// claimMost bounds what a worker that is killed leaves unknown.
+const claimMost = 64
+
+// message is a claimed message on its way.
+type message struct {
+	ID          int64
+	CustomerKey string
+	Address     string
+	Attempts    int
+	RowKeys     []string // rows of `each`, in the order of their occasions
+}
+
+// claim commits up to n messages as claimed by this lease and returns them. What may not be sent any more is skipped
+// with its reason in the same statement, so that the two always add up. Consent is the ledger's here; the company's own
+// columns are looked at when the values are read.
+func (e *Engine) claim(ctx context.Context, l *lease, n int, topic string) ([]*message, error) {
+	for {
+		claimed, seen, err := e.claimOnce(ctx, l, n, topic)
+		if err != nil || len(claimed) > 0 || seen == 0 {
+			return claimed, err
+		}
+	}
+}
+
+func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, topic string) (claimed []*message, seen int, err error) {
+	rows, err := e.Pool.Query(ctx, claimSQL, pgx.NamedArgs{
+		"batch": l.batch, "worker": e.node.id, "epoch": l.epoch, "run": l.run, "lo": l.lo, "hi": l.hi,
+		"channel": l.channel, "topic": topic, "now": e.Now(), "n": n,
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
+	}
+	defer rows.Close()
+	last := l.lo
+	for rows.Next() {
+		m := &message{}
+		var address *string
+		var isClaimed bool
+		if err := rows.Scan(&m.ID, &isClaimed, &m.CustomerKey, &address, &m.Attempts, &m.RowKeys); err != nil {
+			return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
+		}
+		seen++
+		last = max(last, m.ID+1)
+		if isClaimed {
+			m.Address = *address
+			claimed = append(claimed, m)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
+	}
+	l.lo = last
+	return claimed, seen, nil
+}
+
+// The batch row is locked for share, so that taking the batch over (epoch + 1) and this claim exclude each other.
+const claimSQL = `
+with lease as (
+	select from batches b
+	where b.id = @batch and b.worker = @worker and b.epoch = @epoch
+	  and exists (select from runs r where r.id = b.run_id and r.state = 'sending')
+	for share of b
+), due as (
+	select m.id, m.customer_key, m.address_id, m.not_after, a.normalised, a.hash
+	from lease, messages m left join addresses a on a.id = m.address_id
+	where m.id between @lo and @hi and m.state = 'planned' and m.not_before <= @now
+	order by m.id
+	limit @n
+), checked as (
+	select d.*, case
+		when d.not_after <= @now then 'too late'
+		when d.normalised is null then 'no address'
+		when exists (select from suppressions s where s.channel = @channel and s.hash = d.hash) then 'suppressed'
+		when (select not c.granted from consents c
+		      where c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*')
+		      order by c.id desc limit 1) then 'no consent'
+		end as reason
+	from due d
+), moved as (
+	update messages m
+	set state = case when k.reason is null then 'claimed' else 'skipped' end::message_state,
+	    reason = k.reason, worker = @worker, epoch = @epoch, claimed_at = clock_timestamp()
+	from checked k
+	where m.id = k.id
+	returning m.id, m.state, k.reason, m.customer_key, k.normalised, m.attempts
+), released as (
+	update occasions o set spent = false
+	from moved m
+	where o.message_id = m.id and m.state = 'skipped'
+), counted as (
+	insert into run_totals (run_id, state, reason, delta)
+	select @run::int, state::text, coalesce(reason, ''), count(*) from moved group by state, reason
+	union all
+	select @run::int, 'planned', '', -count(*) from moved having count(*) > 0
+)
+select m.id, m.state = 'claimed', m.customer_key, m.normalised, m.attempts,
+       (select array_agg(o.row_key order by o.occasion) from occasions o where o.message_id = m.id and o.row_key is not null)
+from moved m
+order by m.id`
+
+// release gives claimed messages back that were never handed over.
+func (e *Engine) release(ctx context.Context, l *lease, messages []int64) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	_, err := e.Pool.Exec(ctx, `
+		with moved as (
+			update messages set state = 'planned', claimed_at = null
+			where id = any(@ids) and state = 'claimed' and worker = @worker and epoch = @epoch
+			returning id
+		)
+		insert into run_totals (run_id, state, delta)
+		select @run::int, s.state, s.sign * n from (select count(*) as n from moved) c, (values ('planned', 1), ('claimed', -1)) s(state, sign)
+		where n > 0`,
+		pgx.NamedArgs{"ids": messages, "worker": e.node.id, "epoch": l.epoch, "run": l.run})
+	if err != nil {
+		return fmt.Errorf("release claim of batch %d: %w", l.batch, err)
+	}
+	l.lo = min(l.lo, messages[0])
+	return nil
+}
+
+func ids(messages []*message) []int64 {
+	list := make([]int64, len(messages))
+	for i, m := range messages {
+		list[i] = m.ID
+	}
+	return list
+}

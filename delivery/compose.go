@@ -1,0 +1,155 @@
+package delivery
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/response"
+	"github.com/sapa-crm/sapa/templates"
+)
+
+// Composer renders a version's content for one person after another. It is used by sending and by previews alike, so
+// that a preview shows what will be sent. It is safe for concurrent use.
+type Composer struct {
+	schema        *customer.Schema
+	content       *Content
+	tick          time.Time
+	customerPaths [][]string
+	rowPaths      [][]string
+}
+
+// NewComposer prepares a content for a run's tick.
+func NewComposer(s *customer.Schema, c *Content, tick time.Time) (*Composer, error) {
+	if c.Email == nil {
+		return nil, fmt.Errorf("campaign %s has no content for email", c.Campaign)
+	}
+	p := &Composer{schema: s, content: c, tick: tick}
+	for _, t := range []*templates.Template{c.Email.Subject, c.Email.HTML, c.Email.Text} {
+		if t != nil {
+			p.addPaths(t.Paths())
+		}
+	}
+	for _, f := range []customer.Field{s.Name, s.Locale} {
+		if f.Column != "" {
+			p.customerPaths = append(p.customerPaths, []string{f.Column})
+		}
+	}
+	return p, nil
+}
+
+func (p *Composer) addPaths(paths [][]string) {
+	for _, path := range paths {
+		switch {
+		case len(path) < 2:
+		case path[0] == "customer":
+			p.customerPaths = append(p.customerPaths, path[1:])
+		default:
+			p.rowPaths = append(p.rowPaths, path[1:])
+		}
+	}
+}
+
+// CustomerPaths are the values of the customer that composing reads; RowPaths those of a row of `each`.
+func (p *Composer) CustomerPaths() [][]string { return p.customerPaths }
+
+// RowPaths are the values that composing reads of a row of `each`.
+func (p *Composer) RowPaths() [][]string { return p.rowPaths }
+
+// Person is whom a message is composed for: the values of CustomerPaths, and of RowPaths for each due row.
+type Person struct {
+	Customer map[string]any
+	Rows     []any
+}
+
+// MessageURLs makes one message's public addresses.
+type MessageURLs interface {
+	Open() string
+	Click(part response.Part, link int, query string) (string, error)
+	Unsubscribe() string
+}
+
+type trackedURLs struct {
+	urls *response.URLs
+	id   int64
+}
+
+func (t trackedURLs) Open() string        { return t.urls.Open(t.id) }
+func (t trackedURLs) Unsubscribe() string { return t.urls.Unsubscribe(t.id) }
+func (t trackedURLs) Click(part response.Part, link int, query string) (string, error) {
+	return t.urls.Click(t.id, part, link, query)
+}
+
+// Compose renders the message. The error is about this person alone: a value that is missing without a default, a link
+// that grew too long.
+func (p *Composer) Compose(who Person, urls MessageURLs) (*channels.Message, error) {
+	email := p.content.Email
+	vars := p.vars(who, urls)
+	r := rendering{vars: vars, urls: urls}
+	m := &channels.Message{
+		To:             channels.Address{Name: p.field(who, p.schema.Name)},
+		ReplyTo:        email.ReplyTo,
+		Subject:        r.render(email.Subject, response.HTML),
+		HTML:           r.render(email.HTML, response.HTML),
+		Text:           r.render(email.Text, response.Text),
+		UnsubscribeURL: urls.Unsubscribe(),
+		Topic:          p.content.Topic,
+		Campaign:       p.content.Campaign,
+	}
+	return m, r.err
+}
+
+func (p *Composer) vars(who Person, urls MessageURLs) map[string]any {
+	vars := map[string]any{
+		"customer":        who.Customer,
+		"locale":          p.field(who, p.schema.Locale),
+		"today":           p.tick,
+		"unsubscribe_url": urls.Unsubscribe(),
+		"campaign":        map[string]any{"name": p.content.Campaign, "topic": p.content.Topic},
+	}
+	switch {
+	case p.content.Each == nil:
+	case p.content.Merged:
+		vars[p.content.Each.Name] = who.Rows
+	case len(who.Rows) > 0:
+		vars[p.content.EachName] = who.Rows[0]
+	}
+	return vars
+}
+
+func (p *Composer) field(who Person, f customer.Field) string {
+	if f.Column != "" {
+		if s, ok := who.Customer[f.Column].(string); ok && s != "" {
+			return s
+		}
+	}
+	return f.Default
+}
+
+// rendering renders the parts of one message and keeps the first error.
+type rendering struct {
+	vars map[string]any
+	urls MessageURLs
+	err  error
+}
+
+func (r *rendering) render(t *templates.Template, part response.Part) string {
+	if t == nil || r.err != nil {
+		return ""
+	}
+	out, err := t.Render(r.vars, func(index int, query string) string {
+		if index == templates.Pixel {
+			return r.urls.Open()
+		}
+		u, err := r.urls.Click(part, index, query)
+		if err != nil && r.err == nil {
+			r.err = fmt.Errorf("link %d: %w", index+1, err)
+		}
+		return u
+	})
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	return out
+}

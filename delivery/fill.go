@@ -1,0 +1,130 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/customer"
+)
+
+// filler makes messages of a batch's claims: it reads what the templates print and renders them.
+type filler struct {
+	engine    *Engine
+	lease     *lease
+	content   *Content
+	composer  *Composer
+	account   Account
+	customers *customer.Fetch
+	rows      *customer.Fetch // of `each`; nil when there is none
+	consent   string          // the company's opt-in column for the channel; "" when there is none
+}
+
+func newFiller(e *Engine, l *lease, c *Content) (*filler, error) {
+	composer, err := NewComposer(e.Schema, c, l.tick)
+	if err != nil {
+		return nil, err
+	}
+	f := &filler{engine: e, lease: l, content: c, composer: composer, account: e.Accounts[l.channel]}
+	f.consent = e.Schema.Consent.Columns[l.channel]
+	paths := composer.customerPaths
+	if f.consent != "" {
+		paths = append(slices.Clone(paths), []string{f.consent})
+	}
+	if f.customers, err = customer.NewFetch(e.Schema.Customer, paths); err != nil {
+		return nil, err
+	}
+	if c.Each != nil {
+		f.rows, err = customer.NewFetch(c.Each.Target, composer.rowPaths)
+	}
+	return f, err
+}
+
+// fill returns the messages that can be handed over and the outcomes of those that can't. The error is the company's
+// database's and concerns the whole claim.
+func (f *filler) fill(ctx context.Context, claimed []*message) (ready []filled, refused []outcome, err error) {
+	people, rows, err := f.read(ctx, claimed)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, m := range claimed {
+		person, ok := people[m.CustomerKey]
+		its := pick(rows, m.RowKeys)
+		switch {
+		case !ok || (f.rows != nil && len(its) == 0):
+			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonGone, at: f.engine.Now()})
+		case !f.consents(person):
+			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonNoConsent, at: f.engine.Now()})
+		default:
+			mail, err := f.compose(m, person, its)
+			if err != nil {
+				refused = append(refused, unfit(m, err, f.engine.Now()))
+				continue
+			}
+			ready = append(ready, filled{m, mail})
+		}
+	}
+	return ready, refused, nil
+}
+
+// filled is a claimed message with what is handed over for it.
+type filled struct {
+	*message
+	mail *channels.Message
+}
+
+func unfit(m *message, err error, at time.Time) outcome {
+	return outcome{message: m, state: "failed", reason: reasonContent, verdict: "content", at: at,
+		receipt: channels.Receipt{Words: cut(err.Error(), channels.MaxWords)}}
+}
+
+func (f *filler) read(ctx context.Context, claimed []*message) (people, rows map[string]map[string]any, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	keys, rowKeys := make([]string, len(claimed)), []string{}
+	for i, m := range claimed {
+		keys[i] = m.CustomerKey
+		rowKeys = append(rowKeys, m.RowKeys...)
+	}
+	if people, err = f.customers.Rows(ctx, f.engine.Pool, keys); err != nil || f.rows == nil {
+		return people, nil, err
+	}
+	rows, err = f.rows.Rows(ctx, f.engine.Pool, rowKeys)
+	return people, rows, err
+}
+
+func pick(rows map[string]map[string]any, keys []string) []any {
+	var found []any
+	for _, k := range keys {
+		if row, ok := rows[k]; ok {
+			found = append(found, row)
+		}
+	}
+	return found
+}
+
+// consents asks the company's own column, which may have changed since the run was planned. Without an answer there the
+// ledger and the default have decided already.
+func (f *filler) consents(person map[string]any) bool {
+	granted, known := person[f.consent].(bool)
+	return granted || !known
+}
+
+func (f *filler) compose(m *message, person map[string]any, rows []any) (*channels.Message, error) {
+	mail, err := f.composer.Compose(Person{Customer: person, Rows: rows}, f.urls(m.ID))
+	if err != nil {
+		return nil, err
+	}
+	mail.ID, mail.Token = m.ID, f.engine.URLs.MessageToken(m.ID)
+	mail.From, mail.To.Addr = f.account.From, m.Address
+	if mail.ReplyTo == "" {
+		mail.ReplyTo = f.account.ReplyTo
+	}
+	mail.Date = f.engine.Now()
+	return mail, nil
+}
+
+func (f *filler) urls(id int64) MessageURLs {
+	return trackedURLs{f.engine.URLs, id}
+}

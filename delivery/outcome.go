@@ -1,0 +1,176 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/channels"
+)
+
+// outcome is what became of a claimed message.
+type outcome struct {
+	message *message
+	state   string // sent, failed, skipped, unknown; planned for another attempt or a release
+	reason  string // of failed and skipped: a few words that reports group by
+	verdict string // of an attempt: a channels.Verdict, or "content"; "" when nothing was attempted
+	receipt channels.Receipt
+	at      time.Time
+	retryAt *time.Time
+	why     string // suppress the address, with this reason
+}
+
+// Reasons of failed and skipped messages, beside those of the claim.
+const (
+	reasonRefused   = "refused"     // by the provider, for good
+	reasonBounced   = "hard bounce" // refused for good because of the address
+	reasonGaveUp    = "gave up"     // refused for now, too often
+	reasonContent   = "content"     // the template could not be filled for this person
+	reasonGone      = "gone"        // the customer, or the row of `each`, is not there any more
+	reasonNoConsent = "no consent"  // by the company's own column
+)
+
+// retryDelays are the waits before another attempt after a refusal for now; after the last one it is given up.
+var retryDelays = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour}
+
+// judge turns a channel's answer into an outcome.
+func (e *Engine) judge(m *message, r channels.Receipt, err error) outcome {
+	o := outcome{message: m, receipt: r, at: e.Now(), verdict: channels.VerdictOf(err).String()}
+	if err != nil && o.receipt.Words == "" {
+		o.receipt.Words = cut(err.Error(), channels.MaxWords)
+	}
+	switch channels.VerdictOf(err) {
+	case channels.VerdictAccepted:
+		o.state = "sent"
+	case channels.VerdictPermanent:
+		o.state, o.reason = "failed", reasonRefused
+	case channels.VerdictSuppress:
+		o.state, o.reason, o.why = "failed", reasonBounced, channels.SuppressReason(err)
+	case channels.VerdictRetry:
+		o = e.again(o, channels.RetryDelay(err))
+	case channels.VerdictUnavailable:
+		o.state, o.verdict = "planned", ""
+	default:
+		o.state = "unknown"
+	}
+	return o
+}
+
+func (e *Engine) again(o outcome, wish time.Duration) outcome {
+	if o.message.Attempts >= len(retryDelays) {
+		o.state, o.reason = "failed", reasonGaveUp
+		return o
+	}
+	at := e.Now().Add(max(wish, retryDelays[o.message.Attempts]))
+	o.state, o.retryAt = "planned", &at
+	return o
+}
+
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}
+
+// record writes outcomes into the ledger in one transaction. It holds them and tries again while the database is away:
+// what happened must not be forgotten. Outcomes of a lease that was taken over meanwhile change nothing, because the
+// messages carry another epoch or are no longer claimed.
+func (e *Engine) record(ctx context.Context, l *lease, outcomes []outcome) error {
+	if len(outcomes) == 0 {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	var err error
+	for wait := 50 * time.Millisecond; wait < 30*time.Second; wait *= 2 {
+		if err = e.recordOnce(ctx, l, outcomes); err == nil {
+			return nil
+		}
+		e.Log.Warn("record outcomes", "batch", l.batch, "outcomes", len(outcomes), "error", err)
+		time.Sleep(wait)
+	}
+	return err
+}
+
+func (e *Engine) recordOnce(ctx context.Context, l *lease, outcomes []outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	args := outcomeArgs(outcomes)
+	args["worker"], args["epoch"], args["run"], args["channel"] = e.node.id, l.epoch, l.run, l.channel
+	if _, err := e.Pool.Exec(ctx, recordSQL, args); err != nil {
+		return fmt.Errorf("record outcomes of batch %d: %w", l.batch, err)
+	}
+	for _, o := range outcomes {
+		if o.state == "planned" {
+			l.lo = min(l.lo, o.message.ID)
+		}
+	}
+	return nil
+}
+
+func outcomeArgs(outcomes []outcome) pgx.NamedArgs {
+	n := len(outcomes)
+	id, state, reason, verdict := make([]int64, n), make([]string, n), make([]*string, n), make([]string, n)
+	code, enhanced, provider, words := make([]*int16, n), make([]*string, n), make([]*string, n), make([]*string, n)
+	at, handed, retry, why := make([]time.Time, n), make([]*time.Time, n), make([]*time.Time, n), make([]*string, n)
+	for i, o := range outcomes {
+		id[i], state[i], verdict[i], at[i], retry[i] = o.message.ID, o.state, o.verdict, o.at, o.retryAt
+		reason[i], why[i], enhanced[i], provider[i] = text(o.reason), text(o.why), text(o.receipt.Enhanced), text(o.receipt.ProviderID)
+		words[i] = text(o.receipt.Words)
+		if o.receipt.Code != 0 {
+			c := int16(o.receipt.Code)
+			code[i] = &c
+		}
+		if !o.receipt.HandedOver.IsZero() {
+			handed[i] = &outcomes[i].receipt.HandedOver
+		}
+	}
+	return pgx.NamedArgs{"id": id, "state": state, "reason": reason, "verdict": verdict, "code": code, "enhanced": enhanced,
+		"provider": provider, "words": words, "at": at, "handed": handed, "retry": retry, "why": why}
+}
+
+func text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+const recordSQL = `
+with o as (
+	select * from unnest(@id::bigint[], @state::text[], @reason::text[], @verdict::text[], @code::smallint[], @enhanced::text[],
+		@provider::text[], @words::text[], @at::timestamptz[], @handed::timestamptz[], @retry::timestamptz[], @why::text[])
+		as o(id, state, reason, verdict, code, enhanced, provider, words, at, handed, retry, why)
+), moved as (
+	update messages m
+	set state = o.state::message_state, reason = o.reason,
+	    not_before = coalesce(o.retry, m.not_before),
+	    attempts = m.attempts + case when o.verdict = '' then 0 else 1 end
+	from o
+	where m.id = o.id and m.state = 'claimed' and m.worker = @worker and m.epoch = @epoch
+	returning m.id, m.state, m.reason, m.attempts, m.address_id
+), released as (
+	update occasions c set spent = false
+	from moved m
+	where c.message_id = m.id and m.state in ('failed', 'skipped')
+), tried as (
+	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words)
+	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider, o.words
+	from moved m join o using (id)
+	where o.verdict <> ''
+), counted as (
+	insert into run_totals (run_id, state, reason, delta)
+	select @run::int, state::text, coalesce(reason, ''), count(*) from moved group by state, reason
+	union all
+	select @run::int, 'claimed', '', -count(*) from moved having count(*) > 0
+)
+insert into suppressions (channel, hash, address, reason, source)
+select distinct on (a.hash) @channel, a.hash, a.normalised, o.why, 'message ' || o.id
+from moved m join o using (id) join addresses a on a.id = m.address_id
+where o.why is not null and a.hash is not null
+on conflict do nothing`

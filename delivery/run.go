@@ -1,0 +1,128 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/internal/pg"
+)
+
+// pauseRun stops a run for everybody, with the reason that people will read. Its claims have been released before.
+func (e *Engine) pauseRun(ctx context.Context, l *lease, reason string) error {
+	e.Log.Error("run paused", "run", l.run, "batch", l.batch)
+	e.gate.set(l.run, true)
+	return pg.InTx(ctx, e.Pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `update runs set state = 'paused', reason = $2 where id = $1 and state = 'sending'`, l.run, reason)
+		if err != nil {
+			return fmt.Errorf("pause run %d: %w", l.run, err)
+		}
+		if tag.RowsAffected() == 0 {
+			return nil
+		}
+		_, err = tx.Exec(ctx, `insert into audit_log (actor, action, subject, detail)
+			values ('sapa', 'pause', 'run ' || $1::int, jsonb_build_object('reason', $2::text))`, l.run, reason)
+		if err != nil {
+			return fmt.Errorf("pause run %d: %w", l.run, err)
+		}
+		return nil
+	})
+}
+
+// note tells people why a run that sends does not move.
+func (e *Engine) note(ctx context.Context, run int, reason string) error {
+	_, err := e.Pool.Exec(ctx, `update runs set reason = $2 where id = $1 and state = 'sending' and reason is distinct from $2`, run, reason)
+	if err != nil {
+		return fmt.Errorf("note on run %d: %w", run, err)
+	}
+	return nil
+}
+
+func (e *Engine) clearNote(ctx context.Context, run int) error {
+	_, err := e.Pool.Exec(ctx, `update runs set reason = null where id = $1 and state = 'sending' and reason is not null`, run)
+	if err != nil {
+		return fmt.Errorf("note on run %d: %w", run, err)
+	}
+	return nil
+}
+
+// finishRun ends a run whose last batch is done. Every worker asks after its own commit, so the last one sees all.
+func finishRun(ctx context.Context, db pg.DBTX, run int) error {
+	_, err := db.Exec(ctx, `
+		update runs set state = 'done', reason = null, finished_at = clock_timestamp()
+		where id = $1 and state = 'sending' and not exists (select from batches where run_id = $1 and not done)`, run)
+	if err != nil {
+		return fmt.Errorf("finish run %d: %w", run, err)
+	}
+	return nil
+}
+
+// Cancel skips everything of a run that is still planned. Its state must be cancelled already, so that nothing is
+// claimed any more.
+func Cancel(ctx context.Context, db pg.DBTX, run int) error {
+	_, err := db.Exec(ctx, `
+		with moved as (
+			update messages m set state = 'skipped', reason = 'cancelled'
+			from runs r
+			where r.id = $1 and m.id between r.message_base + 1 and r.message_base + r.message_count and m.state = 'planned'
+			returning m.id
+		), released as (
+			update occasions o set spent = false from moved m where o.message_id = m.id
+		), finished as (
+			update batches set done = true where run_id = $1 and worker is null
+		)
+		insert into run_totals (run_id, state, reason, delta)
+		select $1, 'skipped', 'cancelled', count(*) from moved having count(*) > 0
+		union all
+		select $1, 'planned', '', -count(*) from moved having count(*) > 0`, run)
+	if err != nil {
+		return fmt.Errorf("cancel run %d: %w", run, err)
+	}
+	return nil
+}
+
+// Retry plans failed and skipped messages of a run again, unless a later run has taken their occasions over or they
+// have no usable address; it returns how many. The caller holds the campaign's lock.
+func Retry(ctx context.Context, tx pgx.Tx, run int) (int, error) {
+	var n int
+	err := tx.QueryRow(ctx, `
+		with again as (
+			select m.id, m.state, coalesce(m.reason, '') as reason
+			from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
+			where r.id = $1 and m.state in ('failed', 'skipped') and m.address_id is not null
+			  and m.reason not in ('gone', 'cancelled', 'bad address')
+			  and (m.not_after is null or m.not_after > now())
+			  and exists (select from occasions o where o.message_id = m.id)
+			  and not exists (select from occasions o where o.message_id = m.id and o.spent)
+		), moved as (
+			update messages m set state = 'planned', reason = null, not_before = least(m.not_before, now())
+			from again a where m.id = a.id
+			returning m.id, a.state, a.reason
+		), spent as (
+			update occasions o set spent = true from moved m where o.message_id = m.id
+		), work as (
+			update batches b set done = false, due_at = now()
+			where b.run_id = $1 and exists (select from moved m where m.id between b.lo and b.hi)
+		), counted as (
+			insert into run_totals (run_id, state, reason, delta)
+			select $1, state::text, reason, -count(*) from moved group by state, reason
+			union all
+			select $1, 'planned', '', count(*) from moved having count(*) > 0
+		)
+		select count(*) from moved`, run).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("retry run %d: %w", run, err)
+	}
+	return n, nil
+}
+
+// Wakeups lists the batches of a run that nobody holds and that are not done.
+func Wakeups(ctx context.Context, db pg.DBTX, run int) ([]Wakeup, error) {
+	rows, _ := db.Query(ctx, `select id as batch, channel, due_at from batches where run_id = $1 and not done and worker is null order by id`, run)
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Wakeup])
+	if err != nil {
+		return nil, fmt.Errorf("list batches of run %d: %w", run, err)
+	}
+	return list, nil
+}
