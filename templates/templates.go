@@ -13,6 +13,9 @@
 package templates
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/internal/diag"
 )
@@ -26,16 +29,6 @@ const (
 	Text                  // plain text: nothing is escaped; runs of empty lines become one
 	Subject               // one header line: control characters and runs of white space become one space
 )
-
-// Source is a template's text and its place in the file that holds it.
-type Source struct {
-	File *diag.Source // the file that problems point into; nil when there is none
-	Text string       // the template itself
-	// Line and Col are where Text begins in File, from 1. Text is taken to keep its lines, each beginning at Col (a
-	// literal block of YAML, or a scalar on one line). With Col 0 problems point at Line only; with Line 0 Text is the
-	// whole file.
-	Line, Col int
-}
 
 // Scope says which variables a template may use: `customer` always, and what the audience adds.
 type Scope struct {
@@ -59,20 +52,48 @@ const Pixel = -1
 
 // Template is a parsed and checked template. It is immutable and safe for concurrent use.
 type Template struct {
-	format Format
-	scope  Scope
-	src    Source
-	links  []Link
-	paths  [][]string
+	format    Format
+	src       Source
+	nodes     []node
+	slots     int // locals
+	cycles    int
+	links     []Link
+	paths     [][]string
+	locale    *locale
+	localeTag string
 }
 
 // Parse parses and checks a template. The Template is nil when there are problems.
 func Parse(src Source, format Format, scope Scope) (*Template, diag.List) {
-	return &Template{format: format, scope: scope, src: src}, nil
+	r := &reporter{src: src}
+	nodes := parseNodes(r)
+	c := newChecker(r, format, scope)
+	c.nodes(nodes)
+	if format == HTML {
+		nodes = (&htmlPass{checker: c}).run(nodes)
+	}
+	links := c.numberLinks()
+	if len(r.diags) > 0 {
+		return nil, r.diags
+	}
+	t := &Template{
+		format: format, src: src, nodes: nodes, slots: c.slots, cycles: len(c.cycles),
+		links: links, paths: c.readPaths(), localeTag: scope.locale(),
+	}
+	t.locale = findLocale(t.localeTag)
+	return t, nil
 }
 
-// Paths lists the company's values that the template reads, sorted: {"customer", "first_name"}, {"vehicle", "plate"},
-// {"customer", "dealer", "city"}; for a merged list {"vehicles", "plate"}, or {"vehicles"} where only its size is used.
+func (s Scope) locale() string {
+	if s.Locale == "" && s.Schema != nil {
+		return s.Schema.Locale.Default
+	}
+	return s.Locale
+}
+
+// Paths lists the company's columns that the template reads, sorted: {"customer", "first_name"}, {"vehicle", "plate"},
+// {"customer", "dealer", "city"}; for a merged list {"vehicles", "plate"}. Where only the existence of rows matters (the
+// size of a list, a test of a to-one relation) the path ends with the relation's Remote column.
 func (t *Template) Paths() [][]string { return t.paths }
 
 // Links lists the tracked links in the order of their indices.
@@ -86,12 +107,47 @@ func (t *Template) Links() []Link { return t.links }
 // open pixel, where "" leaves the pixel out. A nil link leaves links as the author wrote them and adds no pixel.
 //
 // The error is a *MissingError where a missing value would be printed, otherwise a *RenderError.
-func (t *Template) Render(vars map[string]any, link func(index int, query string) string) (string, error) {
-	return t.src.Text, nil
+func (t *Template) Render(vars map[string]any, link func(index int, query string) string) (out string, err error) {
+	f := t.newFrame(vars, link)
+	defer f.release()
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = "", t.explain(fmt.Errorf("internal error: %v", p))
+		}
+	}()
+	if err := f.nodes(t.nodes); err != nil {
+		return "", t.explain(err)
+	}
+	if len(f.out) > MaxOutput {
+		return "", t.explain(f.spend(0))
+	}
+	return t.finish(f.out), nil
 }
 
-// Target is the address that a tracked link leads to: url as in Link.URL, joined with a person's query.
-func Target(url, query string) string { return url }
+// finish makes the string of what was rendered.
+func (t *Template) finish(out []byte) string {
+	switch t.format {
+	case Text:
+		out = squeeze(out)
+	case Subject:
+		out = fold(out)
+	}
+	return string(out)
+}
+
+// explain puts the place in the author's file to an error.
+func (t *Template) explain(err error) error {
+	var f *failure
+	var m *missing
+	at := diag.Span{}
+	if errors.As(err, &f) {
+		at = t.src.span(f.at.off, f.at.len)
+	}
+	if errors.As(err, &m) {
+		return &MissingError{File: t.src.name(), Variable: m.variable, Line: at.Line, Col: at.Col}
+	}
+	return &RenderError{File: t.src.name(), Line: at.Line, Col: at.Col, Reason: err.Error()}
+}
 
 // TextTemplate makes the source of a text template from the source of an HTML template that parses. Liquid is kept;
 // links become `text: URL` and keep the index which they have in the HTML.
