@@ -51,6 +51,7 @@ func ParseMail(raw []byte) (*Mail, error) {
 	}
 	m.defect(err)
 	m.readHeader(entity.Header)
+	m.checkWire(raw)
 	parts := 0
 	err = entity.Walk(func(path []int, part *message.Entity, err error) error {
 		if parts++; parts > maxParts || len(path) > maxDepth {
@@ -106,6 +107,30 @@ func (m *Mail) defect(err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		m.Defects = append(m.Defects, err.Error())
 	}
+}
+
+// checkWire lists what breaks RFC 5321 and RFC 5322 in the message as it came over the wire.
+func (m *Mail) checkWire(raw []byte) {
+	if long := longestLine(raw); long > 998 {
+		m.Defects = append(m.Defects, fmt.Sprintf("a line of %d octets; at most 998 are allowed (RFC 5322 section 2.1.1)", long))
+	}
+	if bytes.Count(raw, []byte("\n")) != bytes.Count(raw, []byte("\r\n")) ||
+		bytes.Count(raw, []byte("\r")) != bytes.Count(raw, []byte("\r\n")) {
+		m.Defects = append(m.Defects, "a line that does not end with CR LF (RFC 5321 section 2.3.8)")
+	}
+	for _, name := range []string{"From", "Date", "Message-ID"} {
+		if m.Get(name) == "" {
+			m.Defects = append(m.Defects, "no "+name+" field")
+		}
+	}
+}
+
+func longestLine(raw []byte) int {
+	longest := 0
+	for line := range bytes.Lines(raw) {
+		longest = max(longest, len(bytes.TrimRight(line, "\r\n")))
+	}
+	return longest
 }
 
 func (m *Mail) readHeader(h message.Header) {

@@ -145,7 +145,7 @@ func (s *Server) serve() {
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 	}
-	s.serving.Go(func() { s.report("smtp", s.smtp.Serve(s.smtpListener)) })
+	s.serving.Go(func() { s.report("smtp", s.smtp.Serve(replyListener{s.smtpListener})) })
 	s.serving.Go(func() { s.report("http", s.http.Serve(s.httpListener)) })
 }
 
@@ -168,9 +168,9 @@ func (s *Server) Close() error {
 		var errs []error
 		if s.smtp != nil {
 			errs = append(errs, s.smtp.Close(), s.http.Close())
-		} else {
-			errs = append(errs, closeListener(s.smtpListener), closeListener(s.httpListener))
 		}
+		// The servers close a listener only once they serve it, which may be still to come.
+		errs = append(errs, closeListener(s.smtpListener), closeListener(s.httpListener))
 		s.serving.Wait()
 		if s.store != nil {
 			errs = append(errs, s.store.journal.close())
@@ -184,7 +184,10 @@ func closeListener(l net.Listener) error {
 	if l == nil {
 		return nil
 	}
-	return l.Close()
+	if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 // Messages lists one page of the messages that the filter chooses, newest first.

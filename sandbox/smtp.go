@@ -30,10 +30,10 @@ func newSMTPServer(room *mailroom, log *slog.Logger) *smtp.Server {
 	s.Domain = "sandbox.invalid"
 	s.MaxRecipients = 100
 	s.MaxMessageBytes = maxMessage
+	s.MaxLineLength = 1 << 20 // as servers in the wild; ParseMail objects to lines that are too long
 	s.AllowInsecureAuth = true
 	s.EnableSMTPUTF8 = true
 	s.ReadTimeout = 5 * time.Minute // RFC 5321 section 4.5.3.2.7
-	s.WriteTimeout = time.Minute
 	s.ErrorLog = smtpLog{log}
 	return s
 }
