@@ -1,0 +1,345 @@
+package segment
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/shopspring/decimal"
+
+	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/internal/diag"
+)
+
+// want is what the whole rule has to be.
+type want int
+
+const (
+	wantCondition want = iota
+	wantScalar
+)
+
+// analyse parses and checks. It never panics: a mistake of ours becomes a problem at the rule.
+func analyse(s *source, scope *Scope, w want) (root node, v *vars, problems diag.List) {
+	c := &checker{src: s, scope: scope, vars: &vars{}}
+	defer func() {
+		if p := recover(); p != nil {
+			c.problems.Add(s.file, s.span(span{}), "please report this rule", "the rule can't be read: %v", p)
+			root, problems = nil, c.problems
+			debug.PrintStack()
+		}
+	}()
+	tree := parse(s, &c.problems)
+	if tree == nil {
+		return nil, c.vars, c.problems
+	}
+	for _, r := range scope.roots() {
+		c.roots = append(c.roots, c.vars.add(r.name, r.entity))
+	}
+	if w == wantCondition {
+		root = c.condition(tree)
+	} else {
+		root = c.scalar(tree)
+	}
+	if root != nil && depth(root) > maxDepth {
+		c.problem(root.at(), "", "the rule is nested more than %d levels deep", maxDepth)
+	}
+	return root, c.vars, c.problems
+}
+
+// maxDepth keeps PostgreSQL's parser within its stack.
+const maxDepth = 200
+
+func depth(n node) int {
+	deepest := 0
+	for _, c := range children(n) {
+		deepest = max(deepest, depth(c))
+	}
+	return deepest + 1
+}
+
+// checker turns expr's tree into the typed tree. Each method returns nil after it has reported a problem; whoever gets
+// nil stays silent, so that all independent problems of a rule are reported, and each once.
+type checker struct {
+	src      *source
+	scope    *Scope
+	vars     *vars
+	roots    []*variable
+	closures []*variable // innermost last
+	lets     []let
+	visits   int
+	problems diag.List
+}
+
+// let is a variable declared by `let`. Its expression is checked anew at each use, so that closures stay apart.
+type let struct {
+	name     string
+	value    ast.Node
+	closures int // how many closures were open at the declaration
+	lets     int
+}
+
+func (c *checker) problem(at span, hint, format string, args ...any) node {
+	c.problems.Add(c.src.file, c.src.span(at), hint, format, args...)
+	return nil
+}
+
+// words is the author's text of a node, cut when it is long.
+func (c *checker) words(n node) string {
+	text := []rune(strings.Join(strings.Fields(c.src.quote(n.at())), " "))
+	if len(text) > 40 {
+		return string(text[:39]) + "…"
+	}
+	return string(text)
+}
+
+// condition checks an expression that must be true or false.
+func (c *checker) condition(n ast.Node) node {
+	e := c.expr(n)
+	if e == nil {
+		return nil
+	}
+	if cond := asCondition(e); cond != nil {
+		return cond
+	}
+	return c.problem(e.at(), conditionHint(e), "a condition is wanted here, but %s is %s", c.words(e), e.typ())
+}
+
+// asCondition makes any boolean two-valued; nil for other types.
+func asCondition(e node) node {
+	switch {
+	case e.typ() != typeBool:
+		return nil
+	case isCondition(e) || isConstant(e):
+		return e
+	}
+	return &truth{condition(e.at()), e}
+}
+
+func conditionHint(e node) string {
+	switch t := e.typ(); {
+	case t == typeRows:
+		return "write any(…, true) to ask whether there are any"
+	case t == typeText:
+		return `compare it, as in == "Solo"`
+	case t.isNumber():
+		return "compare it, as in > 0"
+	case t.isTime():
+		return "compare it, as in <= today()"
+	}
+	return ""
+}
+
+// scalar checks an expression that must have one value of a storable type.
+func (c *checker) scalar(n ast.Node) node {
+	e := c.expr(n)
+	if e == nil {
+		return nil
+	}
+	if !e.typ().isScalar() {
+		return c.problem(e.at(), "", "a single value is wanted here, but %s is %s", c.words(e), e.typ())
+	}
+	return e
+}
+
+func (c *checker) expr(n ast.Node) node {
+	if c.visits++; c.visits > 10*maxNodes {
+		if c.visits == 10*maxNodes+1 {
+			c.problem(extent(n), "", "the rule is too large")
+		}
+		return nil
+	}
+	switch n := n.(type) {
+	case *ast.NilNode:
+		return &constant{base{t: typeNothing, loc: extent(n), null: true}, nil, ""}
+	case *ast.BoolNode:
+		return &constant{base{t: typeBool, loc: extent(n)}, n.Value, ""}
+	case *ast.IntegerNode:
+		return &constant{base{t: typeInt, loc: extent(n)}, int64(n.Value), c.src.quote(extent(n))}
+	case *ast.FloatNode:
+		return c.number(n)
+	case *ast.StringNode:
+		return c.text(n)
+	case *ast.IdentifierNode:
+		return c.identifier(n)
+	case *ast.UnaryNode:
+		return c.unary(n)
+	case *ast.BinaryNode:
+		return c.binary(n)
+	case *ast.ChainNode:
+		return c.expr(n.Node)
+	case *ast.MemberNode:
+		return c.member(n)
+	case *ast.PointerNode:
+		return c.pointer(n)
+	}
+	return c.compound(n)
+}
+
+func (c *checker) compound(n ast.Node) node {
+	switch n := n.(type) {
+	case *ast.CallNode:
+		callee, ok := n.Callee.(*ast.IdentifierNode)
+		if !ok {
+			return c.problem(extent(n), "", "values have no methods: functions stand before their argument, as in len(customer.name)")
+		}
+		return c.call(n, callee.Value, n.Arguments)
+	case *ast.BuiltinNode:
+		return c.call(n, n.Name, n.Arguments)
+	case *ast.ConditionalNode:
+		return c.choose(n)
+	case *ast.ArrayNode:
+		return c.list(n)
+	case *ast.VariableDeclaratorNode:
+		return c.let(n)
+	case *ast.SliceNode:
+		return c.problem(extent(n), `write startsWith or endsWith`, "slices can't be used in rules")
+	case *ast.MapNode:
+		return c.problem(extent(n), "", "{…} can't be used in rules")
+	case *ast.SequenceNode:
+		return c.problem(extent(n), "write && between conditions", "; can't be used in rules")
+	}
+	return c.problem(extent(n), "", "this can't be used in rules")
+}
+
+func (c *checker) number(n *ast.FloatNode) node {
+	at := extent(n)
+	text := strings.ReplaceAll(c.src.quote(at), "_", "")
+	d, err := decimal.NewFromString(text)
+	if err != nil || len(d.Coefficient().String()) > 40 || d.Exponent() > 30 || d.Exponent() < -30 {
+		return c.problem(at, "", "a number can have up to 30 digits on either side of its point")
+	}
+	return &constant{base{t: typeNumeric, loc: at}, d, text}
+}
+
+func (c *checker) text(n *ast.StringNode) node {
+	if strings.ContainsRune(n.Value, 0) || strings.ToValidUTF8(n.Value, "") != n.Value {
+		return c.problem(extent(n), "", "this text has characters that the database can't store")
+	}
+	return &constant{base{t: typeText, loc: extent(n)}, n.Value, ""}
+}
+
+func (c *checker) identifier(n *ast.IdentifierNode) node {
+	for i := len(c.lets) - 1; i >= 0; i-- {
+		if c.lets[i].name == n.Value {
+			return c.useLet(c.lets[i])
+		}
+	}
+	for _, r := range c.roots {
+		if r.name == n.Value {
+			return &rowRef{base{t: typeRow, loc: extent(n)}, path{from: r}}
+		}
+	}
+	return c.problem(extent(n), c.nameHint(n.Value), "unknown name %q", n.Value)
+}
+
+// nameHint knows the columns that stand without their "customer." and the functions without parentheses.
+func (c *checker) nameHint(name string) string {
+	for _, r := range c.roots {
+		if _, ok := r.entity.Column(name); ok {
+			return fmt.Sprintf("write %s.%s", r.name, name)
+		}
+		if _, ok := r.entity.Relation(name); ok {
+			return fmt.Sprintf("write %s.%s", r.name, name)
+		}
+	}
+	if _, ok := function(name); ok {
+		return fmt.Sprintf("write %s(…)", name)
+	}
+	switch name {
+	case "null", "NULL", "None":
+		return "write nil"
+	case "True", "TRUE", "False", "FALSE":
+		return "write " + strings.ToLower(name)
+	}
+	return diag.DidYouMean(name, c.rootNames())
+}
+
+func (c *checker) rootNames() []string {
+	names := make([]string, len(c.roots))
+	for i, r := range c.roots {
+		names[i] = r.name
+	}
+	return names
+}
+
+func (c *checker) pointer(n *ast.PointerNode) node {
+	if n.Name != "" || len(c.closures) == 0 {
+		return c.problem(extent(n), "", "#%s can't be used here", n.Name)
+	}
+	return &rowRef{base{t: typeRow, loc: extent(n)}, path{from: c.closures[len(c.closures)-1]}}
+}
+
+func (c *checker) member(n *ast.MemberNode) node {
+	of := c.expr(n.Node)
+	if of == nil {
+		return nil
+	}
+	name, ok := n.Property.(*ast.StringNode)
+	if !ok {
+		return c.problem(extent(n), "", "elements can't be picked by number in rules")
+	}
+	switch of := of.(type) {
+	case *rowRef:
+		return c.field(n, of.path, name)
+	case *rowsRef:
+		return c.problem(extent(name), fmt.Sprintf("write any(%s, .%s == …)", c.words(of), name.Value),
+			"%s is a list of rows: ask about its rows with any, all, none, count or sum", c.words(of))
+	}
+	return c.problem(extent(name), "", "%s is %s and has no columns", c.words(of), of.typ())
+}
+
+func (c *checker) field(n *ast.MemberNode, p path, name *ast.StringNode) node {
+	e, at := p.entity(), extent(n)
+	if col, ok := e.Column(name.Value); ok {
+		return &column{base{t: columnType(col.Kind), loc: at, null: col.Nullable || len(p.via) > 0}, p, col}
+	}
+	rel, ok := e.Relation(name.Value)
+	if !ok {
+		return c.problem(extent(name), diag.DidYouMean(name.Value, e.Names()), "unknown column %q of %s", name.Value, c.entityWord(p))
+	}
+	if rel.One {
+		return &rowRef{base{t: typeRow, loc: at, null: true}, p.to(rel)}
+	}
+	return &rowsRef{base{t: typeRows, loc: at}, rows{of: p, rel: rel, row: c.vars.add(rel.Name, rel.Target)}}
+}
+
+func (c *checker) entityWord(p path) string {
+	if len(p.via) > 0 {
+		return p.via[len(p.via)-1].Name
+	}
+	return p.from.name
+}
+
+// columnOf is a to-one row's own join column, which stands for the row where it is compared with nil.
+func columnOf(r *rowRef) (*column, bool) {
+	rel := r.path.via[len(r.path.via)-1]
+	col, ok := rel.Target.Column(rel.Remote)
+	if !ok {
+		col = customer.Column{Name: rel.Remote, Kind: customer.Other}
+	}
+	return &column{base{t: columnType(col.Kind), loc: r.loc, null: true}, r.path, col}, ok
+}
+
+func (c *checker) let(n *ast.VariableDeclaratorNode) node {
+	for _, name := range append(c.rootNames(), functionNames()...) {
+		if name == n.Name {
+			return c.problem(span{n.Location().From, n.Location().To}, "choose another name", "%q is already a name here", n.Name)
+		}
+	}
+	if c.expr(n.Value) == nil {
+		return nil
+	}
+	c.lets = append(c.lets, let{n.Name, n.Value, len(c.closures), len(c.lets)})
+	defer func() { c.lets = c.lets[:len(c.lets)-1] }()
+	return c.expr(n.Expr)
+}
+
+// useLet checks the declared expression with the names that its declaration could see.
+func (c *checker) useLet(l let) node {
+	closures, lets := c.closures, c.lets
+	c.closures, c.lets = closures[:l.closures:l.closures], lets[:l.lets:l.lets]
+	defer func() { c.closures, c.lets = closures, lets }()
+	return c.expr(l.value)
+}

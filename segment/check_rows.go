@@ -1,0 +1,247 @@
+package segment
+
+import (
+	"fmt"
+
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/sapa-crm/sapa/internal/diag"
+)
+
+// call checks a function by its row in the table.
+func (c *checker) call(n ast.Node, name string, args []ast.Node) node {
+	at := extent(n)
+	token := span{n.Location().From, n.Location().To}
+	fn, ok := function(name)
+	if !ok {
+		return c.problem(token, diag.DidYouMean(name, functionNames()), "unknown function %q", name)
+	}
+	if fn.form != nil {
+		return fn.form(c, fn, at, args)
+	}
+	return c.plainCall(fn, at, args)
+}
+
+// plainCall checks a function of values: one that is missing, false or what Go and SQL say of its arguments.
+func (c *checker) plainCall(fn *Function, at span, args []ast.Node) node {
+	if len(args) != len(fn.Params) {
+		return c.argumentCount(fn, at)
+	}
+	out := &call{base: base{t: fn.Result, loc: at}, fn: fn}
+	for i, arg := range args {
+		a := c.argument(fn, fn.Params[i], arg)
+		if a == nil {
+			return nil
+		}
+		out.null = out.null || a.nullable()
+		out.args = append(out.args, a)
+	}
+	if fn.check != nil {
+		if message := fn.check(out.args); message != "" {
+			return c.problem(at, "for example "+fn.Example, "%s", message)
+		}
+	}
+	return out
+}
+
+func (c *checker) argumentCount(fn *Function, at span) node {
+	return c.problem(at, "for example "+fn.Example, "%s", fn.usage())
+}
+
+func (c *checker) argument(fn *Function, want Type, arg ast.Node) node {
+	a := c.expr(arg)
+	if a == nil {
+		return nil
+	}
+	t, ok := join(a.typ(), want)
+	if a.typ() == typeNothing && !fn.fixed {
+		t, ok = want, true
+	}
+	if !ok || t != want {
+		return c.problem(a.at(), "for example "+fn.Example, "%s takes %s, but %s is %s", fn.Name, want, c.words(a), a.typ())
+	}
+	if fn.fixed && !isFixed(a) {
+		return c.problem(a.at(), "for example "+fn.Example, "%s takes a constant, but %s differs from row to row", fn.Name, c.words(a))
+	}
+	return convert(a, t)
+}
+
+// rowsOf checks an argument that must be rows: a relation, or filter(…) of one.
+func (c *checker) rowsOf(fn *Function, arg ast.Node) (rows, bool) {
+	a := c.expr(arg)
+	if a == nil {
+		return rows{}, false
+	}
+	r, ok := a.(*rowsRef)
+	if !ok {
+		hint := "for example " + fn.Example
+		if a.typ() == typeTexts {
+			hint = fmt.Sprintf(`write "…" in %s`, c.words(a))
+		}
+		c.problem(a.at(), hint, "%s takes the rows of a relation, but %s is %s", fn.Name, c.words(a), a.typ())
+		return rows{}, false
+	}
+	return r.rows, true
+}
+
+// closure checks an expression in which .column is a column of the rows' current row.
+func (c *checker) closure(r rows, body ast.Node, check func(ast.Node) node) node {
+	if p, ok := body.(*ast.PredicateNode); ok {
+		body = p.Node
+	}
+	c.closures = append(c.closures, r.row)
+	defer func() { c.closures = c.closures[:len(c.closures)-1] }()
+	return check(body)
+}
+
+func formQuantifier(c *checker, fn *Function, at span, args []ast.Node) node {
+	if len(args) != 2 {
+		return c.argumentCount(fn, at)
+	}
+	r, ok := c.rowsOf(fn, args[0])
+	if !ok {
+		return nil
+	}
+	pred := c.closure(r, args[1], c.condition)
+	if pred == nil {
+		return nil
+	}
+	return &quantifier{condition(at), fn.Name, r, pred}
+}
+
+func formFilter(c *checker, fn *Function, at span, args []ast.Node) node {
+	if len(args) != 2 {
+		return c.argumentCount(fn, at)
+	}
+	r, ok := c.rowsOf(fn, args[0])
+	if !ok {
+		return nil
+	}
+	pred := c.closure(r, args[1], c.condition)
+	if pred == nil {
+		return nil
+	}
+	r.filters = append(append([]node(nil), r.filters...), pred)
+	return &rowsRef{base{t: typeRows, loc: at}, r}
+}
+
+func formMap(c *checker, fn *Function, at span, args []ast.Node) node {
+	if len(args) != 2 {
+		return c.argumentCount(fn, at)
+	}
+	r, ok := c.rowsOf(fn, args[0])
+	if !ok {
+		return nil
+	}
+	of := c.closure(r, args[1], c.scalar)
+	if of == nil {
+		return nil
+	}
+	return &mapped{base{t: typeList, loc: at}, r, of}
+}
+
+func formCount(c *checker, fn *Function, at span, args []ast.Node) node {
+	if len(args) != 1 && len(args) != 2 {
+		return c.argumentCount(fn, at)
+	}
+	r, ok := c.rowsOf(fn, args[0])
+	if !ok {
+		return nil
+	}
+	if len(args) == 2 {
+		pred := c.closure(r, args[1], c.condition)
+		if pred == nil {
+			return nil
+		}
+		r.filters = append(append([]node(nil), r.filters...), pred)
+	}
+	return &aggregate{base{t: typeInt, loc: at}, "count", r, nil}
+}
+
+// formAggregate is sum(rows, .column) or sum(map(rows, .column)), and the same for min, max and mean. expr's grammar
+// has the first form for sum only.
+func formAggregate(c *checker, fn *Function, at span, args []ast.Node) node {
+	var r rows
+	var of node
+	switch len(args) {
+	case 1:
+		list := c.expr(args[0])
+		if list == nil {
+			return nil
+		}
+		m, ok := list.(*mapped)
+		if !ok {
+			return c.problem(list.at(), "for example "+fn.Example, "%s takes a column of rows, but %s is %s", fn.Name, c.words(list), list.typ())
+		}
+		r, of = m.rows, m.of
+	case 2:
+		rows, ok := c.rowsOf(fn, args[0])
+		if !ok {
+			return nil
+		}
+		r, of = rows, c.closure(rows, args[1], c.scalar)
+		if of == nil {
+			return nil
+		}
+	default:
+		return c.argumentCount(fn, at)
+	}
+	return c.aggregate(fn, at, r, of)
+}
+
+func (c *checker) aggregate(fn *Function, at span, r rows, of node) node {
+	fits := of.typ().isNumber()
+	out := base{t: of.typ(), loc: at, null: true}
+	switch fn.Name {
+	case "sum":
+		out.t, out.null = exactType(out.t), false
+	case "mean":
+		out.t = typeFloat
+	default:
+		fits = of.typ().isOrdered()
+	}
+	if !fits {
+		return c.problem(of.at(), "for example "+fn.Example, "%s needs numbers, but %s is %s", fn.Name, c.words(of), of.typ())
+	}
+	return &aggregate{out, fn.Name, r, of}
+}
+
+func formLen(c *checker, fn *Function, at span, args []ast.Node) node {
+	if len(args) != 1 {
+		return c.argumentCount(fn, at)
+	}
+	a := c.expr(args[0])
+	switch a := a.(type) {
+	case nil:
+		return nil
+	case *rowsRef:
+		return &aggregate{base{t: typeInt, loc: at}, "count", a.rows, nil}
+	}
+	if a.typ() != typeText && a.typ() != typeTexts {
+		return c.problem(a.at(), "for example "+fn.Example, "len takes text or a list, but %s is %s", c.words(a), a.typ())
+	}
+	return &call{base{t: typeInt, loc: at, null: a.nullable()}, fn, []node{a}}
+}
+
+// formDate is date("2026-01-31"), or the civil date of a time.
+func formDate(c *checker, fn *Function, at span, args []ast.Node) node {
+	if len(args) != 1 {
+		return c.argumentCount(fn, at)
+	}
+	a := c.expr(args[0])
+	switch {
+	case a == nil:
+		return nil
+	case a.typ().isTime():
+		return convert(a, typeDate)
+	}
+	k, ok := a.(*constant)
+	if !ok || a.typ() != typeText {
+		return c.problem(a.at(), "for example "+fn.Example, "date takes a date written as text, but %s is %s", c.words(a), a.typ())
+	}
+	d, err := parseDate(k.v.(string))
+	if err != nil {
+		return c.problem(a.at(), "for example "+fn.Example, "%s is no date: %v", c.words(a), err)
+	}
+	return &constant{base{t: typeDate, loc: at}, d, ""}
+}

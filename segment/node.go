@@ -1,0 +1,279 @@
+package segment
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/sapa-crm/sapa/customer"
+)
+
+// node is one expression of the checked, typed tree. Every kind of node is a case in children, rebuild, the emitter
+// and the evaluator; a kind that one of them does not know panics there, and a test visits them all.
+type node interface {
+	typ() Type
+	at() span
+	nullable() bool // may be missing
+}
+
+// span is a half-open range of runes in the rule's text.
+type span struct{ from, to int }
+
+type base struct {
+	t    Type
+	loc  span
+	null bool
+}
+
+func (b base) typ() Type      { return b.t }
+func (b base) at() span       { return b.loc }
+func (b base) nullable() bool { return b.null }
+
+// condition is the base of nodes that are true or false and never missing.
+func condition(at span) base { return base{t: typeBool, loc: at} }
+
+// variable is a row that expressions refer to: a root ("customer") or the current row of a closure.
+type variable struct {
+	name   string
+	entity *customer.Entity
+	slot   int
+}
+
+// vars are all variables of a rule, by slot.
+type vars struct{ all []*variable }
+
+func (v *vars) add(name string, e *customer.Entity) *variable {
+	x := &variable{name: name, entity: e, slot: len(v.all)}
+	v.all = append(v.all, x)
+	return x
+}
+
+// path leads from a variable over to-one relations to a row.
+type path struct {
+	from *variable
+	via  []*customer.Relation
+}
+
+func (p path) entity() *customer.Entity {
+	if len(p.via) == 0 {
+		return p.from.entity
+	}
+	return p.via[len(p.via)-1].Target
+}
+
+func (p path) to(r *customer.Relation) path {
+	return path{p.from, append(append([]*customer.Relation(nil), p.via...), r)}
+}
+
+// rows are those of a to-many relation of the row at path that satisfy the filters.
+type rows struct {
+	of      path
+	rel     *customer.Relation
+	row     *variable // the current row, in filters and closures
+	filters []node    // conditions
+}
+
+// Values.
+type (
+	constant struct {
+		base
+		v       any
+		literal string // digits as written, for numbers
+	}
+	column struct {
+		base
+		path path
+		col  customer.Column
+	}
+	rowRef struct { // a row itself, which can only be compared with nil or followed
+		base
+		path path
+	}
+	rowsRef struct {
+		base
+		rows rows
+	}
+	listNode struct { // a literal list
+		base
+		items []node
+	}
+	mapped struct { // map(rows, of)
+		base
+		rows rows
+		of   node
+	}
+	arith struct { // + - * / % of numbers, + of texts
+		base
+		op   string
+		a, b node
+	}
+	negate struct {
+		base
+		a node
+	}
+	shift struct { // a date or time plus (or minus) a constant period
+		base
+		a, by node
+		minus bool
+	}
+	cast struct { // to a less precise type
+		base
+		a node
+	}
+	coalesce struct {
+		base
+		a, b node
+	}
+	choose struct { // cond ? a : b
+		base
+		cond, a, b node
+	}
+	call struct {
+		base
+		fn   *Function
+		args []node
+	}
+	aggregate struct { // count sum min max mean
+		base
+		op   string
+		rows rows
+		of   node // nil for count
+	}
+)
+
+// Conditions: never missing.
+type (
+	compare struct { // < <= > >=
+		base
+		op   string
+		a, b node
+	}
+	equal struct {
+		base
+		a, b node
+	}
+	isNil struct {
+		base
+		a node
+	}
+	member struct { // x in [a, b, nil]
+		base
+		x       node
+		items   []node // of x's type
+		withNil bool
+	}
+	between struct { // x in lo..hi
+		base
+		x, lo, hi node
+	}
+	contains struct { // x in list, for a list of texts
+		base
+		list, x node
+	}
+	textTest struct { // contains startsWith endsWith
+		base
+		op   string
+		a, b node
+	}
+	match struct {
+		base
+		a  node
+		re *regexp.Regexp
+	}
+	truth struct { // a boolean value as a condition: missing is false
+		base
+		a node
+	}
+	and struct {
+		base
+		parts []node
+	}
+	or struct {
+		base
+		parts []node
+	}
+	not struct {
+		base
+		a node
+	}
+	quantifier struct { // any all none
+		base
+		op   string
+		rows rows
+		pred node
+	}
+)
+
+// isCondition says that the node is one of the conditions, which are two-valued and which cond translates.
+func isCondition(n node) bool {
+	switch n.(type) {
+	case *compare, *equal, *isNil, *member, *between, *contains, *textTest, *match, *truth, *and, *or, *not, *quantifier:
+		return true
+	}
+	return false
+}
+
+// children are the direct parts of a node, closures and filters included.
+func children(n node) []node {
+	switch n := n.(type) {
+	case *constant, *column, *rowRef:
+		return nil
+	case *rowsRef:
+		return n.rows.filters
+	case *listNode:
+		return n.items
+	case *mapped:
+		return append([]node{n.of}, n.rows.filters...)
+	case *arith:
+		return []node{n.a, n.b}
+	case *negate:
+		return []node{n.a}
+	case *shift:
+		return []node{n.a, n.by}
+	case *cast:
+		return []node{n.a}
+	case *coalesce:
+		return []node{n.a, n.b}
+	case *choose:
+		return []node{n.cond, n.a, n.b}
+	case *call:
+		return n.args
+	case *aggregate:
+		if n.of == nil {
+			return n.rows.filters
+		}
+		return append([]node{n.of}, n.rows.filters...)
+	}
+	return conditionChildren(n)
+}
+
+func conditionChildren(n node) []node {
+	switch n := n.(type) {
+	case *compare:
+		return []node{n.a, n.b}
+	case *equal:
+		return []node{n.a, n.b}
+	case *isNil:
+		return []node{n.a}
+	case *member:
+		return append([]node{n.x}, n.items...)
+	case *between:
+		return []node{n.x, n.lo, n.hi}
+	case *contains:
+		return []node{n.list, n.x}
+	case *textTest:
+		return []node{n.a, n.b}
+	case *match:
+		return []node{n.a}
+	case *truth:
+		return []node{n.a}
+	case *and:
+		return n.parts
+	case *or:
+		return n.parts
+	case *not:
+		return []node{n.a}
+	case *quantifier:
+		return append([]node{n.pred}, n.rows.filters...)
+	}
+	panic(fmt.Sprintf("segment: unknown node %T", n))
+}

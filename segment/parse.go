@@ -1,0 +1,143 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+
+	"github.com/sapa-crm/sapa/internal/diag"
+)
+
+// maxRule and maxNodes keep parser, translator and database far from their limits of recursion.
+const (
+	maxRule  = 16_000 // runes
+	maxNodes = 2_000
+)
+
+// parse is expr's parser with our limits. Problems are added to the list.
+func parse(s *source, problems *diag.List) ast.Node {
+	switch {
+	case strings.TrimSpace(s.text) == "":
+		problems.Add(s.file, s.span(span{}), `write a condition such as customer.city == "Semarang"`, "the rule is empty")
+		return nil
+	case !utf8.ValidString(s.text) || strings.ContainsRune(s.text, 0):
+		problems.Add(s.file, s.span(span{}), "save the file as UTF-8", "the rule has bytes that are no text")
+		return nil
+	case len(s.runes) > maxRule:
+		problems.Add(s.file, s.span(span{}), "", "the rule is longer than %d characters", maxRule)
+		return nil
+	}
+	config := conf.CreateNew()
+	config.MaxNodes = maxNodes
+	tree, err := parser.ParseWithConfig(s.text, config)
+	if err != nil {
+		addSyntaxError(s, problems, err)
+		return nil
+	}
+	return tree.Node
+}
+
+func addSyntaxError(s *source, problems *diag.List, err error) {
+	var at *file.Error
+	if !errors.As(err, &at) {
+		problems.Add(s.file, s.span(span{}), "", "%v", err)
+		return
+	}
+	where := span{at.From, max(at.To, at.From+1)}
+	message, hint := explainSyntax(s, where, at.Message)
+	problems.Add(s.file, s.span(where), hint, "%s", message)
+}
+
+var unexpected = regexp.MustCompile(`^unexpected token (\w+)(?:\("(.*)"\))?$`)
+
+// explainSyntax puts expr's messages into an author's words.
+func explainSyntax(s *source, at span, message string) (text, hint string) {
+	if strings.Contains(message, "exceeds maximum allowed nodes") {
+		return fmt.Sprintf("the rule has more than %d parts", maxNodes), "use a list: customer.city in [\"Solo\", \"Semarang\"]"
+	}
+	if strings.HasPrefix(message, "Operator (") {
+		return "?? and other operators can't be mixed without parentheses", "write (customer.visits ?? 0) > 5"
+	}
+	m := unexpected.FindStringSubmatch(message)
+	if m == nil {
+		return message, ""
+	}
+	kind, word := m[1], m[2]
+	if kind == "EOF" {
+		return "the rule ends too early", "something is missing after " + lastWord(s)
+	}
+	return "unexpected " + describe(word), syntaxHint(s, at, kind, word)
+}
+
+func describe(word string) string { return "\"" + word + "\" here" }
+
+func lastWord(s *source) string {
+	words := strings.Fields(s.text)
+	return "\"" + words[len(words)-1] + "\""
+}
+
+func syntaxHint(s *source, at span, kind, word string) string {
+	switch {
+	case kind == "Operator" && word == "=":
+		return "write == to compare"
+	case kind == "Operator" && word == "&":
+		return "write && or and"
+	case kind == "Operator" && word == ".":
+		return "a column of the current row (.name) only stands inside any(…), all(…), count(…) and their like"
+	case kind == "Operator" && word == "<>":
+		return "write !="
+	case kind == "Identifier":
+		return wordHint(word)
+	case kind == "Operator" && word == ">" && at.from > 0 && s.runes[at.from-1] == '<':
+		return "write !="
+	}
+	return ""
+}
+
+func wordHint(word string) string {
+	switch strings.ToLower(word) {
+	case "and", "or", "not", "in":
+		return "write " + strings.ToLower(word) + " in small letters"
+	case "is":
+		return "write == nil to ask whether a value is missing"
+	case "like", "ilike":
+		return `write contains, startsWith or endsWith: customer.name startsWith "A"`
+	case "between":
+		return "write customer.age >= 20 && customer.age <= 30"
+	}
+	return "an operator such as == or && is missing before it"
+}
+
+// extent is the whole text of an AST node: expr's own locations are those of one token.
+func extent(n ast.Node) span {
+	v := &extentVisitor{span: span{-1, -1}}
+	ast.Walk(&n, v)
+	if v.from < 0 {
+		return span{}
+	}
+	return v.span
+}
+
+type extentVisitor struct{ span }
+
+// Visit widens the extent by one node's token.
+func (v *extentVisitor) Visit(n *ast.Node) {
+	if _, ok := (*n).(*ast.ConditionalNode); ok { // its location is that of the token behind it
+		return
+	}
+	at := (*n).Location()
+	if at.To <= at.From {
+		return
+	}
+	if v.from < 0 || at.From < v.from {
+		v.from = at.From
+	}
+	v.to = max(v.to, at.To)
+}

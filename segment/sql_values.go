@@ -1,0 +1,222 @@
+package segment
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sapa-crm/sapa/customer"
+)
+
+// value writes an expression. It is NULL where the value is missing.
+func (e *emitter) value(n node) string {
+	switch n := n.(type) {
+	case *constant:
+		return e.constant(n.v, n.t)
+	case *column:
+		return e.columnValue(n)
+	case *arith:
+		return e.arithSQL(n)
+	case *negate:
+		return "(-" + e.exact(n.a) + ")"
+	case *shift:
+		return e.shiftSQL(n)
+	case *cast:
+		return e.castSQL(n)
+	case *coalesce:
+		return fmt.Sprintf("coalesce(%s, %s)", e.value(n.a), e.value(n.b))
+	case *choose:
+		return fmt.Sprintf("(case when %s then %s else %s end)", e.cond(n.cond, true, widen), e.value(n.a), e.value(n.b))
+	case *call:
+		return e.callSQL(n)
+	case *aggregate:
+		return e.aggregateSQL(n)
+	}
+	if isCondition(n) { // a condition as a value is two-valued
+		return "((" + trimParens(e.cond(n, true, widen)) + ") is true)"
+	}
+	return e.fail("segment: unknown value %T", n)
+}
+
+// columnValue is the column in a form in which = and LIKE compare it as text does.
+func (e *emitter) columnValue(n *column) string {
+	sql := e.columnSQL(n)
+	switch {
+	case n.col.PGType == "real": // whose cast to numeric would keep 6 digits
+		return sql + "::float8"
+	case n.t == typeText && !plainText(n.col.PGType):
+		return sql + "::text"
+	case n.t == typeTexts && n.col.PGType != "text[]" && !strings.HasPrefix(n.col.PGType, "character varying"):
+		return sql + "::text[]"
+	}
+	return sql
+}
+
+// plainText types compare as text by themselves. char(n) ignores trailing blanks, citext ignores case, and so on.
+func plainText(pgType string) bool {
+	return pgType == "text" || pgType == "character varying" || strings.HasPrefix(pgType, "character varying(")
+}
+
+// columnSQL is the bare column, by a scalar subquery where it stands behind a to-one relation that has no alias here.
+func (e *emitter) columnSQL(n *column) string { return e.field(n.path, n.col.SQL()) }
+
+func (e *emitter) field(p path, column string) string {
+	if alias, ok := e.alias(p); ok {
+		return alias + "." + column
+	}
+	if len(p.via) == 0 {
+		return e.fail("segment: no alias for %q", p.from.name)
+	}
+	last := p.via[len(p.via)-1]
+	owner := path{p.from, p.via[:len(p.via)-1]}
+	alias := e.newAlias()
+	return fmt.Sprintf("(select %s.%s from %s %s where %s.%s = %s)", alias, column, last.Target.Table.SQL(), alias,
+		alias, quote(last.Remote), e.field(owner, quote(last.Local)))
+}
+
+func (e *emitter) alias(p path) (string, bool) {
+	if len(p.via) == 0 {
+		alias, ok := e.aliases[p.from]
+		return alias, ok
+	}
+	for _, h := range e.hops {
+		if samePath(h.path, p) {
+			return h.alias, true
+		}
+	}
+	return "", false
+}
+
+func samePath(a, b path) bool {
+	if a.from != b.from || len(a.via) != len(b.via) {
+		return false
+	}
+	for i := range a.via {
+		if a.via[i] != b.via[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *emitter) newAlias() string {
+	e.next++
+	return fmt.Sprintf("s%d", e.next)
+}
+
+func (e *emitter) arithSQL(n *arith) string {
+	switch {
+	case n.t == typeText:
+		return fmt.Sprintf("(%s || %s)", e.value(n.a), e.value(n.b))
+	case n.op == "/" && e.mutate == mutateNullif:
+		return fmt.Sprintf("(%s / %s)", e.double(n.a), e.double(n.b))
+	case n.op == "/":
+		return fmt.Sprintf("(%s / nullif(%s, 0))", e.double(n.a), e.double(n.b))
+	case n.op == "%":
+		return fmt.Sprintf("(%s %% nullif(%s, 0))", e.exact(n.a), e.exact(n.b))
+	}
+	return fmt.Sprintf("(%s %s %s)", e.exact(n.a), n.op, e.exact(n.b))
+}
+
+// exact is a number as numeric, so that calculating with it is exact and never out of range.
+func (e *emitter) exact(n node) string {
+	switch n := n.(type) {
+	case *constant:
+		if n.v == nil {
+			return "null::numeric"
+		}
+		return e.bind(numericValue(toExact(n.v)), "numeric")
+	case *arith:
+		if n.op != "/" {
+			return e.value(n)
+		}
+	case *negate:
+		return e.value(n)
+	}
+	return e.value(n) + "::numeric"
+}
+
+// double is a number as double precision, NULL outside the range that division takes (see toFloat).
+func (e *emitter) double(n node) string {
+	switch n := n.(type) {
+	case *constant:
+		if n.v == nil || toFloat(n.v) == nil {
+			return "null::float8"
+		}
+		return e.bind(toFloat(n.v), "float8")
+	case *column:
+		if n.col.Kind == customer.Int {
+			return e.value(n) + "::float8"
+		}
+	case *aggregate:
+		if n.op == "count" {
+			return e.value(n) + "::float8"
+		}
+	}
+	return double(e.value(n))
+}
+
+func double(text string) string {
+	return "(select v::float8 from (values (" + text + ")) g(v) where v = 0 or abs(v) between 1e-140 and 1e140)"
+}
+
+func (e *emitter) shiftSQL(n *shift) string {
+	by, ok := n.by.(*constant)
+	if !ok || by.v == nil {
+		return e.fail("segment: a period that is no constant")
+	}
+	p := by.v.(period)
+	if n.minus {
+		p = p.negated()
+	}
+	t := e.value(n.a)
+	calendar := period{months: p.months, days: p.days}
+	switch {
+	case n.t == typeDate && p.months == 0:
+		return fmt.Sprintf("(%s + %s)", t, e.bind(int64(p.days), "int"))
+	case n.t == typeDate:
+		return fmt.Sprintf("(%s + %s)::date", t, e.interval(p))
+	case n.t == typeInstant && calendar != period{}:
+		t = fmt.Sprintf("((%s at time zone %s + %s) at time zone %s)", t, e.zone(), e.interval(calendar), e.zone())
+		p = period{micros: p.micros}
+	}
+	if p == (period{}) {
+		return t
+	}
+	return fmt.Sprintf("(%s + %s)", t, e.interval(p))
+}
+
+func (e *emitter) zone() string { return e.bind(e.clock.Zone.String(), "text") }
+
+func (e *emitter) castSQL(n *cast) string {
+	from, to := n.a.typ(), n.t
+	switch {
+	case to == typeFloat:
+		return e.double(n.a)
+	case to == typeNumeric:
+		return e.exact(n.a)
+	}
+	t := e.value(n.a)
+	if from == typeInstant && e.mutate != mutateSessionZone {
+		t = fmt.Sprintf("(%s at time zone %s)", t, e.zone())
+	}
+	if to == typeDate {
+		return t + "::date"
+	}
+	return t
+}
+
+func (e *emitter) callSQL(n *call) string {
+	if n.fn.sql == nil {
+		return e.fail("segment: %s has no SQL", n.fn.Name)
+	}
+	args := make([]sqlArg, 0, len(n.args)+1)
+	for _, a := range n.args {
+		args = append(args, sqlArg{e.value(a), a.typ()})
+	}
+	if n.fn.bindings != nil {
+		for _, b := range n.fn.bindings(e.clock) {
+			args = append(args, sqlArg{e.bind(b.value, b.cast), typeNothing})
+		}
+	}
+	return n.fn.sql(args)
+}
