@@ -1,0 +1,146 @@
+// Package campaign is the YAML language of campaigns and their life: load, check, apply, plan, schedule, runs.
+//
+//	campaign: birthday
+//	topic: greetings
+//	audience:
+//	  where: birthday(customer.birth_date)
+//	  cooldown: 300d
+//	schedule: {cron: "0 8 * * *", timezone: customer, until: "18:00"}
+//	channels: [email]
+//	content:
+//	  email: {subject: "Selamat ulang tahun, {{ customer.first_name | default: 'Sobat' }}!", html: birthday.html.liquid}
+//
+// A file is checked against the company's schema before anything is stored; Apply stores it as an immutable version; a
+// run is one execution of a version with frozen time, planned by one set of statements into the ledger that package
+// delivery works from. docs/campaigns.md is the reference for authors.
+package campaign
+
+import (
+	"time"
+
+	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/internal/strictyaml"
+	"github.com/sapa-crm/sapa/segment"
+)
+
+// Definition is a campaign file as written.
+type Definition struct {
+	Campaign    string    `yaml:"campaign,required" jsonschema:"required" jsonschema_description:"The campaign's name; the file has the same: oil-change is oil-change.yaml"`
+	Description string    `yaml:"description" jsonschema_description:"What it is for, in words for colleagues"`
+	Topic       string    `yaml:"topic" jsonschema_description:"What consent is asked for and unsubscribing ends; by default the campaign's name"`
+	Audience    Audience  `yaml:"audience,required" jsonschema:"required" jsonschema_description:"Who is meant"`
+	Schedule    *Schedule `yaml:"schedule" jsonschema_description:"When it runs by itself; without a schedule only sapa run runs it"`
+	Channels    []string  `yaml:"channels" jsonschema_description:"How it goes: [email]"`
+	Content     Content   `yaml:"content,required" jsonschema:"required" jsonschema_description:"What is sent"`
+}
+
+// Audience says who is meant, and what makes a repetition distinct.
+type Audience struct {
+	Each     string   `yaml:"each" jsonschema_description:"One message per row of a relation, such as: customer.vehicles as vehicle"`
+	Where    string   `yaml:"where" jsonschema:"required" jsonschema_description:"The rule that says who is meant; true for everybody"`
+	Occasion Texts    `yaml:"occasion" jsonschema_description:"Expressions whose values make a repetition distinct, such as [vehicle.id, vehicle.next_service_on]; by default once, or once per tick of the schedule (and row of each)"`
+	Merge    string   `yaml:"merge" jsonschema:"enum=customer" jsonschema_description:"customer: all due rows of a customer in one message"`
+	Cooldown Duration `yaml:"cooldown" jsonschema_description:"Nobody gets this campaign again within this time, whatever the occasion, such as 300d"`
+}
+
+// Content is what is sent, per channel.
+type Content struct {
+	Email *Email `yaml:"email" jsonschema_description:"The e-mail"`
+}
+
+// Email is the content of an e-mail. HTML and Text are templates, or names of files in templates/ ending in .liquid.
+type Email struct {
+	Subject string `yaml:"subject,required" jsonschema:"required" jsonschema_description:"Liquid"`
+	HTML    string `yaml:"html" jsonschema_description:"Liquid, or the name of a file in templates/ ending in .liquid"`
+	Text    string `yaml:"text" jsonschema_description:"Liquid, or the name of a file in templates/; made from the HTML where it is left out"`
+	ReplyTo string `yaml:"reply_to" jsonschema_description:"Where replies go, when not to the account's own address"`
+}
+
+// Campaign is a checked definition: everything that planning and sending need. It is immutable.
+type Campaign struct {
+	Definition Definition
+	File       *strictyaml.File
+	Files      map[string]string // template files that it uses: name → text
+	Links      []Link
+	Content    *delivery.Content
+
+	schema   *customer.Schema
+	scope    *segment.Scope
+	base     *segment.Rule // customers.where; nil for every row
+	where    *segment.Rule
+	each     *customer.Relation // nil: customers themselves
+	eachName string
+	occasion []*segment.Value
+	calendar *calendar // nil: only by hand
+}
+
+// Link is a tracked link of a campaign's content.
+type Link struct {
+	Part     string // html or text
+	Position int
+	URL      string
+}
+
+// Name is the campaign's name.
+func (c *Campaign) Name() string { return c.Definition.Campaign }
+
+// Topic is what consent is asked for; the campaign's name where none is given.
+func (c *Campaign) Topic() string {
+	if c.Definition.Topic != "" {
+		return c.Definition.Topic
+	}
+	return c.Definition.Campaign
+}
+
+// Channel is the channel that the campaign uses.
+func (c *Campaign) Channel() string { return "email" }
+
+// Merged says whether a customer's due rows share a message.
+func (c *Campaign) Merged() bool { return c.Definition.Audience.Merge == "customer" }
+
+// clock freezes time for a run.
+func (c *Campaign) clock(tick, asOf time.Time) segment.Clock {
+	zone, err := time.LoadLocation(c.schema.Zone)
+	if err != nil {
+		zone = time.UTC // Resolve has checked the name; without zone data there is nothing better
+	}
+	return segment.Clock{Today: date(tick), Now: asOf, Zone: zone}
+}
+
+// date is the civil date of a civil time, as midnight UTC.
+func date(t time.Time) time.Time {
+	y, m, d := t.Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+}
+
+// problems of a text that stands in the YAML, moved to their place in the file.
+func inYAML(f *strictyaml.File, path, text string, list diag.List) diag.List {
+	moved := make(diag.List, len(list))
+	for i, p := range list {
+		moved[i] = p
+		moved[i].Source = f.Source
+		if p.Span.Line > 0 {
+			moved[i].Span = f.At(path, offset(text, p.Span), p.Span.Len)
+		} else {
+			moved[i].Span = f.Span(path)
+		}
+	}
+	return moved
+}
+
+// offset is where a span begins in text, in runes.
+func offset(text string, at diag.Span) int {
+	line, n := 1, 0
+	for _, r := range text {
+		if line == at.Line {
+			break
+		}
+		if r == '\n' {
+			line++
+		}
+		n++
+	}
+	return n + at.Col - 1
+}

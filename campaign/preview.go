@@ -1,0 +1,153 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/pg"
+	"github.com/sapa-crm/sapa/response"
+	"github.com/sapa-crm/sapa/segment"
+	"github.com/sapa-crm/sapa/templates"
+)
+
+// Preview is a message as it would be sent, with links that lead where the author pointed them and without a pixel.
+type Preview struct {
+	CustomerKey string
+	Rows        []string // keys of the rows of `each`
+	Due         bool     // the customer is in the audience now
+	Address     string   // as the company wrote it
+	Message     *channels.Message
+}
+
+// Preview composes the message for one customer: the one of key, or the first of the audience. A customer outside the
+// audience gets a preview all the same, unless the campaign goes through rows and there is none.
+func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, now time.Time) (*Preview, error) {
+	r := &Run{Tick: tick, AsOf: now}
+	if tick.IsZero() {
+		r.Tick = now.In(c.clock(now, now).Zone)
+	}
+	p, err := c.choose(ctx, db, r, key)
+	if err != nil {
+		return nil, err
+	}
+	person, err := c.read(ctx, db, p, r)
+	if err != nil {
+		return nil, err
+	}
+	composer, err := delivery.NewComposer(c.schema, c.Content, r.Tick)
+	if err != nil {
+		return nil, err
+	}
+	p.Message, err = composer.Compose(*person, plainURLs{c})
+	if err != nil {
+		return nil, fmt.Errorf("the message for customer %s would fail: %w", p.CustomerKey, err)
+	}
+	p.Message.To.Addr, p.Message.Date = p.Address, now
+	return p, nil
+}
+
+// choose finds whom to preview.
+func (c *Campaign) choose(ctx context.Context, db pg.DBTX, r *Run, key string) (*Preview, error) {
+	p, err := c.chooseFrom(ctx, db, r, key, c.where)
+	if p != nil || err != nil {
+		if p != nil {
+			p.Due = true
+		}
+		return p, err
+	}
+	if key == "" {
+		return nil, errors.New("nobody is in the audience now; name somebody with --customer, or another day with --as-of")
+	}
+	if p, err = c.chooseFrom(ctx, db, r, key, nil); p != nil || err != nil {
+		return p, err
+	}
+	if c.each != nil {
+		return nil, fmt.Errorf("customer %s: %w, or has no %s", key, ErrNotFound, c.each.Name)
+	}
+	return nil, fmt.Errorf("customer %s: %w", key, ErrNotFound)
+}
+
+func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key string, where *segment.Rule) (*Preview, error) {
+	args := &segment.Args{}
+	q, err := segment.Audience(c.scope, c.base, where, args, c.clock(r.Tick, r.AsOf))
+	if err != nil {
+		return nil, err
+	}
+	keyColumn := segment.CustomerAlias + "." + c.schema.KeyColumn().SQL()
+	address, _ := c.schema.Address(c.Channel())
+	row := "''"
+	if c.each != nil {
+		row = segment.EachAlias + "." + pgx.Identifier{c.each.Target.Key}.Sanitize() + "::text"
+	}
+	only := ""
+	if key != "" {
+		only = fmt.Sprintf(" and %s::text = %s", keyColumn, args.Bind(key, "text"))
+	}
+	sql := fmt.Sprintf(`select %[1]s::text, array_agg(%[2]s order by %[2]s), coalesce(min(%[3]s::text), '') from %[4]s where %[5]s%[6]s group by %[1]s order by %[1]s limit 1`,
+		keyColumn, row, segment.CustomerAlias+"."+pgx.Identifier{address.Column}.Sanitize(), q.From, q.Where, only)
+	p := &Preview{}
+	err = db.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeExec}, args.Values()...)...).Scan(&p.CustomerKey, &p.Rows, &p.Address)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask the company's tables: %w", err)
+	}
+	if !c.Merged() {
+		p.Rows = p.Rows[:1]
+	}
+	return p, nil
+}
+
+func (c *Campaign) read(ctx context.Context, db pg.DBTX, p *Preview, r *Run) (*delivery.Person, error) {
+	composer, err := delivery.NewComposer(c.schema, c.Content, r.Tick)
+	if err != nil {
+		return nil, err
+	}
+	customers, err := customer.NewFetch(c.schema.Customer, composer.CustomerPaths())
+	if err != nil {
+		return nil, err
+	}
+	found, err := customers.Rows(ctx, db, []string{p.CustomerKey})
+	if err != nil {
+		return nil, err
+	}
+	person := &delivery.Person{Customer: found[p.CustomerKey]}
+	if c.each == nil {
+		return person, nil
+	}
+	fetch, err := customer.NewFetch(c.each.Target, composer.RowPaths())
+	if err != nil {
+		return nil, err
+	}
+	rows, err := fetch.Rows(ctx, db, p.Rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range p.Rows {
+		person.Rows = append(person.Rows, rows[k])
+	}
+	return person, nil
+}
+
+// plainURLs lead where the author pointed: a preview is no message, and nothing of it is tracked.
+type plainURLs struct{ c *Campaign }
+
+func (u plainURLs) Open() string { return "" }
+
+func (u plainURLs) Click(part response.Part, link int, query string) (string, error) {
+	t := u.c.Content.Email.HTML
+	if part == response.Text {
+		t = u.c.Content.Email.Text
+	}
+	return templates.Target(t.Links()[link].URL, query), nil
+}
+
+func (u plainURLs) Unsubscribe() string { return "https://unsubscribe.invalid/preview" }

@@ -1,0 +1,79 @@
+package campaign
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/segment"
+)
+
+// Project is the checked campaigns of a folder with campaigns/ and templates/.
+type Project struct {
+	Campaigns []*Campaign // by name
+}
+
+// LoadProject reads and checks every campaign of a project. All problems of all files are reported at once; the
+// campaigns without problems are returned beside them.
+func LoadProject(dir fs.FS, schema *customer.Schema, base *segment.Rule) (*Project, diag.List, error) {
+	names, err := campaignFiles(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := fs.Sub(dir, "templates")
+	if err != nil {
+		return nil, nil, fmt.Errorf("read templates: %w", err)
+	}
+	p, problems := &Project{}, diag.List(nil)
+	seen := map[string]string{}
+	for _, name := range names {
+		text, err := fs.ReadFile(dir, name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read campaigns: %w", err)
+		}
+		c, list := Check(name, string(text), files, schema, base)
+		problems = append(problems, list...)
+		if c == nil {
+			continue
+		}
+		if other, twice := seen[c.Name()]; twice {
+			problems = append(problems, c.File.Problem("$.campaign", "give one of them another name", "campaign %q is in %s, too", c.Name(), other))
+			continue
+		}
+		seen[c.Name()] = name
+		p.Campaigns = append(p.Campaigns, c)
+	}
+	return p, problems, nil
+}
+
+// campaignFiles lists campaigns/*.yaml. That there is no such folder is an error: it is the wrong place.
+func campaignFiles(dir fs.FS) ([]string, error) {
+	entries, err := fs.ReadDir(dir, "campaigns")
+	if err != nil {
+		return nil, fmt.Errorf("no folder campaigns/ here: go to your project's folder, name it with --project, or make one with sapa init: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if ext := path.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, path.Join("campaigns", e.Name()))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Find is the campaign of that name.
+func (p *Project) Find(name string) (*Campaign, error) {
+	var names []string
+	for _, c := range p.Campaigns {
+		if c.Name() == name {
+			return c, nil
+		}
+		names = append(names, c.Name())
+	}
+	return nil, fmt.Errorf("campaign %q: %w; %s", name, ErrNotFound, diag.DidYouMean(name, names))
+}

@@ -1,0 +1,270 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/pg"
+)
+
+// Errors that callers branch on.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrState    = errors.New("the run is in another state")
+)
+
+// Run is one execution of a version with frozen time.
+type Run struct {
+	ID         int
+	CampaignID int
+	Campaign   string
+	VersionID  int
+	Tick       time.Time // civil
+	AsOf       time.Time
+	Label      string
+	State      string
+	Reason     string
+	Scheduled  bool
+
+	messageBase int64
+}
+
+// Planner plans runs and changes their state. All fields are required but Log.
+type Planner struct {
+	Pool    *pgxpool.Pool
+	Schema  *customer.Schema
+	Library *Library
+	Queue   *delivery.Queue
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Start says how a run by hand is begun.
+type Start struct {
+	Campaign string
+	Tick     time.Time // civil; zero: now in the company's zone
+	Label    string    // to repeat on purpose
+	Actor    string
+}
+
+// Start makes a run of the campaign's current version and plans it. It may be called by two processes at once: each
+// makes a run, and the second finds every occasion spent.
+func (p *Planner) Start(ctx context.Context, s Start) (*Run, *Plan, error) {
+	r, c, err := p.newRun(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := p.insertRun(ctx, r, s.Actor); err != nil {
+		return nil, nil, err
+	}
+	plan, err := p.planned(ctx, r, c)
+	return r, plan, err
+}
+
+// DryRun plans and takes everything back.
+func (p *Planner) DryRun(ctx context.Context, s Start) (*Run, *Plan, error) {
+	r, c, err := p.newRun(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := p.plan(ctx, r, c, true)
+	return r, plan, err
+}
+
+func (p *Planner) newRun(ctx context.Context, s Start) (*Run, *Campaign, error) {
+	c, r, err := p.Library.current(ctx, s.Campaign)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Tick, r.AsOf = s.Tick, p.Now()
+	zone := c.clock(s.Tick, r.AsOf).Zone
+	if s.Tick.IsZero() {
+		now := r.AsOf.In(zone)
+		r.Tick = time.Date(now.Year(), now.Month(), now.Day(), now.Hour(), now.Minute(), now.Second(), 0, time.UTC)
+	} else {
+		r.AsOf = instant(s.Tick, zone)
+	}
+	r.Label = s.Label
+	return r, c, nil
+}
+
+func (p *Planner) insertRun(ctx context.Context, r *Run, actor string) error {
+	return pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
+		if err := insertRun(ctx, tx, r, actor); err != nil {
+			return err
+		}
+		return audit(ctx, tx, actor, "run", fmt.Sprintf("run %d", r.ID),
+			map[string]any{"campaign": r.Campaign, "version": r.VersionID, "tick": r.Tick.Format("2006-01-02T15:04"), "label": r.Label})
+	})
+}
+
+func insertRun(ctx context.Context, tx pgx.Tx, r *Run, actor string) error {
+	r.State = "planning"
+	err := tx.QueryRow(ctx, `
+		insert into runs (campaign_id, version_id, tick, as_of, label, scheduled, actor)
+		values ($1, $2, $3, $4, $5, $6, $7) returning id`,
+		r.CampaignID, r.VersionID, r.Tick, r.AsOf, r.Label, r.Scheduled, actor).Scan(&r.ID)
+	if err != nil {
+		return fmt.Errorf("make a run of %s: %w", r.Campaign, err)
+	}
+	return nil
+}
+
+// planned plans a run; one that can't be planned is paused with the reason, or cancelled when it was begun by hand and
+// somebody is looking on.
+func (p *Planner) planned(ctx context.Context, r *Run, c *Campaign) (*Plan, error) {
+	plan, err := p.plan(ctx, r, c, false)
+	if err == nil {
+		return plan, nil
+	}
+	state := "cancelled"
+	if r.Scheduled {
+		state = "paused"
+	}
+	free := context.WithoutCancel(ctx)
+	_, execErr := p.Pool.Exec(free, `update runs set state = $2::run_state, reason = $3 where id = $1 and state = 'planning'`,
+		r.ID, state, "planning: "+err.Error())
+	return nil, errors.Join(fmt.Errorf("plan run %d: %w", r.ID, err), execErr)
+}
+
+// fillAddressBook makes sure that every address of the due is in the book.
+func (p *Planner) fillAddressBook(ctx context.Context, tx pgx.Tx, c *Campaign) error {
+	_, err := customer.FillAddressBook(ctx, tx, c.Channel(), `select distinct raw, '' from due where raw <> ''`)
+	return err
+}
+
+// PlanRun plans a run that the schedule has made; it is what the River job plan_run does. A run that is not being
+// planned any more is left alone, so that a job that comes twice does no harm.
+func (p *Planner) PlanRun(ctx context.Context, id int) error {
+	r, err := p.run(ctx, p.Pool, id)
+	if err != nil {
+		return err
+	}
+	if r.State != "planning" {
+		return nil
+	}
+	c, err := p.Library.version(ctx, r.VersionID)
+	if err != nil {
+		return err
+	}
+	_, err = p.planned(ctx, r, c)
+	return err
+}
+
+func (p *Planner) run(ctx context.Context, db pg.DBTX, id int) (*Run, error) {
+	r := &Run{}
+	err := db.QueryRow(ctx, `
+		select r.id, r.campaign_id, c.name, r.version_id, r.tick, r.as_of, r.label, r.state::text, coalesce(r.reason, ''), r.scheduled,
+			coalesce(r.message_base, 0)
+		from runs r join campaigns c on c.id = r.campaign_id where r.id = $1`, id).
+		Scan(&r.ID, &r.CampaignID, &r.Campaign, &r.VersionID, &r.Tick, &r.AsOf, &r.Label, &r.State, &r.Reason, &r.Scheduled, &r.messageBase)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("run %d: %w; see: sapa status", id, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read run %d: %w", id, err)
+	}
+	return r, nil
+}
+
+// Pause stops a run; what is being handed over at this moment is still recorded.
+func (p *Planner) Pause(ctx context.Context, id int, actor, reason string) error {
+	return p.change(ctx, id, actor, "pause", []string{"sending"}, "paused", reason, nil)
+}
+
+// Resume lets a paused run send on.
+func (p *Planner) Resume(ctx context.Context, id int, actor string) error {
+	r, err := p.run(ctx, p.Pool, id)
+	if err != nil {
+		return err
+	}
+	if r.State == "paused" && r.messageBase == 0 { // it was paused because it could not be planned
+		return p.replan(ctx, r, actor)
+	}
+	return p.change(ctx, id, actor, "resume", []string{"paused"}, "sending", "", p.wake(id))
+}
+
+func (p *Planner) replan(ctx context.Context, r *Run, actor string) error {
+	if err := p.change(ctx, r.ID, actor, "resume", []string{"paused"}, "planning", "", nil); err != nil {
+		return err
+	}
+	return p.PlanRun(ctx, r.ID)
+}
+
+// Cancel ends a run: what is planned will not be sent, and its occasions are free for a later run.
+func (p *Planner) Cancel(ctx context.Context, id int, actor string) error {
+	err := p.change(ctx, id, actor, "cancel", []string{"planning", "sending", "paused"}, "cancelled", "cancelled by "+actor, nil)
+	if err != nil {
+		return err
+	}
+	return delivery.Cancel(ctx, p.Pool, id)
+}
+
+// Retry plans a run's failed and skipped messages again and lets it send; it returns how many. Those whose occasion a
+// later run has taken over, and those without a usable address, stay as they are.
+func (p *Planner) Retry(ctx context.Context, id int, actor string) (n int, err error) {
+	err = p.change(ctx, id, actor, "retry", []string{"done", "sending", "paused"}, "sending", "", func(tx pgx.Tx) error {
+		if n, err = delivery.Retry(ctx, tx, id); err != nil {
+			return err
+		}
+		return p.wake(id)(tx)
+	})
+	return n, err
+}
+
+func (p *Planner) wake(id int) func(pgx.Tx) error {
+	return func(tx pgx.Tx) error {
+		batches, err := delivery.Wakeups(context.Background(), tx, id)
+		if err != nil {
+			return err
+		}
+		return p.Queue.WakeTx(context.Background(), tx, batches)
+	}
+}
+
+// change moves a run from one of some states to another, with the actor in the audit log, in one transaction that holds
+// the campaign's lock.
+func (p *Planner) change(ctx context.Context, id int, actor, action string, from []string, to, reason string, also func(pgx.Tx) error) error {
+	return pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
+		var state string
+		err := tx.QueryRow(ctx, `
+			select r.state::text from runs r join campaigns c on c.id = r.campaign_id where r.id = $1 for update`, id).Scan(&state)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return fmt.Errorf("run %d: %w; see: sapa status", id, ErrNotFound)
+		}
+		if err != nil {
+			return fmt.Errorf("%s run %d: %w", action, id, err)
+		}
+		if !slices.Contains(from, state) {
+			return fmt.Errorf("%s run %d: %w: it is %s", action, id, ErrState, state)
+		}
+		_, err = tx.Exec(ctx, `update runs set state = $2::run_state, reason = nullif($3, ''),
+			finished_at = case when $2 = 'cancelled' then clock_timestamp() end where id = $1`, id, to, reason)
+		if err != nil {
+			return fmt.Errorf("%s run %d: %w", action, id, err)
+		}
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
+		return audit(ctx, tx, actor, action, fmt.Sprintf("run %d", id), map[string]any{"from": state, "to": to, "reason": reason})
+	})
+}
+
+func audit(ctx context.Context, db pg.DBTX, actor, action, subject string, detail map[string]any) error {
+	_, err := db.Exec(ctx, `insert into audit_log (actor, action, subject, detail) values ($1, $2, $3, $4)`, actor, action, subject, detail)
+	if err != nil {
+		return fmt.Errorf("audit log: %w", err)
+	}
+	return nil
+}

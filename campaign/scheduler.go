@@ -1,0 +1,143 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/sapa-crm/sapa/internal/pg"
+)
+
+// PlanArgs asks a worker to plan a run that the schedule has made.
+type PlanArgs struct {
+	Run int `json:"run"`
+}
+
+// Kind names the job.
+func (PlanArgs) Kind() string { return "plan_run" }
+
+type planWorker struct {
+	river.WorkerDefaults[PlanArgs]
+	planner *Planner
+}
+
+// Work plans the run. What stands in its way is on the run, which is then paused: to try again blindly helps nobody.
+func (w *planWorker) Work(ctx context.Context, job *river.Job[PlanArgs]) error {
+	if err := w.planner.PlanRun(ctx, job.Args.Run); err != nil {
+		w.planner.Log.Error("plan", "run", job.Args.Run, "error", err)
+	}
+	return nil
+}
+
+// AddWorkers registers the planner's jobs with a River client.
+func (p *Planner) AddWorkers(workers *river.Workers) {
+	river.AddWorker(workers, &planWorker{planner: p})
+}
+
+// tickEvery is how often due schedules are looked for.
+const tickEvery = time.Second
+
+// RunSchedules makes runs of due ticks until the context ends. Any number of processes may do so: a schedule is locked
+// while its tick is taken, and next_at moves in the transaction that makes the run and its job, so that no tick is lost
+// and none comes twice.
+func (p *Planner) RunSchedules(ctx context.Context) {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			for {
+				more, err := p.Tick(ctx)
+				if err != nil && ctx.Err() == nil {
+					p.Log.Error("schedule", "error", err)
+				}
+				if err != nil || !more {
+					break
+				}
+			}
+		}
+	}
+}
+
+// Tick takes one due schedule, if there is one, and makes the run that it asks for.
+func (p *Planner) Tick(ctx context.Context) (more bool, err error) {
+	err = pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
+		r := &Run{Scheduled: true}
+		var tick time.Time
+		err := tx.QueryRow(ctx, `
+			select s.campaign_id, c.name, c.version_id, s.next_tick
+			from schedules s join campaigns c on c.id = s.campaign_id
+			where s.next_at <= $1
+			order by s.next_at limit 1
+			for update of s skip locked`, p.Now()).Scan(&r.CampaignID, &r.Campaign, &r.VersionID, &tick)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look for due schedules: %w", err)
+		}
+		more = true
+		return p.take(ctx, tx, r, tick)
+	})
+	return more, err
+}
+
+func (p *Planner) take(ctx context.Context, tx pgx.Tx, r *Run, noted time.Time) error {
+	c, err := p.Library.version(ctx, r.VersionID)
+	if err != nil {
+		return p.stopSchedule(ctx, tx, r, err)
+	}
+	if c.calendar == nil {
+		return p.move(ctx, tx, r, nil, nil)
+	}
+	run, next := c.calendar.due(noted, p.Now())
+	if run == nil {
+		p.Log.Warn("tick skipped", "campaign", r.CampaignID, "tick", noted)
+		if err := audit(ctx, tx, "sapa", "skip tick", "campaign "+r.Campaign, map[string]any{"tick": noted.Format("2006-01-02T15:04")}); err != nil {
+			return err
+		}
+		return p.move(ctx, tx, r, c.calendar, next)
+	}
+	r.Tick, r.AsOf = *run, p.Now()
+	if err := insertRun(ctx, tx, r, "schedule"); err != nil {
+		return err
+	}
+	if err := audit(ctx, tx, "schedule", "run", fmt.Sprintf("run %d", r.ID), map[string]any{"campaign": r.Campaign, "tick": run.Format("2006-01-02T15:04")}); err != nil {
+		return err
+	}
+	if err := p.Queue.InsertTx(ctx, tx, PlanArgs{Run: r.ID}, nil); err != nil {
+		return err
+	}
+	return p.move(ctx, tx, r, c.calendar, next)
+}
+
+// move notes the next tick; nil ends the schedule.
+func (p *Planner) move(ctx context.Context, tx pgx.Tx, r *Run, c *calendar, next *time.Time) error {
+	var at *time.Time
+	if next != nil {
+		t := c.planAt(*next)
+		at = &t
+	}
+	_, err := tx.Exec(ctx, `update schedules set next_tick = $2, next_at = $3, changed_at = now() where campaign_id = $1`, r.CampaignID, next, at)
+	if err != nil {
+		return fmt.Errorf("move schedule of %s: %w", r.Campaign, err)
+	}
+	return nil
+}
+
+// stopSchedule notes in the audit log that a version can no longer be used, and looks at the schedule again an hour
+// later: the tick is not lost.
+func (p *Planner) stopSchedule(ctx context.Context, tx pgx.Tx, r *Run, cause error) error {
+	p.Log.Error("schedule", "campaign", r.CampaignID, "error", cause)
+	_, err := tx.Exec(ctx, `update schedules set next_at = $2 where campaign_id = $1`, r.CampaignID, p.Now().Add(time.Hour))
+	if err != nil {
+		return fmt.Errorf("move schedule of %s: %w", r.Campaign, err)
+	}
+	return audit(ctx, tx, "sapa", "schedule failed", "campaign "+r.Campaign, map[string]any{"error": cause.Error()})
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/channels"
+)
+
+type previewOptions struct {
+	customer, sendTo, asOf, html string
+	json                         bool
+}
+
+func newPreviewCommand(a *app) *cobra.Command {
+	var o previewOptions
+	c := &cobra.Command{
+		Use:   "preview CAMPAIGN",
+		Short: "Compose a campaign's message for one customer, from the files as they are now",
+		Long: `Composes the message for a customer of the audience, or the one of --customer, and prints it.
+Nothing is stored and nothing is tracked; --send-to sends that one message to you, by the
+account in sapa.yaml, and to nobody else.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return runPreview(c.Context(), a, args[0], o) },
+	}
+	c.Flags().StringVar(&o.customer, "customer", "", "key of the customer (default: the first of the audience)")
+	c.Flags().StringVar(&o.sendTo, "send-to", "", "send the message to this address: yours")
+	c.Flags().StringVar(&o.asOf, "as-of", "", "as of this date, or date and time (default: now)")
+	c.Flags().StringVar(&o.html, "html", "", "write the HTML part to this file")
+	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	return c
+}
+
+func runPreview(ctx context.Context, a *app, name string, o previewOptions) error {
+	s, project, err := a.openProject(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	c, err := project.Find(name)
+	if err != nil {
+		return err
+	}
+	var tick time.Time
+	if o.asOf != "" {
+		if tick, err = campaign.ParseTick(o.asOf); err != nil {
+			return &exitError{exitUsage, fmt.Errorf("--as-of %w", err)}
+		}
+	}
+	p, err := c.Preview(ctx, s.pool, o.customer, tick, a.now())
+	if err != nil {
+		return err
+	}
+	if o.html != "" {
+		if err := os.WriteFile(filepath.Clean(o.html), []byte(p.Message.HTML), 0o600); err != nil {
+			return fmt.Errorf("write the HTML part: %w", err)
+		}
+	}
+	if o.json {
+		err = a.printJSON(p)
+	} else {
+		a.printPreview(p)
+	}
+	if err == nil && o.sendTo != "" {
+		err = s.sendPreview(ctx, a, p, o.sendTo)
+	}
+	return err
+}
+
+func (a *app) printPreview(p *campaign.Preview) {
+	due := "in the audience now"
+	if !p.Due {
+		due = "NOT in the audience now"
+	}
+	fmt.Fprintf(a.stdout, "customer %s, %s\n", p.CustomerKey, due)
+	if len(p.Rows) > 0 && p.Rows[0] != "" {
+		fmt.Fprintf(a.stdout, "rows:    %s\n", strings.Join(p.Rows, ", "))
+	}
+	fmt.Fprintf(a.stdout, "to:      %s <%s>\nsubject: %s\n\n%s\n", p.Message.To.Name, p.Message.To.Addr, p.Message.Subject, strings.TrimRight(p.Message.Text, "\n"))
+	if p.Message.HTML != "" {
+		fmt.Fprintf(a.stdout, "\n(and an HTML part of %d bytes; see it with --html FILE)\n", len(p.Message.HTML))
+	}
+}
+
+// sendPreview hands one message over to the author.
+func (s *session) sendPreview(ctx context.Context, a *app, p *campaign.Preview, to string) error {
+	accounts, err := s.accounts()
+	if err != nil {
+		return err
+	}
+	account, ok := accounts["email"]
+	if !ok {
+		return errNoAccount
+	}
+	m := *p.Message
+	m.From, m.To = account.From, channels.Address{Addr: to}
+	m.Subject, m.Token, m.UnsubscribeURL = "[preview] "+m.Subject, fmt.Sprintf("preview-%d", a.now().UnixNano()), ""
+	receipt, err := sendOne(ctx, account.Channel, &m)
+	if err != nil {
+		return fmt.Errorf("send the preview to %s: %w", to, err)
+	}
+	fmt.Fprintf(a.stderr, "sent to %s by %s: %d %s\n", to, account.Channel.Account(), receipt.Code, receipt.Words)
+	return nil
+}
+
+func sendOne(ctx context.Context, channel channels.Channel, m *channels.Message) (receipt channels.Receipt, err error) {
+	session, err := channel.Open(ctx)
+	if err != nil {
+		return receipt, err
+	}
+	in := make(chan *channels.Message, 1)
+	in <- m
+	close(in)
+	broken := session.Deliver(ctx, in, func() error { return nil }, func(_ *channels.Message, r channels.Receipt, verdict error) {
+		receipt, err = r, verdict
+	})
+	return receipt, errors.Join(err, broken, session.Close())
+}

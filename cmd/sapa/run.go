@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/delivery"
+)
+
+type runOptions struct {
+	asOf, again  string
+	dryRun, json bool
+}
+
+func newRunCommand(a *app) *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use:   "run CAMPAIGN",
+		Short: "Run a campaign now: plan it, send it, show the progress",
+		Long: `Plans a run of the campaign's applied version and sends it from here, at once, until
+everything is handed over. Whoever had this occasion before gets nothing again, however
+often you run it; --again LABEL repeats on purpose.
+
+From another terminal: sapa status, pause, resume, cancel. Ctrl-C pauses the run.
+
+Exit codes: 0 all sent · 1 not run, or paused · 2 wrong command line · 3 sent, but some failed.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return runRun(c.Context(), a, args[0], o) },
+	}
+	c.Flags().StringVar(&o.asOf, "as-of", "", "run as of this date, or date and time, in the company's zone (default: now)")
+	c.Flags().StringVar(&o.again, "again", "", "repeat for everybody: a label that makes this occasion another one")
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "plan, show the numbers, take everything back")
+	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	return c
+}
+
+func runRun(ctx context.Context, a *app, name string, o runOptions) error {
+	s, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	planner, err := s.planner(a)
+	if err != nil {
+		return err
+	}
+	start := campaign.Start{Campaign: name, Label: o.again, Actor: a.actor()}
+	if o.asOf != "" {
+		if start.Tick, err = campaign.ParseTick(o.asOf); err != nil {
+			return &exitError{exitUsage, fmt.Errorf("--as-of %w", err)}
+		}
+	}
+	if o.dryRun {
+		return dryRun(ctx, a, planner, start, o)
+	}
+	if err := s.preflight(ctx); err != nil {
+		return err
+	}
+	s.warnUnapplied(ctx, a, name)
+	run, plan, err := planner.Start(ctx, start)
+	if err != nil {
+		return err
+	}
+	if !o.json {
+		a.printPlan(fmt.Sprintf("run %d of %s, as of %s", run.ID, name, run.Tick.Format("Mon 2 Jan 2006 15:04")), plan)
+	}
+	return s.work(ctx, a, planner, run.ID, o.json)
+}
+
+func dryRun(ctx context.Context, a *app, planner *campaign.Planner, start campaign.Start, o runOptions) error {
+	run, plan, err := planner.DryRun(ctx, start)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return a.printJSON(plan)
+	}
+	a.printPlan(fmt.Sprintf("dry run of %s, as of %s; nothing was stored", start.Campaign, run.Tick.Format("Mon 2 Jan 2006 15:04")), plan)
+	return nil
+}
+
+func (a *app) printPlan(title string, p *campaign.Plan) {
+	fmt.Fprintln(a.stdout, title)
+	fmt.Fprintf(a.stdout, "  audience %s = already %s + planned %s + skipped %s\n", thousands(p.Audience), thousands(p.Already),
+		thousands(p.Planned), thousands(p.Audience-p.Already-p.Planned))
+	for _, reason := range sortedKeys(p.Skipped) {
+		fmt.Fprintf(a.stdout, "  skipped, %s: %s\n", reason, thousands(p.Skipped[reason]))
+	}
+	if p.Zones > 0 {
+		fmt.Fprintf(a.stdout, "  %s have a time zone that is not an IANA name and take the default\n", thousands(p.Zones))
+	}
+}
+
+// preflight makes sure that the provider can be used before anything is planned.
+func (s *session) preflight(ctx context.Context) error {
+	accounts, err := s.accounts()
+	if err != nil {
+		return err
+	}
+	account, ok := accounts["email"]
+	if !ok {
+		return errNoAccount
+	}
+	if _, err := s.publicURL(); err != nil {
+		return err
+	}
+	conn, err := account.Channel.Open(ctx)
+	if err != nil {
+		return fmt.Errorf("nothing was planned: %w", err)
+	}
+	return conn.Close()
+}
+
+// warnUnapplied tells the author that the file on disk is not what is being sent.
+func (s *session) warnUnapplied(ctx context.Context, a *app, name string) {
+	project, _, err := campaign.LoadProject(os.DirFS(a.dir), s.schema, s.library.Base())
+	if err != nil {
+		return // there need be no project folder to run an applied version
+	}
+	for _, c := range project.Campaigns {
+		if c.Name() != name {
+			continue
+		}
+		changes, err := campaign.Diff(ctx, s.pool, []*campaign.Campaign{c}, a.now())
+		if err == nil && changes[0].Action == "change" {
+			fmt.Fprintf(a.stderr, "note: the file of %s differs from its applied version, which is what runs; apply the file with: sapa apply\n", name)
+		}
+	}
+}
+
+// engine is ready to send.
+func (s *session) engine(ctx context.Context, a *app) (*delivery.Engine, error) {
+	accounts, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	urls, err := s.urls(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return delivery.New(delivery.Config{Pool: s.pool, DBSchema: s.dbSchema, Schema: s.schema, Accounts: accounts,
+		Library: s.library, URLs: urls, Log: a.log(), Now: a.now})
+}
+
+// work sends from this process until the run needs no more: done, cancelled, or paused by the engine.
+func (s *session) work(ctx context.Context, a *app, planner *campaign.Planner, run int, asJSON bool) error {
+	engine, err := s.engine(ctx, a)
+	if err != nil {
+		return err
+	}
+	engineCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- engine.Run(engineCtx, planner.AddWorkers) }()
+
+	watchErr := s.watch(ctx, a, planner, run, asJSON)
+	stop()
+	return errors.Join(watchErr, <-ended)
+}
+
+// watch shows the progress until the run stops.
+func (s *session) watch(ctx context.Context, a *app, planner *campaign.Planner, run int, asJSON bool) error {
+	bar := newProgressLine(a, asJSON)
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		p, err := delivery.ReadProgress(context.WithoutCancel(ctx), s.pool, run)
+		if err != nil {
+			return err
+		}
+		bar.show(p, time.Now())
+		if stopped(p) {
+			bar.end()
+			return a.conclude(p, asJSON)
+		}
+		select {
+		case <-ctx.Done():
+			bar.end()
+			return s.interrupt(ctx, a, planner, run)
+		case <-ticker.C:
+		}
+	}
+}
+
+// byHand begins the reason of a run that a person paused: a process that sends then waits for the person to resume.
+const byHand = "paused by "
+
+func stopped(p *delivery.Progress) bool {
+	switch p.State {
+	case "done", "cancelled":
+		return true
+	case "paused":
+		return !strings.HasPrefix(p.Reason, byHand)
+	}
+	return false
+}
+
+func (s *session) interrupt(ctx context.Context, a *app, planner *campaign.Planner, run int) error {
+	err := planner.Pause(context.WithoutCancel(ctx), run, a.actor(), "interrupted by "+a.actor())
+	if err != nil && !errors.Is(err, campaign.ErrState) {
+		return err
+	}
+	return fmt.Errorf("interrupted: run %d is paused; go on with: sapa resume %d", run, run)
+}
+
+// conclude says how a run ended.
+func (a *app) conclude(p *delivery.Progress, asJSON bool) error {
+	if asJSON {
+		if err := a.printJSON(p); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(a.stdout, "run %d %s: %s\n", p.Run, p.State, counts(p))
+		for _, reason := range sortedKeys(p.Reasons) {
+			fmt.Fprintf(a.stdout, "  %s: %s\n", reason, thousands(p.Reasons[reason]))
+		}
+	}
+	switch {
+	case p.State == "paused":
+		return fmt.Errorf("run %d is paused: %s\nwhen that is mended: sapa resume %d", p.Run, p.Reason, p.Run)
+	case p.State == "cancelled":
+		return fmt.Errorf("run %d was cancelled", p.Run)
+	case p.Counts["failed"]+p.Counts["unknown"] > 0:
+		return &exitError{code: exitPartial}
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/segment"
+)
+
+type segmentOptions struct {
+	asOf  string
+	limit int
+	json  bool
+}
+
+func newSegmentCommand(a *app) *cobra.Command {
+	var o segmentOptions
+	c := &cobra.Command{
+		Use:   "segment",
+		Short: "Ask a rule of all customers: how many, who, and by which SQL",
+	}
+	c.PersistentFlags().StringVar(&o.asOf, "as-of", "", "ask as of this date, or date and time (default: now)")
+	c.PersistentFlags().BoolVar(&o.json, "json", false, "print JSON")
+	list := segmentVerb(a, &o, "list RULE", "List the customers that a rule means: key, name, address", listSegment)
+	list.Flags().IntVar(&o.limit, "limit", 20, "at most so many; 0 for all")
+	c.AddCommand(
+		segmentVerb(a, &o, "count RULE", "Count the customers that a rule means", countSegment),
+		list,
+		segmentVerb(a, &o, "sql RULE", "Show the SQL that a rule becomes, with its bound parameters", sqlSegment),
+	)
+	return c
+}
+
+func segmentVerb(a *app, o *segmentOptions, use, short string, f func(context.Context, *app, *session, *segment.Query, segmentOptions) error) *cobra.Command {
+	return &cobra.Command{
+		Use:     use,
+		Short:   short,
+		Args:    cobra.ExactArgs(1),
+		Example: `  sapa segment ` + use[:len(use)-len("RULE")] + `'customer.city == "Semarang" && birthday(customer.birth_date)'`,
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := a.open(c.Context())
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			q, err := s.segment(a, args[0], *o)
+			if err != nil {
+				return err
+			}
+			return f(c.Context(), a, s, q, *o)
+		},
+	}
+}
+
+// segment compiles a rule of the command line.
+func (s *session) segment(a *app, rule string, o segmentOptions) (*segment.Query, error) {
+	scope := segment.NewScope(s.schema)
+	parsed, problems := segment.ParseRule(segment.Text(rule), scope)
+	if err := problems.Err(); err != nil {
+		return nil, fmt.Errorf("the rule can't be used\n%w", err)
+	}
+	clock, err := s.clock(a, o.asOf)
+	if err != nil {
+		return nil, err
+	}
+	q, err := segment.Audience(scope, s.library.Base(), parsed, &segment.Args{}, clock)
+	if err != nil {
+		return nil, err
+	}
+	if !q.Exact {
+		return nil, fmt.Errorf("part of the rule can't be said in SQL: %v", q.Residual[0])
+	}
+	return q, nil
+}
+
+// clock freezes time: now, or a civil date and time of the company's zone.
+func (s *session) clock(a *app, asOf string) (segment.Clock, error) {
+	zone, err := time.LoadLocation(s.schema.Zone)
+	if err != nil {
+		return segment.Clock{}, fmt.Errorf("the company's time zone: %w", err)
+	}
+	now := a.now().In(zone)
+	if asOf != "" {
+		tick, err := campaign.ParseTick(asOf)
+		if err != nil {
+			return segment.Clock{}, &exitError{exitUsage, fmt.Errorf("--as-of %w", err)}
+		}
+		now = time.Date(tick.Year(), tick.Month(), tick.Day(), tick.Hour(), tick.Minute(), tick.Second(), 0, zone)
+	}
+	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC)
+	return segment.Clock{Today: today, Now: now, Zone: zone}, nil
+}
+
+func queryArgs(q *segment.Query) []any {
+	return append([]any{pgx.QueryExecModeExec}, q.Args.Values()...)
+}
+
+func countSegment(ctx context.Context, a *app, s *session, q *segment.Query, o segmentOptions) error {
+	var n int64
+	if err := s.pool.QueryRow(ctx, "select count(*) from "+q.From+" where "+q.Where, queryArgs(q)...).Scan(&n); err != nil {
+		return fmt.Errorf("ask the company's tables: %w", err)
+	}
+	if o.json {
+		return a.printJSON(map[string]any{"count": n})
+	}
+	fmt.Fprintln(a.stdout, n)
+	return nil
+}
+
+type listed struct {
+	Key     string `json:"key"`
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+func listSegment(ctx context.Context, a *app, s *session, q *segment.Query, o segmentOptions) error {
+	column := func(name string) string {
+		if name == "" {
+			return "''"
+		}
+		return "coalesce(" + segment.CustomerAlias + "." + pgx.Identifier{name}.Sanitize() + "::text, '')"
+	}
+	key := segment.CustomerAlias + "." + s.schema.KeyColumn().SQL()
+	sql := fmt.Sprintf("select %s::text as key, %s as name, %s as address from %s where %s order by %s", key,
+		column(s.schema.Name.Column), column(s.schema.Email.Column), q.From, q.Where, key)
+	if o.limit > 0 {
+		sql += fmt.Sprintf(" limit %d", o.limit)
+	}
+	rows, _ := s.pool.Query(ctx, sql, queryArgs(q)...)
+	people, err := pgx.CollectRows(rows, pgx.RowToStructByName[listed])
+	if err != nil {
+		return fmt.Errorf("ask the company's tables: %w", err)
+	}
+	if o.json {
+		return a.printJSON(people)
+	}
+	t := a.table("key", "name", "address")
+	for _, p := range people {
+		t.AppendRow([]any{p.Key, p.Name, p.Address})
+	}
+	t.Render()
+	if o.limit > 0 && len(people) == o.limit {
+		fmt.Fprintf(a.stdout, "the first %d; more with --limit, all with --limit 0\n", o.limit)
+	}
+	return nil
+}
+
+func sqlSegment(_ context.Context, a *app, s *session, q *segment.Query, o segmentOptions) error {
+	sql := fmt.Sprintf("select %s.%s\nfrom %s\nwhere %s", segment.CustomerAlias, s.schema.KeyColumn().SQL(), q.From, q.Where)
+	if o.json {
+		return a.printJSON(map[string]any{"sql": sql, "args": q.Args.Values()})
+	}
+	fmt.Fprintln(a.stdout, sql)
+	for i, v := range q.Args.Values() {
+		fmt.Fprintf(a.stdout, "-- $%d = %v\n", i+1, v)
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/internal/pg"
+	"github.com/sapa-crm/sapa/migrations"
+)
+
+// session is an open database and, where the verb needs it, the project's mapping of the company's tables.
+type session struct {
+	pool       *pgxpool.Pool
+	dbSchema   string
+	cluster    *pg.Cluster // nil with DATABASE_URL
+	config     *customer.Config
+	schema     *customer.Schema
+	library    *campaign.Library
+	projectDir string
+}
+
+// privateDatabase is the name of the database in a private cluster.
+const privateDatabase = "sapa"
+
+// openDB connects: to DATABASE_URL where it is set, else to the project's private cluster, whose schema is kept up to
+// date by itself. A database of the company's is migrated only by sapa migrate.
+func (a *app) openDB(ctx context.Context) (*session, error) {
+	s := &session{dbSchema: a.dbSchema(), projectDir: a.dir}
+	url := a.env("DATABASE_URL")
+	if url == "" {
+		if err := s.startPrivate(ctx, a); err != nil {
+			return nil, err
+		}
+		url = s.cluster.URL(privateDatabase)
+	}
+	var err error
+	if s.pool, err = pg.Connect(ctx, url, pg.Options{Schema: s.dbSchema, MaxConns: 24}); err == nil {
+		err = s.checkMigrated(ctx)
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (a *app) dbSchema() string {
+	if name := a.env("SAPA_SCHEMA"); name != "" {
+		return name
+	}
+	return pg.DefaultSchema
+}
+
+func (s *session) startPrivate(ctx context.Context, a *app) error {
+	project, err := filepath.Abs(a.dir)
+	if err != nil {
+		return fmt.Errorf("project folder: %w", err)
+	}
+	dir, err := pg.DefaultDir(project, a.env)
+	if err != nil {
+		return err
+	}
+	if s.cluster, err = pg.Private(ctx, pg.PrivateOptions{Dir: dir, Log: a.log()}); err != nil {
+		return err
+	}
+	if err := s.cluster.EnsureDatabase(ctx, privateDatabase); err != nil {
+		return errors.Join(err, s.cluster.Release())
+	}
+	return nil
+}
+
+func (s *session) checkMigrated(ctx context.Context) error {
+	if s.cluster != nil {
+		return migrations.Up(ctx, s.pool, s.dbSchema)
+	}
+	var there bool
+	err := s.pool.QueryRow(ctx, `select to_regclass($1) is not null`, pgx.Identifier{s.dbSchema, "runs"}.Sanitize()).Scan(&there)
+	if err != nil {
+		return fmt.Errorf("look for Sapa's tables: %w", err)
+	}
+	if !there {
+		return fmt.Errorf("the database has no tables of Sapa's in schema %q yet; make them with: sapa migrate", s.dbSchema)
+	}
+	return nil
+}
+
+// close ends the session; the last Sapa process stops a private cluster.
+func (s *session) close() {
+	if s.pool != nil {
+		s.pool.Close()
+	}
+	if s.cluster != nil {
+		if err := s.cluster.Release(); err != nil {
+			slog.Warn("release the private database", "error", err)
+		}
+	}
+}
+
+// open connects and reads sapa.yaml against the database's catalog.
+func (a *app) open(ctx context.Context) (*session, error) {
+	config, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.openDB(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.resolve(ctx, config); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (a *app) loadConfig() (*customer.Config, error) {
+	path := filepath.Join(a.dir, "sapa.yaml")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no %s: go to your project's folder, name it with --project, or make one with: sapa init", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read sapa.yaml: %w", err)
+	}
+	config, problems := customer.LoadConfig("sapa.yaml", string(text), a.env)
+	return config, findings(problems)
+}
+
+func (s *session) resolve(ctx context.Context, config *customer.Config) error {
+	schema, problems, err := customer.Resolve(ctx, s.pool, config)
+	if err != nil {
+		return err
+	}
+	if err := findings(problems); err != nil {
+		return err
+	}
+	s.config, s.schema = config, schema
+	base, problems := campaign.Base(config, schema)
+	if err := findings(problems); err != nil {
+		return err
+	}
+	s.library = campaign.NewLibrary(s.pool, schema, base)
+	return nil
+}
+
+// findings is a list of problems as an error that begins on a line of its own.
+func findings(list diag.List) error {
+	if len(list) == 0 {
+		return nil
+	}
+	n := "1 problem"
+	if len(list) > 1 {
+		n = fmt.Sprintf("%d problems", len(list))
+	}
+	return fmt.Errorf("%s\n%w", n, list.Err())
+}
+
+// planner is ready to plan and change runs.
+func (s *session) planner(a *app) (*campaign.Planner, error) {
+	queue, err := delivery.NewQueue(s.pool, s.dbSchema)
+	if err != nil {
+		return nil, err
+	}
+	return &campaign.Planner{Pool: s.pool, Schema: s.schema, Library: s.library, Queue: queue, Now: a.now, Log: a.log()}, nil
+}
+
+// log writes warnings to standard error as text; SAPA_LOG=debug or info shows more.
+func (a *app) log() *slog.Logger {
+	level := slog.LevelError
+	if text := a.env("SAPA_LOG"); text != "" {
+		if err := level.UnmarshalText([]byte(strings.ToUpper(text))); err != nil {
+			level = slog.LevelInfo
+		}
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sapa-crm/sapa/campaign"
+)
+
+func newValidateCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "validate",
+		Short: "Check sapa.yaml and every campaign against the database; show all problems of all files",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return runValidate(c.Context(), a) },
+	}
+}
+
+func runValidate(ctx context.Context, a *app) error {
+	s, project, err := a.openProject(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	fmt.Fprintf(a.stdout, "%d campaigns are in order.\n", len(project.Campaigns))
+	return nil
+}
+
+// openProject opens the session and checks every campaign; any problem is an error that shows all of them.
+func (a *app) openProject(ctx context.Context) (*session, *campaign.Project, error) {
+	s, err := a.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	project, problems, err := campaign.LoadProject(os.DirFS(a.dir), s.schema, s.library.Base())
+	if err == nil {
+		err = findings(problems)
+	}
+	if err != nil {
+		s.close()
+		return nil, nil, err
+	}
+	return s, project, nil
+}
+
+type applyOptions struct {
+	dryRun, json bool
+}
+
+func newApplyCommand(a *app) *cobra.Command {
+	var o applyOptions
+	c := &cobra.Command{
+		Use:   "apply",
+		Short: "Store the campaigns as immutable versions; what has a schedule is on it from now",
+		Long: `Checks everything as "sapa validate" does, then stores each new or changed campaign as a
+version that never changes again. A campaign that is as it was is left alone. Runs that
+are under way keep their version.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return runApply(c.Context(), a, o) },
+	}
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "only show what would change")
+	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	return c
+}
+
+func runApply(ctx context.Context, a *app, o applyOptions) error {
+	s, project, err := a.openProject(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	var changes []campaign.Change
+	if o.dryRun {
+		changes, err = campaign.Diff(ctx, s.pool, project.Campaigns, a.now())
+	} else {
+		changes, err = campaign.Apply(ctx, s.pool, project.Campaigns, a.now(), a.actor())
+	}
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return a.printJSON(changes)
+	}
+	a.printChanges(changes)
+	return nil
+}
+
+func (a *app) printChanges(changes []campaign.Change) {
+	marks := map[string]string{"add": "+", "change": "~", "none": "="}
+	count := map[string]int{}
+	for _, c := range changes {
+		count[c.Action]++
+		fmt.Fprintf(a.stdout, "%s %s version %d", marks[c.Action], c.Campaign, c.Number)
+		if c.Next != nil {
+			fmt.Fprintf(a.stdout, ", next run planned %s", c.Next.Local().Format("Mon 2 Jan 2006 15:04 MST"))
+		}
+		fmt.Fprintln(a.stdout)
+	}
+	fmt.Fprintf(a.stdout, "%d added, %d changed, %d unchanged.\n", count["add"], count["change"], count["none"])
+}
+
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
