@@ -24,7 +24,9 @@ type AddressStats struct {
 // FillAddressBook makes sure that every address which the source yields is in the table addresses with what it means,
 // so that planning can join it. The source is a SELECT of two columns, the raw address and the customer's region (text,
 // ” when unknown), with args as $1, $2 …; it may yield what the book has already, duplicates and nulls. Each unseen
-// value is normalised once, in Go, in chunks, in constant memory, in one transaction.
+// value is normalised once, in Go, in chunks, in constant memory, in one transaction. Where there are unseen values, the
+// transaction holds a lock until its end, so that two plans with the same new customers wait for each other instead of
+// ending in a deadlock.
 //
 // Addresses are the same when channel, region and the written text are the same. Two customers with one address are
 // two customers, and each gets messages.
@@ -70,15 +72,23 @@ type filler struct {
 const addressChunk = 5000
 
 func (f *filler) fill(ctx context.Context, source string, args []any) error {
-	declare := fmt.Sprintf(`
-		declare sapa_unseen no scroll cursor for
+	query := fmt.Sprintf(`
 		select distinct s.raw, s.region from (
 		  select left(raw, %d) collate "C" as raw, coalesce(region, '') as region from (%s) given (raw, region)
 		) s
 		where s.raw is not null and not exists (
 		  select from addresses a where a.channel = $%d and a.region = s.region and a.raw = s.raw)`,
 		MaxRawAddress, source, len(args)+1)
-	if _, err := f.tx.Exec(ctx, declare, append(args[:len(args):len(args)], f.channel)...); err != nil {
+	args = append(args[:len(args):len(args)], f.channel)
+	var any bool
+	if err := f.tx.QueryRow(ctx, `select exists (`+query+`)`, args...).Scan(&any); err != nil || !any {
+		return err
+	}
+	const lock = `select pg_advisory_xact_lock(hashtextextended('sapa addresses ' || current_schema() || ' ' || $1, 0))`
+	if _, err := f.tx.Exec(ctx, lock, f.channel); err != nil {
+		return err
+	}
+	if _, err := f.tx.Exec(ctx, `declare sapa_unseen no scroll cursor for `+query, args...); err != nil {
 		return err
 	}
 	for {

@@ -156,9 +156,10 @@ func TestResolveKeyTypes(t *testing.T) {
 	t.Parallel()
 	db := company(t, `
 		create domain public.customer_no as integer;
-		create table public.k (a bigint, b integer, c smallint, d text, e varchar(20), f uuid, g public.customer_no)`)
-	for column, want := range map[string]string{"a": "bigint", "b": "integer", "c": "smallint", "d": "text",
-		"e": "character varying(20)", "f": "uuid", "g": "integer"} {
+		create table public.k (a numeric, h bigint, b integer, c smallint, d text, e varchar(20), f uuid, g public.customer_no,
+		  primary key (a, b), unique (a, c), unique (b))`)
+	for column, want := range map[string]string{"b": "integer", "c": "smallint", "d": "text",
+		"e": "character varying(20)", "h": "bigint", "f": "uuid", "g": "integer"} {
 		s, problems := resolve(t, db, "customers: {table: k, key: "+column+"}")
 		if problems != "" || s.KeyColumn().PGType != want {
 			t.Errorf("%s: %v %s", column, s, problems)
