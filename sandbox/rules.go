@@ -133,6 +133,8 @@ func (r Rule) check() error {
 	switch {
 	case r.Share < 0 || r.Share > 1:
 		return fmt.Errorf("rule %q: share %v is not between 0 and 1", r.name(), r.Share)
+	case r.stage() != AtDot && r.stage() != AtRecipient:
+		return fmt.Errorf("rule %q: unknown stage %q: use %q or %q", r.name(), r.Stage, AtRecipient, AtDot)
 	case r.Reply.Code != 0 && (r.Reply.Code < 400 || r.Reply.Code > 599):
 		return fmt.Errorf("rule %q: reply %d is neither 4xx nor 5xx", r.name(), r.Reply.Code)
 	case r.Drop == DropAfter && r.Stage == AtRecipient:
