@@ -188,6 +188,7 @@ create table runs (
   tick timestamp without time zone not null,
   as_of timestamp with time zone not null,
   label text not null default ''::text,
+  scheduled boolean not null default false,
   state run_state not null default 'planning'::run_state,
   reason text,
   actor text not null,
@@ -264,6 +265,102 @@ create table workers (
   constraint workers_pkey PRIMARY KEY (id)
 );
 
+create table zones (
+  name text not null,
+  constraint zones_pkey PRIMARY KEY (name)
+);
+
+-- view report_links: One row per run and tracked link, also those that nobody followed.
+--   run_id integer
+--   campaign text
+--   version integer
+--   part text: where the link stands: html or text
+--   position smallint: the link's place within the part, from 0
+--   url text: where it leads, without personal values
+--   clicked bigint: messages in which a person followed this link
+--   clicks bigint: all clicks of people on it
+
+-- view report_messages: One row per message. Join customer_key to the text of your own table's key. Restrict it by run_id or campaign; over everything it is as large as all messages.
+--   message_id bigint
+--   run_id integer
+--   campaign text
+--   customer_key text: the customer's key, as text
+--   channel text
+--   state text: planned, claimed, sent, failed, skipped, held_out or unknown
+--   reason text: of failed and skipped
+--   occasions smallint: how many occasions (due vehicles, say) the message names
+--   sent_at timestamp with time zone: when it was handed over; null unless it was accepted
+--   opened_at timestamp with time zone: first open by a person
+--   clicked_at timestamp with time zone: first click by a person
+--   unsubscribed_at timestamp with time zone: first time somebody unsubscribed from it
+--   machine_opened_at timestamp with time zone: first open by a machine
+--   machine_clicked_at timestamp with time zone: first link followed by a machine
+--   attempts smallint: how often a server answered
+--   code smallint: the last answer: 250, 550, …
+--   enhanced text: the last answer's status after RFC 3463
+--   words text: the last answer in the server's words, without mail addresses
+
+-- view report_reasons: Failed and skipped messages of each run by reason.
+--   run_id integer
+--   campaign text
+--   state text: failed or skipped
+--   reason text: hard bounce, refused, gave up, content, gone; no address, bad address, no consent, suppressed, too late, cooldown, cancelled, …
+--   messages bigint
+
+-- view report_responses: One row per request for a pixel, a link or the unsubscribe page, with the verdict on who made it.
+--   hit_id bigint
+--   at timestamp with time zone
+--   run_id integer
+--   campaign text
+--   message_id bigint
+--   customer_key text
+--   kind text: open, click, page (the unsubscribe page was shown), unsubscribe or resubscribe
+--   part text: of a click: html or text
+--   link smallint: of a click: the link's place within its part
+--   url text: of a click: where it led, without personal values
+--   verdict text: human, proxy or scanner; only human ones count as opened and clicked
+--   reason text: why it is not human, or a remark
+
+-- view report_runs: One row per run: its accounting and what came back, from the totals. The same numbers as sapa report.
+--   run_id integer
+--   campaign text
+--   version integer
+--   label text
+--   tick timestamp without time zone: civil date and time the run stands for
+--   as_of timestamp with time zone: the moment its rules were asked about
+--   scheduled boolean: started by the campaign's schedule, not by hand
+--   state text: planning, sending, paused, done or cancelled
+--   reason text: why it is paused or cancelled, or why it does not move
+--   actor text
+--   created_at timestamp with time zone
+--   planned_at timestamp with time zone
+--   finished_at timestamp with time zone
+--   audience bigint: messages the rule asked for: already + planned + claimed + sent + failed + skipped + held_out + unknown
+--   already bigint: not made again: this occasion had its message in an earlier run
+--   planned bigint: waiting to be sent
+--   claimed bigint: in the hands of a worker at this moment
+--   sent bigint: accepted by the provider
+--   failed bigint: refused for good, or given up; see report_reasons
+--   skipped bigint: deliberately not sent; see report_reasons
+--   held_out bigint: deliberately not messaged, to measure the effect
+--   unknown bigint: handed over without an answer: may have arrived
+--   adds_up boolean: whether audience is the sum of its parts; never false
+--   bounced bigint: those of failed that the server refused because the address is dead; the address is suppressed
+--   opened bigint: messages opened by a person at least once
+--   opens bigint: all loads of the pixel by people
+--   clicked bigint: messages with at least one click of a person
+--   clicks bigint: all clicks of people, on any link
+--   unsubscribed bigint: messages from which somebody unsubscribed
+--   machine_opened bigint: messages opened by a mail-privacy proxy or scanner, whether or not also by a person
+--   machine_opens bigint: all loads of the pixel by machines
+--   machine_clicked bigint: messages whose links a scanner followed, whether or not also a person
+--   machine_clicks bigint: all links followed by scanners
+--   open_rate double precision: opened / sent; null when nothing was sent
+--   click_rate double precision: clicked / sent
+--   click_to_open_rate double precision: clicked / opened; may pass 1, since mail programs that load no pictures show no opens
+--   unsubscribe_rate double precision: unsubscribed / sent
+--   bounce_rate double precision: bounced / (sent + bounced)
+
 CREATE OR REPLACE FUNCTION ensure_month(month integer)
  RETURNS void
  LANGUAGE plpgsql
@@ -280,3 +377,11 @@ begin
     execute format('create table if not exists attempts_%s partition of attempts for values from (%s) to (%s)', suffix, lo, hi);
   end if;
 end $function$;
+
+CREATE OR REPLACE FUNCTION without_addresses(words text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select regexp_replace(words, '<?[^[:space:]<>@]+@[^[:space:]<>@,;]+>?', '<address>', 'g')
+$function$;
