@@ -116,6 +116,12 @@ func isQuotedLocal(s string) bool {
 }
 
 func isASCII(s string) bool {
+	for len(s) >= 8 { // one comparison for eight octets: whole bodies pass through here
+		if (s[0]|s[1]|s[2]|s[3]|s[4]|s[5]|s[6]|s[7])&0x80 != 0 {
+			return false
+		}
+		s = s[8:]
+	}
 	for i := range len(s) {
 		if s[i] >= 0x80 {
 			return false

@@ -206,21 +206,25 @@ func (c *composer) parts(m *channels.Message) []part {
 // encodingFor is the cheapest Content-Transfer-Encoding that is exact (RFC 2045 section 2): quoted-printable only for a
 // line beyond 998 octets, a NUL, or 8-bit text to a server that did not offer 8BITMIME.
 func (c *composer) encodingFor(s string) string {
-	encoding, line := "7bit", 0
-	for i := range len(s) {
-		switch b := s[i]; {
-		case b == '\n' || b == '\r':
-			line = -1
-		case b == 0 || b >= 0x80 && !c.eightBit:
-			return "quoted-printable"
-		case b >= 0x80:
-			encoding = "8bit"
-		}
-		if line++; line > maxLine {
-			return "quoted-printable"
-		}
+	ascii := isASCII(s)
+	if !ascii && !c.eightBit || strings.IndexByte(s, 0) >= 0 || hasLongLine(s) {
+		return "quoted-printable"
 	}
-	return encoding
+	if ascii {
+		return "7bit"
+	}
+	return "8bit"
+}
+
+func hasLongLine(s string) bool {
+	for len(s) > maxLine {
+		i := strings.IndexByte(s[:min(len(s), maxLine+2)], '\n') // the CR before it, if there is one, does not count
+		if i < 0 || i > maxLine && s[i-1] != '\r' {
+			return true
+		}
+		s = s[i+1:]
+	}
+	return false
 }
 
 func writeBody(b *bytes.Buffer, parts []part) {
@@ -260,17 +264,17 @@ func writePart(b *bytes.Buffer, p part) {
 
 // writeLines writes the text with CRLF for every line break (CRLF, LF or CR).
 func writeLines(b *bytes.Buffer, s string) {
+	if strings.IndexByte(s, '\r') >= 0 {
+		s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)
+	}
 	for s != "" {
-		i := strings.IndexAny(s, "\r\n")
+		i := strings.IndexByte(s, '\n')
 		if i < 0 {
 			b.WriteString(s)
 			return
 		}
 		b.WriteString(s[:i])
 		b.WriteString("\r\n")
-		if s[i] == '\r' && i+1 < len(s) && s[i+1] == '\n' {
-			i++
-		}
 		s = s[i+1:]
 	}
 }

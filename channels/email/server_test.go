@@ -25,10 +25,11 @@ import (
 // server is a scripted SMTP server on a raw socket. By itself it is well-behaved; a hook may answer instead of it at
 // any point of the dialogue.
 type server struct {
-	t    *testing.T
-	ln   net.Listener
-	offs []string    // offered extensions
-	tls  *tls.Config // for STARTTLS, and from the first byte where implicit is set
+	t        *testing.T
+	ln       net.Listener
+	offs     []string    // offered extensions
+	tls      *tls.Config // for STARTTLS, or from the first byte
+	implicit bool
 
 	// hook is asked before each reply, with CONNECT, EHLO, MAIL, RCPT, DATA, CONTENT (at the message's end) or another
 	// verb; true says that it has answered.
@@ -121,6 +122,9 @@ func (p *peer) drop() {
 
 func (s *server) serve(p *peer) {
 	defer p.drop()
+	if s.implicit {
+		p.secure()
+	}
 	if s.step(p, "CONNECT", ""); p.gone {
 		return
 	}
@@ -156,8 +160,7 @@ func (p *peer) answer(verb, line string) {
 		p.ehlo()
 	case "STARTTLS":
 		p.say("220 2.0.0 go ahead")
-		secured := tls.Server(p.conn, p.server.tls)
-		p.conn, p.r = secured, bufio.NewReader(secured)
+		p.secure()
 	case "MAIL", "RSET":
 		p.mail, p.rcpt = verb == "MAIL", ""
 		p.say("250 2.1.0 ok")
@@ -173,6 +176,11 @@ func (p *peer) answer(verb, line string) {
 	default:
 		p.say("500 5.5.2 what?")
 	}
+}
+
+func (p *peer) secure() {
+	secured := tls.Server(p.conn, p.server.tls)
+	p.conn, p.r = secured, bufio.NewReader(secured)
 }
 
 func (p *peer) ehlo() {
