@@ -149,3 +149,39 @@ func TestConfigMessages(t *testing.T) {
 		})
 	}
 }
+
+func TestDocumentedConfigIsValid(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../docs/mapping.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(doc), "```yaml\n")
+	block, _, found := strings.Cut(block, "```\n")
+	cfg, problems := LoadConfig("sapa.yaml", block, testEnv)
+	if !found || len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	db := company(t, `
+		create table public.customers (id bigint primary key, email text, phone text, full_name text, zone text,
+		  deleted_at date, newsletter_ok boolean, sms_ok boolean, dealer_id int);
+		create table public.vehicles (id bigint primary key, customer_id bigint);
+		create table public.dealers (id int primary key);
+		create schema shop;
+		create table shop.orders (id bigint primary key, customer_id bigint, ordered_at date, total numeric);
+		create table shop.order_lines (order_id bigint)`)
+	s, problems, err := Resolve(t.Context(), db, cfg)
+	if err != nil || len(problems) > 0 {
+		t.Fatal(problems, err)
+	}
+	for _, path := range []string{"$.customers", "$.customers.relations.orders", "$.channels.email"} {
+		for _, name := range cfg.File.Keys(path) {
+			if !strings.Contains(string(doc), "| `"+name+"` |") {
+				t.Errorf("docs/mapping.md does not say what %s is", name)
+			}
+		}
+	}
+	if err := CheckKeys(t.Context(), db, s); err != nil {
+		t.Error(err)
+	}
+}
