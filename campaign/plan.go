@@ -106,20 +106,20 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 			raw text collate "C", zone text, opted_in boolean
 		) on commit drop`)
 	if err != nil {
-		return fmt.Errorf("plan run %d: %w", r.ID, err)
+		return fmt.Errorf("%w", err)
 	}
 	sql, args, err := c.dueSQL(r)
 	if err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `set local lock_timeout = '2s'; set local plan_cache_mode = force_custom_plan`); err != nil {
-		return fmt.Errorf("plan run %d: %w", r.ID, err)
+		return fmt.Errorf("make temporary tables: %w", err)
 	}
 	if _, err := tx.Exec(ctx, "insert into due "+sql, append([]any{pgx.QueryExecModeExec}, args...)...); err != nil {
 		return &CompanyError{fmt.Errorf("ask the company's tables: %w", err)}
 	}
 	if _, err = tx.Exec(ctx, `set local lock_timeout = 0; analyze due`); err != nil {
-		return fmt.Errorf("plan run %d: %w", r.ID, err)
+		return fmt.Errorf("make temporary tables: %w", err)
 	}
 	// The address book is filled from the same answer, by Go, so that the rest of planning is SQL alone.
 	return p.fillAddressBook(ctx, tx, c)
@@ -206,7 +206,7 @@ func (p *Planner) write(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, pla
 		select exists (select from occasions where campaign_id = $1 and not spent) from campaigns where id = $1 for update`,
 		r.CampaignID).Scan(&released)
 	if err != nil {
-		return fmt.Errorf("plan run %d: %w", r.ID, err)
+		return fmt.Errorf("lock the campaign: %w", err)
 	}
 	if err := p.draft(ctx, tx, r, c); err != nil {
 		return err
@@ -235,7 +235,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 			not_before timestamptz, not_after timestamptz, reason text, occasions int
 		) on commit drop`)
 	if err != nil {
-		return fmt.Errorf("plan run %d: %w", r.ID, err)
+		return fmt.Errorf("make temporary tables: %w", err)
 	}
 	w := c.window(r)
 	args := pgx.NamedArgs{
@@ -245,10 +245,10 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 	}
 	for _, s := range []struct{ what, sql string }{{"fresh", freshSQL}, {"already", alreadySQL}, {"drafts", draftSQL}} {
 		if _, err := tx.Exec(ctx, s.sql, args); err != nil {
-			return fmt.Errorf("plan run %d: find %s: %w", r.ID, s.what, err)
+			return fmt.Errorf("find %s: %w", s.what, err)
 		}
 		if _, err := tx.Exec(ctx, "analyze "+s.what); err != nil {
-			return fmt.Errorf("plan run %d: %w", r.ID, err)
+			return fmt.Errorf("make temporary tables: %w", err)
 		}
 	}
 	return nil
@@ -342,30 +342,30 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 	steps := []struct{ what, sql string }{
 		{"messages", `
 			insert into messages (id, run_id, customer_key, address_id, channel, not_before, not_after, state, reason, occasions)
-			select @base::bigint + n, @run, customer_key, address_id, @channel, not_before, not_after,
+			select @base::bigint + n, @run::int, customer_key, address_id, @channel::text, not_before, not_after,
 			       case when reason is null then 'planned' else 'skipped' end::message_state, reason, occasions
 			from drafts order by n`},
 		{"occasions", `
 			insert into occasions (campaign_id, customer_key, occasion, message_id, row_key, spent, planned_at)
-			select @campaign, f.customer_key, f.occasion, @base::bigint + d.n, f.row_key, d.reason is null, @as_of
+			select @campaign::int, f.customer_key, f.occasion, @base::bigint + d.n, f.row_key, d.reason is null, @as_of::timestamptz
 			from fresh f join drafts d on d.message = f.message
 			order by 2, 3 ` + takeOver},
 		{"batches", `
 			insert into batches (run_id, lo, hi, due_at, channel)
-			select @run, @base::bigint + min(n), @base::bigint + max(n), not_before, @channel
-			from (select n, not_before, (row_number() over (partition by not_before order by n) - 1) / @size as chunk
+			select @run::int, @base::bigint + min(n), @base::bigint + max(n), not_before, @channel::text
+			from (select n, not_before, (row_number() over (partition by not_before order by n) - 1) / @size::int as chunk
 			      from drafts where reason is null) d
 			group by not_before, chunk order by min(n)`},
 		{"totals", `
 			insert into run_totals (run_id, state, reason, delta)
-			select @run, case when reason is null then 'planned' else 'skipped' end, coalesce(reason, ''), count(*) from drafts group by reason
-			union all select @run, 'already', '', n from (select count(*) as n from already) a where n > 0
-			union all select @run, 'audience', '', (select count(*) from drafts) + (select count(*) from already)`},
+			select @run::int, case when reason is null then 'planned' else 'skipped' end, coalesce(reason, ''), count(*) from drafts group by reason
+			union all select @run::int, 'already', '', n from (select count(*) as n from already) a where n > 0
+			union all select @run::int, 'audience', '', (select count(*) from drafts) + (select count(*) from already)`},
 	}
 	args := pgx.NamedArgs{"campaign": r.CampaignID, "run": r.ID, "base": r.messageBase, "channel": c.Channel(), "as_of": r.AsOf, "size": batchSize}
 	for _, s := range steps {
 		if _, err := tx.Exec(ctx, s.sql, args); err != nil {
-			return fmt.Errorf("plan run %d: write %s: %w", r.ID, s.what, err)
+			return fmt.Errorf("write %s: %w", s.what, err)
 		}
 	}
 	return nil

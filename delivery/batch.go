@@ -150,7 +150,7 @@ func (e *Engine) giveBack(ctx context.Context, l *lease, pause time.Duration) er
 	if !e.gate.open(l.run) {
 		return nil // resume makes new jobs
 	}
-	_, err = e.client.Insert(ctx, SendArgs{Batch: l.batch, Channel: l.channel}, wakeParams([]Wakeup{{l.batch, l.channel, due}}, false)[0].InsertOpts)
+	_, err = e.client.Insert(ctx, SendArgs{Batch: l.batch, Channel: l.channel}, wakeParams([]Wakeup{{l.batch, l.channel, due}}, false, e.Now())[0].InsertOpts)
 	if err != nil {
 		return fmt.Errorf("wake batch %d again: %w", l.batch, err)
 	}

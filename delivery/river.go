@@ -27,15 +27,16 @@ func (SendArgs) Kind() string { return "send_batch" }
 // Queue inserts jobs without working them.
 type Queue struct {
 	client *river.Client[pgxTx]
+	now    func() time.Time
 }
 
-// NewQueue prepares inserting into the River tables of a schema.
-func NewQueue(pool *pgxpool.Pool, schema string) (*Queue, error) {
+// NewQueue prepares inserting into the River tables of a schema. now is business time.
+func NewQueue(pool *pgxpool.Pool, schema string, now func() time.Time) (*Queue, error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Schema: schema, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, fmt.Errorf("open job queue: %w", err)
 	}
-	return &Queue{client}, nil
+	return &Queue{client, now}, nil
 }
 
 // InsertTx adds one job of any kind with its transaction.
@@ -58,27 +59,31 @@ func (q *Queue) WakeTx(ctx context.Context, tx pgx.Tx, batches []Wakeup) error {
 	if len(batches) == 0 {
 		return nil
 	}
-	if _, err := q.client.InsertManyFastTx(ctx, tx, wakeParams(batches, false)); err != nil {
+	if _, err := q.client.InsertManyFastTx(ctx, tx, wakeParams(batches, false, q.now())); err != nil {
 		return fmt.Errorf("insert send jobs: %w", err)
 	}
 	return nil
 }
 
 // wakeAgain inserts jobs for batches that may have one already; those are left alone.
-func wakeAgain(ctx context.Context, client *river.Client[pgxTx], batches []Wakeup) error {
+func wakeAgain(ctx context.Context, client *river.Client[pgxTx], batches []Wakeup, now time.Time) error {
 	if len(batches) == 0 {
 		return nil
 	}
-	if _, err := client.InsertMany(ctx, wakeParams(batches, true)); err != nil {
+	if _, err := client.InsertMany(ctx, wakeParams(batches, true, now)); err != nil {
 		return fmt.Errorf("insert send jobs: %w", err)
 	}
 	return nil
 }
 
-func wakeParams(batches []Wakeup, unique bool) []river.InsertManyParams {
+// wakeParams turns due times, which are business time, into waits: River knows only its own clock.
+func wakeParams(batches []Wakeup, unique bool, now time.Time) []river.InsertManyParams {
 	params := make([]river.InsertManyParams, len(batches))
 	for i, b := range batches {
-		opts := &river.InsertOpts{Queue: b.Channel, ScheduledAt: b.DueAt, MaxAttempts: 3}
+		opts := &river.InsertOpts{Queue: b.Channel, MaxAttempts: 3}
+		if wait := b.DueAt.Sub(now); wait > 0 {
+			opts.ScheduledAt = time.Now().Add(wait)
+		}
 		if unique {
 			opts.UniqueOpts = river.UniqueOpts{ByArgs: true, ByQueue: true, ByState: []rivertype.JobState{
 				rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,

@@ -42,7 +42,7 @@ func (e *Engine) sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list due batches: %w", err)
 	}
-	if err := wakeAgain(ctx, e.client, due); err != nil {
+	if err := wakeAgain(ctx, e.client, due, e.Now()); err != nil {
 		return err
 	}
 	return e.finishRuns(ctx)

@@ -170,7 +170,7 @@ func findings(list diag.List) error {
 
 // planner is ready to plan and change runs.
 func (s *session) planner(a *app) (*campaign.Planner, error) {
-	queue, err := delivery.NewQueue(s.pool, s.dbSchema)
+	queue, err := delivery.NewQueue(s.pool, s.dbSchema, a.now)
 	if err != nil {
 		return nil, err
 	}
