@@ -96,7 +96,7 @@ func documents(text string) ([]*yaml.Node, error) {
 // separatorBefore is the place of the "---" that begins a document.
 func (f *File) separatorBefore(doc *yaml.Node) diag.Span {
 	for line := doc.Content[0].Line; line > 1; line-- {
-		if strings.HasPrefix(string(f.lines[line-1]), "---") {
+		if strings.HasPrefix(string(f.line(line)), "---") {
 			return diag.Span{Line: line, Col: 1, Len: 3}
 		}
 	}
