@@ -59,20 +59,41 @@ func (r *csvReader) any() (*record, error) {
 			return nil, io.EOF
 		}
 		size, err := r.parse(r.buf[r.start:r.end])
-		switch {
-		case errors.Is(err, errMore) && r.end-r.start < maxRecord:
+		if err == nil {
+			return r.accept(size), nil
+		}
+		if r.needsMore(err) {
 			if err := r.fill(); err != nil {
 				return nil, err
 			}
 			continue
-		case errors.Is(err, errMore):
-			err = fmt.Errorf("the record is longer than %d bytes: is a quote missing?", maxRecord)
-			return r.skipLine(err)
-		case err != nil:
-			return r.skipLine(err)
 		}
-		return r.accept(size), nil
+		if errors.Is(err, errMore) {
+			err = fmt.Errorf("the record is longer than %d bytes: is a quote missing?", maxRecord)
+		}
+		return r.skipLine(err)
 	}
+}
+
+// needsMore tells whether the buffer may still end too early: for the record, or for the line on which it fails.
+func (r *csvReader) needsMore(err error) bool {
+	if r.eof || r.end-r.start >= maxRecord {
+		return false
+	}
+	_, whole := firstLine(r.buf[r.start:r.end])
+	return errors.Is(err, errMore) || !whole
+}
+
+// firstLine is the line with its end; whole is false when more may belong to it.
+func firstLine(b []byte) (line []byte, whole bool) {
+	i := bytes.IndexAny(b, "\r\n")
+	switch {
+	case i < 0 || (b[i] == '\r' && i+1 == len(b)):
+		return b, false
+	case b[i] == '\r' && b[i+1] == '\n':
+		i++
+	}
+	return b[:i+1], true
 }
 
 // accept takes the parsed record off the buffer.
@@ -93,19 +114,11 @@ func (r *csvReader) accept(size int) *record {
 
 // skipLine gives up on a record and goes on behind its first line.
 func (r *csvReader) skipLine(flaw error) (*record, error) {
-	raw := r.buf[r.start:r.end]
-	if i := bytes.IndexAny(raw, "\r\n"); i >= 0 {
-		size := i + 1
-		if raw[i] == '\r' && size < len(raw) && raw[size] == '\n' {
-			size++
-		}
-		raw = raw[:size]
-	}
-	ended := len(raw) < r.end-r.start || r.eof
+	raw, whole := firstLine(r.buf[r.start:r.end])
 	r.rec = record{line: r.line, raw: bytes.Clone(trimLineEnd(raw)), flaw: flaw.Error(), fields: r.rec.fields[:0]}
 	r.start += len(raw)
 	r.line += countLines(raw)
-	if ended {
+	if whole || r.eof {
 		return &r.rec, nil
 	}
 	return &r.rec, r.skipRest()
@@ -147,9 +160,9 @@ func (r *csvReader) fill() error {
 	return err
 }
 
-// errMore means that the record does not end in what was read so far.
+// Why no record can be parsed.
 var (
-	errMore  = errors.New("more")
+	errMore  = errors.New("more") // it does not end in what was read so far
 	errQuote = errors.New("a quote inside a quoted value must be written twice")
 	errOpen  = errors.New("a quoted value does not end")
 )

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"time"
 )
@@ -182,18 +183,42 @@ func monthName(v []byte) (month int, rest []byte) {
 	if n < 3 || n > 9 {
 		return 0, v
 	}
-	name := strings.ToLower(string(v[:n]))
-	for i, names := range [...]string{
-		"january januari", "february februari pebruari", "march maret", "april", "may mei", "june juni", "july juli",
-		"august agustus ags agt", "september sept", "october oktober", "november nopember", "december desember",
-	} {
-		for full := range strings.FieldsSeq(names) {
-			if name == full || name == full[:3] {
-				return i + 1, v[n:]
-			}
-		}
+	month, names := monthOf([3]byte{v[0] | 0x20, v[1] | 0x20, v[2] | 0x20})
+	if month == 0 || (n > 3 && !slices.Contains(strings.Fields(names), strings.ToLower(string(v[:n])))) {
+		return 0, v
 	}
-	return 0, v
+	return month, v[n:]
+}
+
+// monthOf finds a month by the first three letters, and gives its whole names.
+func monthOf(letters [3]byte) (month int, names string) {
+	switch string(letters[:]) {
+	case "jan":
+		return 1, "january januari"
+	case "feb", "peb":
+		return 2, "february februari pebruari"
+	case "mar":
+		return 3, "march maret"
+	case "apr":
+		return 4, "april"
+	case "may", "mei":
+		return 5, ""
+	case "jun":
+		return 6, "june juni"
+	case "jul":
+		return 7, "july juli"
+	case "aug", "agu", "agt", "ags":
+		return 8, "august agustus"
+	case "sep":
+		return 9, "september sept"
+	case "oct", "okt":
+		return 10, "october oktober"
+	case "nov", "nop":
+		return 11, "november nopember"
+	case "dec", "des":
+		return 12, "december desember"
+	}
+	return 0, ""
 }
 
 // scanClock reads the time behind a date: " 08:30", "T08:30:00.5Z", " 8:30 PM", " 08:30:00 +07:00".

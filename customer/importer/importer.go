@@ -149,7 +149,7 @@ func (q *Questions) Error() string {
 		}
 		fmt.Fprintf(&b, "%s: column %s: %s", q.Source, one.Column, one.Message)
 		for j, flag := range one.Flags {
-			fmt.Fprintf(&b, "\n     %s %s", [...]string{"say which: ", "        or:"}[min(j, 1)], flag)
+			fmt.Fprintf(&b, "\n     %s %s", [...]string{"say which:", "       or:"}[min(j, 1)], flag)
 		}
 	}
 	return b.String()

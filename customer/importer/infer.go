@@ -33,7 +33,7 @@ func infer(col *Column) verdict {
 		return inferCodes(col)
 	case s.numbers.n > 0 && s.codes == 0 && odd*toleratedShare <= values:
 		return inferNumber(col, odd)
-	case s.goodDates() > values/2 && (values-s.goodDates()-s.badDates)*toleratedShare <= values:
+	case s.goodDates()*2 >= values && s.goodDates() > 0 && (values-s.goodDates()-s.badDates)*toleratedShare <= values:
 		return inferDate(col, "")
 	}
 	return inferText(col)
@@ -293,7 +293,7 @@ func askOrder(col *Column, kind Type, p *patternStats, decided []dateFormat, ope
 		Flags:   orderFlags(col, kind, decided, rest, p.possible())}
 }
 
-// orderFlags are the overrides for each order of the undecided patterns.
+// orderFlags are the overrides for each order of the undecided patterns, and the way out.
 func orderFlags(col *Column, kind Type, decided []dateFormat, open []patternStats, orders []dateOrder) []string {
 	var flags []string
 	for _, o := range orders {
@@ -307,7 +307,7 @@ func orderFlags(col *Column, kind Type, decided []dateFormat, open []patternStat
 		}
 		flags = append(flags, col.flag(kind, formatNames(formats)))
 	}
-	return flags
+	return append(flags, col.flag(Text, ""))
 }
 
 func formatNames(formats []dateFormat) string {

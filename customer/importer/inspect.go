@@ -175,11 +175,12 @@ func (p *Plan) header(r *csvReader) ([]string, error) {
 	return names, nil
 }
 
-// looksLikeData tells values from column names.
+// looksLikeData tells values from column names, among which years are common.
 func looksLikeData(v []byte) bool {
 	_, number := scanNumber(v, false)
 	_, date := scanDate(v)
-	return number || date || bytes.IndexByte(v, '@') > 0
+	year := len(v) == 4 && (v[0] == '1' || v[0] == '2')
+	return (number && !year) || date || bytes.IndexByte(v, '@') > 0
 }
 
 // gather reads every record and counts what its values say.

@@ -29,6 +29,9 @@ func Load(ctx context.Context, db pg.DBTX, p *Plan) (Result, error) {
 		err = fmt.Errorf("none of the %d rows of %s can be loaded (see %s): %s is unchanged", p.Rows, p.Source.Name, rejected.path, p.targetName())
 		return Result{}, errors.Join(err, rejected.publish(), rejected.close())
 	}
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err() // rather than what it did to the connection
+	}
 	if err != nil {
 		return Result{}, errors.Join(fmt.Errorf("import %s into %s: %w", p.Source.Name, p.targetName(), err), rejected.close())
 	}
@@ -215,7 +218,7 @@ func (l *loader) fresh(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	l.done.Added = tag.RowsAffected()
-	return p.setKey(ctx, tx)
+	return p.addKey(ctx, tx)
 }
 
 // merge changes the rows whose key the table has, where they differ, and adds the others.

@@ -2,7 +2,6 @@ package importer
 
 import (
 	"bytes"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -211,7 +210,7 @@ func provesGroup(sep byte) numberStyle {
 	return provesComma
 }
 
-// sign of a currency, and how three digits behind a separator are meant with it.
+// money is the sign of a currency, and how three digits behind a separator are meant with it.
 type money struct {
 	sign  string
 	name  string
@@ -227,20 +226,15 @@ const (
 )
 
 // currencies are the signs that are known, longer ones first.
-func currencies() []money {
-	return []money{
-		{"US$", "$", english}, {"USD", "$", english}, {"HK$", "HK$", english}, {"NZ$", "NZ$", english}, {"A$", "A$", english},
-		{"AUD", "A$", english}, {"S$", "S$", english}, {"SGD", "S$", english}, {"C$", "C$", english}, {"CAD", "C$", english},
-		{"R$", "R$", unknownHabit}, {"BRL", "R$", unknownHabit}, {"$", "$", english}, {"GBP", "£", english}, {"£", "£", english},
-		{"MYR", "RM", english}, {"RM", "RM", english}, {"INR", "₹", english}, {"₹", "₹", english}, {"PHP", "₱", english},
-		{"₱", "₱", english}, {"Rp.", "Rp", whole}, {"Rp", "Rp", whole}, {"IDR", "Rp", whole}, {"JPY", "¥", whole}, {"¥", "¥", whole},
-		{"KRW", "₩", whole}, {"₩", "₩", whole}, {"VND", "₫", whole}, {"₫", "₫", whole}, {"EUR", "€", unknownHabit},
-		{"€", "€", unknownHabit}, {"CHF", "CHF", unknownHabit}, {"THB", "฿", unknownHabit}, {"฿", "฿", unknownHabit},
-	}
+var currencies = [...]money{
+	{"US$", "$", english}, {"USD", "$", english}, {"HK$", "HK$", english}, {"NZ$", "NZ$", english}, {"A$", "A$", english},
+	{"AUD", "A$", english}, {"S$", "S$", english}, {"SGD", "S$", english}, {"C$", "C$", english}, {"CAD", "C$", english},
+	{"R$", "R$", unknownHabit}, {"BRL", "R$", unknownHabit}, {"$", "$", english}, {"GBP", "£", english}, {"£", "£", english},
+	{"MYR", "RM", english}, {"RM", "RM", english}, {"INR", "₹", english}, {"₹", "₹", english}, {"PHP", "₱", english},
+	{"₱", "₱", english}, {"Rp.", "Rp", whole}, {"Rp", "Rp", whole}, {"IDR", "Rp", whole}, {"JPY", "¥", whole}, {"¥", "¥", whole},
+	{"KRW", "₩", whole}, {"₩", "₩", whole}, {"VND", "₫", whole}, {"₫", "₫", whole}, {"EUR", "€", unknownHabit},
+	{"€", "€", unknownHabit}, {"CHF", "CHF", unknownHabit}, {"THB", "฿", unknownHabit}, {"฿", "฿", unknownHabit},
 }
-
-// knownCurrencies is computed once; it is never written again.
-var knownCurrencies = currencies()
 
 // currency takes the sign of a currency off the head or the end.
 func currency(v []byte) (rest []byte, name string) {
@@ -251,7 +245,7 @@ func currency(v []byte) (rest []byte, name string) {
 	if !head && !end {
 		return v, ""
 	}
-	for _, m := range knownCurrencies {
+	for _, m := range currencies {
 		switch {
 		case head && hasPrefixFold(v, m.sign):
 			return trimSpace(bytes.TrimSuffix(trimSpace(v[len(m.sign):]), []byte(",-"))), m.name
@@ -267,7 +261,7 @@ func groupsOnly(currency string, sep byte) bool {
 	if currency == "" {
 		return false
 	}
-	for _, m := range knownCurrencies {
+	for _, m := range currencies {
 		if m.name == currency {
 			return m.habit == whole || (m.habit == english && sep == ',')
 		}
@@ -276,7 +270,15 @@ func groupsOnly(currency string, sep byte) bool {
 }
 
 func hasPrefixFold(v []byte, prefix string) bool {
-	return len(v) >= len(prefix) && strings.EqualFold(string(v[:len(prefix)]), prefix)
+	if len(v) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		if v[i] != prefix[i] && (!isLetter(v[i]) || v[i]|0x20 != prefix[i]|0x20) {
+			return false
+		}
+	}
+	return true
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -3,7 +3,6 @@ package importer
 import (
 	"math/bits"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -79,25 +78,33 @@ func (s *stats) add(line int, v []byte, nulls map[string]bool) {
 		return
 	}
 	s.example(t)
-	switch c := t[0]; {
-	case isDigit(c):
-		s.addDigits(line, t)
-	case len(t) <= maxBoolWord && isLetter(c) && s.addBool(line, t):
-	case s.addNumber(line, t):
-	case isLetter(c) && s.addDate(line, t):
+	digits, letters := census(t)
+	switch {
+	case !digits && len(t) <= maxBoolWord && s.addBool(line, t):
+	case digits && letters <= maxSignLetters && s.addNumber(line, t):
+	case digits && letters <= maxDateLetters && s.addDate(line, t):
 	default:
 		s.texts++
 		s.firstText.keep(line, t)
 	}
 }
 
-// addDigits is add for what begins with a digit; most values of most files.
-func (s *stats) addDigits(line int, t []byte) {
-	if s.addNumber(line, t) || s.addDate(line, t) {
-		return
+// What a value can be at most, by its letters: a number with the sign of a currency, a date with the name of a month.
+const (
+	maxSignLetters = 3
+	maxDateLetters = 15
+)
+
+// census tells whether a value has digits, and counts its ASCII letters: most texts show at once that they are nothing else.
+func census(t []byte) (digits bool, letters int) {
+	for _, c := range t {
+		if isDigit(c) {
+			digits = true
+		} else if isLetter(c) {
+			letters++
+		}
 	}
-	s.texts++
-	s.firstText.keep(line, t)
+	return digits, letters
 }
 
 func (s *stats) addMissingWord(word string) {
@@ -108,10 +115,14 @@ func (s *stats) addMissingWord(word string) {
 	s.words[word]++
 }
 
-const maxExamples = 3
+// Examples are taken from the first rows.
+const (
+	maxExamples = 3
+	exampleRows = 1000
+)
 
 func (s *stats) example(t []byte) {
-	if len(s.examples) == maxExamples {
+	if len(s.examples) == maxExamples || s.rows > exampleRows {
 		return
 	}
 	text := shorten(string(t), 24)
@@ -125,7 +136,14 @@ const maxBoolWord = 5
 
 // boolWord reads the words that are booleans. certain ones can hardly mean anything else.
 func boolWord(t []byte) (value, certain, ok bool) {
-	switch strings.ToLower(string(t)) {
+	if len(t) > maxBoolWord {
+		return false, false, false
+	}
+	var small [maxBoolWord]byte
+	for i, c := range t {
+		small[i] = c | 0x20
+	}
+	switch string(small[:len(t)]) {
 	case "true":
 		return true, true, true
 	case "false":

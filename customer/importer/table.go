@@ -21,7 +21,8 @@ type existing struct {
 	kind    string
 	comment string
 	columns map[string]Type
-	key     []string
+	key     []string // of the primary key
+	keyName string   // of its constraint
 }
 
 // target is the table's quoted name.
@@ -67,8 +68,11 @@ func (t *existing) lookInside(ctx context.Context, db pg.DBTX) error {
 		where i.indrelid = $1 and i.indisprimary
 		order by k.place`, t.oid)
 	key, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(key) == 0 {
+		return err
+	}
 	t.key = key
-	return err
+	return db.QueryRow(ctx, `select conname from pg_constraint where conrelid = $1 and contype = 'p'`, t.oid).Scan(&t.keyName)
 }
 
 func catalogType(words string) Type {
@@ -221,16 +225,23 @@ func (p *Plan) shape(ctx context.Context, tx pgx.Tx) (added []string, err error)
 	return added, nil
 }
 
-// changes are what an existing table lacks.
+// changes are what an existing table lacks. All but new columns happen only after --replace, which has deleted the rows.
 func (p *Plan) changes() (added, statements []string) {
 	alter := `alter table ` + p.target()
+	if len(p.table.key) > 0 && !slices.Equal(p.table.key, p.Key) {
+		statements = append(statements, alter+` drop constraint `+quote(p.table.keyName))
+		for _, k := range p.table.key {
+			statements = append(statements, fmt.Sprintf(`%s alter column %s drop not null`, alter, quote(k)))
+		}
+		p.table.key = nil
+	}
 	for _, c := range p.Columns {
 		there, ok := p.table.columns[c.Name]
 		switch {
 		case !ok:
 			added = append(added, c.Name)
 			statements = append(statements, fmt.Sprintf(`%s add column %s %s`, alter, quote(c.Name), c.Type))
-		case there != c.Type: // only after --replace, which has deleted the rows
+		case there != c.Type:
 			statements = append(statements, fmt.Sprintf(`%s alter column %s type %s using null`, alter, quote(c.Name), c.Type))
 		}
 	}
@@ -249,22 +260,9 @@ func (p *Plan) columnList(types bool) string {
 	return strings.Join(parts, ", ")
 }
 
-// setKey makes the primary key what the plan says, after the rows are in.
-func (p *Plan) setKey(ctx context.Context, tx pgx.Tx) error {
-	if p.table != nil && slices.Equal(p.table.key, p.Key) {
-		return nil
-	}
-	if p.table != nil && len(p.table.key) > 0 {
-		var name string
-		err := tx.QueryRow(ctx, `select conname from pg_constraint where conrelid = $1 and contype = 'p'`, p.table.oid).Scan(&name)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `alter table `+p.target()+` drop constraint `+quote(name)); err != nil {
-			return err
-		}
-	}
-	if len(p.Key) == 0 {
+// addKey makes the primary key, after the rows are in.
+func (p *Plan) addKey(ctx context.Context, tx pgx.Tx) error {
+	if len(p.Key) == 0 || (p.table != nil && len(p.table.key) > 0) {
 		return nil
 	}
 	_, err := tx.Exec(ctx, `alter table `+p.target()+` add primary key (`+quoteAll(p.Key, "")+`)`)
