@@ -53,3 +53,25 @@ func hashRiver(w io.Writer) error {
 	}
 	return nil
 }
+
+func pendingRiver(ctx context.Context, pool *pgxpool.Pool, tx pgx.Tx, schema string) ([]string, error) {
+	migrator, err := riverMigrator(pool, schema)
+	if err != nil {
+		return nil, err
+	}
+	done, err := migrator.ExistingVersionsTx(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	has := map[int]bool{}
+	for _, m := range done {
+		has[m.Version] = true
+	}
+	var names []string
+	for _, m := range migrator.AllVersions() {
+		if !has[m.Version] {
+			names = append(names, fmt.Sprintf("river %d", m.Version))
+		}
+	}
+	return names, nil
+}

@@ -209,3 +209,40 @@ func locate(m migration, err error) error {
 }
 
 func ident(name string) string { return pgx.Identifier{name}.Sanitize() }
+
+// Pending lists the migrations that Up would apply, River's as "river 7". It fails when the schema holds a migration that
+// is not ours, as Up does. A schema without any lacks them all.
+func Pending(ctx context.Context, pool *pgxpool.Pool, schema string) ([]string, error) {
+	list, err := load(files)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	err = pg.InTx(ctx, pool, func(tx pgx.Tx) error {
+		var known bool
+		err := tx.QueryRow(ctx, `select set_config('search_path', quote_ident($1), true) is not null
+			and to_regclass(quote_ident($1) || '.schema_migrations') is not null`, schema).Scan(&known)
+		if err != nil {
+			return err
+		}
+		var done []applied
+		if known {
+			if done, err = readApplied(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if err := compare(done, list); err != nil {
+			return err
+		}
+		for _, m := range list[len(done):] {
+			names = append(names, m.Name)
+		}
+		river, err := pendingRiver(ctx, pool, tx, schema)
+		names = append(names, river...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look at the migrations of schema %s: %w", schema, err)
+	}
+	return names, nil
+}

@@ -258,3 +258,21 @@ func TestUpAsOrdinaryRole(t *testing.T) {
 		}
 	}
 }
+
+func TestPending(t *testing.T) {
+	t.Parallel()
+	if got, err := migrations.Pending(t.Context(), pgtest.Pool(t), "sapa"); err != nil || len(got) > 0 {
+		t.Errorf("a migrated database lacks %v %v", got, err)
+	}
+	empty := pgtest.Empty(t)
+	got, err := migrations.Pending(t.Context(), empty, "sapa")
+	if err != nil || len(got) < 2 || got[0] != "0001_ledger.sql" || got[len(got)-1] != "river 8" {
+		t.Errorf("an empty database lacks %v %v", got, err)
+	}
+	if err := up(t, empty, "create table a ()"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = migrations.Pending(t.Context(), empty, "sapa")
+	checkError(t, err, "look at the migrations of schema sapa: migration 0001_one.sql is not the one that was applied on "+
+		time.Now().UTC().Format(time.DateOnly)+"\n  a migration is never changed: restore the file and write a new one")
+}

@@ -48,11 +48,23 @@ type Cluster struct {
 //	run/         the socket, closed to other accounts
 type layout struct{ start, usersLock, serverLog, data, run string }
 
-func layoutOf(dir string) layout {
+func layoutOf(dir string, acct Account) layout {
 	return layout{
 		start: filepath.Join(dir, "start.lock"), usersLock: filepath.Join(dir, "users.lock"),
-		serverLog: filepath.Join(dir, "server.log"), data: filepath.Join(dir, "data"), run: filepath.Join(dir, "run"),
+		serverLog: filepath.Join(dir, "server.log"), data: filepath.Join(dir, "data"), run: socketDir(dir, acct),
 	}
+}
+
+// maxSocketDir leaves room for "/.s.PGSQL.5432.lock" in the 104 bytes that a socket's path has on macOS and the BSDs.
+const maxSocketDir = 80
+
+// socketDir is in the cluster's folder, or under /tmp where that has too long a path.
+func socketDir(dir string, acct Account) string {
+	if run := filepath.Join(dir, "run"); len(run) <= maxSocketDir {
+		return run
+	}
+	sum := sha256.Sum256([]byte(dir))
+	return fmt.Sprintf("/tmp/sapa-%d-%s", acct.UID, hex.EncodeToString(sum[:6]))
 }
 
 // DefaultDir is the folder of the private cluster of a project: SAPA_PG_DIR where env has it; for root a folder under
@@ -117,7 +129,22 @@ func Private(ctx context.Context, opts PrivateOptions) (*Cluster, error) {
 }
 
 func newCluster(opts PrivateOptions) (*Cluster, error) {
-	dir, err := opts.Dir, error(nil)
+	c, err := privateAt(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Log != nil {
+		c.log = opts.Log
+	}
+	return c, makeEnterable(c.dir)
+}
+
+// privateAt is a cluster as its folder says, without touching it.
+func privateAt(dir string) (*Cluster, error) {
+	acct, err := ServerAccount()
+	if err != nil {
+		return nil, err
+	}
 	if dir == "" {
 		dir, err = DefaultDir(".", os.Getenv)
 	} else {
@@ -126,29 +153,7 @@ func newCluster(opts PrivateOptions) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	acct, err := ServerAccount()
-	if err != nil {
-		return nil, err
-	}
-	c := &Cluster{dir: dir, layout: layoutOf(dir), acct: acct, log: opts.Log}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
-	}
-	return c, c.makeFolders()
-}
-
-// makeFolders makes the cluster's folder, in which only we may write and which the server's account may enter.
-func (c *Cluster) makeFolders() error {
-	if err := makeEnterable(c.dir); err != nil {
-		return err
-	}
-	if err := c.acct.CanEnter(c.dir); err != nil {
-		return fmt.Errorf("%w\n  name a folder that it can enter with SAPA_PG_DIR, such as /var/lib/sapa/%s", err, filepath.Base(c.dir))
-	}
-	if err := c.makeOwn(c.run); err != nil {
-		return err
-	}
-	return c.shortenSocket()
+	return &Cluster{dir: dir, layout: layoutOf(dir, acct), acct: acct, log: slog.New(slog.DiscardHandler)}, nil
 }
 
 // makeEnterable makes the folder and its missing parents so that other accounts may pass through, whatever the umask.
@@ -176,10 +181,7 @@ func makeEnterable(dir string) error {
 // makeOwn makes a folder of the server's account that is closed to others, or checks the one that is there.
 func (c *Cluster) makeOwn(dir string) error {
 	err := os.Mkdir(dir, 0o700)
-	if err == nil {
-		return c.acct.Own(dir)
-	}
-	if !errors.Is(err, fs.ErrExist) {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	info, err := os.Lstat(dir)
@@ -187,23 +189,14 @@ func (c *Cluster) makeOwn(dir string) error {
 		return err
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if !info.IsDir() || info.Mode().Perm() != 0o700 || !ok || int(st.Uid) != c.acct.UID {
-		return fmt.Errorf("%s is not a folder of account %s alone (mode 0700)\n  remove it", dir, c.acct.Name)
-	}
-	return nil
-}
-
-// maxSocketDir leaves room for "/.s.PGSQL.5432.lock" in the 104 bytes that a socket's path has on macOS and the BSDs.
-const maxSocketDir = 80
-
-// shortenSocket puts the socket under /tmp where the cluster's own folder has too long a path.
-func (c *Cluster) shortenSocket() error {
-	if len(c.run) <= maxSocketDir {
+	closed := ok && info.IsDir() && info.Mode().Perm() == 0o700
+	switch {
+	case closed && int(st.Uid) == c.acct.UID:
 		return nil
+	case closed && int(st.Uid) == os.Geteuid(): // ours, just now or by a Sapa that was killed at this point
+		return c.acct.Own(dir)
 	}
-	sum := sha256.Sum256([]byte(c.dir))
-	c.run = fmt.Sprintf("/tmp/sapa-%d-%s", c.acct.UID, hex.EncodeToString(sum[:6]))
-	return c.makeOwn(c.run)
+	return fmt.Errorf("%s is not a folder of account %s alone (mode 0700)\n  remove it", dir, c.acct.Name)
 }
 
 // exclusively runs f while no other process starts or stops this server.
@@ -221,6 +214,12 @@ func (c *Cluster) exclusively(ctx context.Context, f func() error) error {
 
 // join counts this process among the users and starts the server if it does not run.
 func (c *Cluster) join(ctx context.Context, binDirs []string) error {
+	if err := c.acct.CanEnter(c.dir); err != nil {
+		return fmt.Errorf("%w\n  name a folder that it can enter with SAPA_PG_DIR, such as /var/lib/sapa/%s", err, filepath.Base(c.dir))
+	}
+	if err := c.makeOwn(c.run); err != nil {
+		return err
+	}
 	users, err := openLock(c.usersLock)
 	if err != nil {
 		return err

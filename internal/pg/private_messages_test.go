@@ -111,7 +111,7 @@ func TestPrivateOutOfReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := privateError(t, pg.PrivateOptions{Dir: filepath.Join(home, "shop")})
-	want := "private PostgreSQL: account " + acct.Name + ", which runs PostgreSQL for root, can't enter " + home +
+	want := "private PostgreSQL in DIR: account " + acct.Name + ", which runs PostgreSQL for root, can't enter " + home +
 		"\n  name a folder that it can enter with SAPA_PG_DIR, such as /var/lib/sapa/shop"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -126,7 +126,7 @@ func TestPrivateForeignFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := privateError(t, pg.PrivateOptions{Dir: dir})
-	if want := "private PostgreSQL: DIR/run is not a folder of account "; !strings.HasPrefix(got, want) {
+	if want := "private PostgreSQL in DIR: DIR/run is not a folder of account "; !strings.HasPrefix(got, want) {
 		t.Errorf("got %s", got)
 	}
 }
