@@ -27,7 +27,7 @@ func (c *checker) plainCall(fn *Function, at span, args []ast.Node) node {
 	if len(args) != len(fn.Params) {
 		return c.argumentCount(fn, at)
 	}
-	out := &call{base: base{t: fn.Result, loc: at}, fn: fn}
+	out := &call{base: base{t: fn.Result, loc: at, null: fn.partial}, fn: fn}
 	for i, arg := range args {
 		a := c.argument(fn, fn.Params[i], arg)
 		if a == nil {

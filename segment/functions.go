@@ -18,11 +18,12 @@ type Function struct {
 	Example  string // a condition that uses it, checked by a test
 
 	// Either form checks a call with a shape of its own (closures, several types), or Params and Result say its types.
-	form   func(c *checker, fn *Function, at span, args []ast.Node) node
-	Params []Type
-	Result Type
-	fixed  bool                     // the arguments must be the same for all rows
-	check  func(args []node) string // what is wrong with constant arguments, "" if nothing
+	form    func(c *checker, fn *Function, at span, args []ast.Node) node
+	Params  []Type
+	Result  Type
+	partial bool                     // may be missing without a missing argument
+	fixed   bool                     // the arguments must be the same for all rows
+	check   func(args []node) string // what is wrong with constant arguments, "" if nothing
 
 	eval     func(clock Clock, args []any) any
 	sql      func(args []sqlArg) string // nil: only ever a constant, or a residual
@@ -120,7 +121,7 @@ func timeFunctions() []*Function {
 		{Name: "date", Usage: `date("2026-01-31") or date(time)`, form: formDate, Result: typeDate,
 			Sentence: "A date written as year-month-day, or the date of a time in the company's zone.",
 			Example:  `customer.birth_date < date("2000-01-31")`},
-		{Name: "birthday", Usage: "birthday(date)", Params: []Type{typeDate}, Result: typeBool,
+		{Name: "birthday", Usage: "birthday(date)", Params: []Type{typeDate}, Result: typeBool, partial: true,
 			Sentence: "True when today() is the anniversary of the date; 29 February is kept on 28 February in common years.",
 			Example:  `birthday(customer.birth_date)`,
 			eval:     evalBirthday, sql: sqlBirthday, bindings: bindBirthday},
@@ -259,7 +260,10 @@ func sqlLen(args []sqlArg) string {
 
 func evalBirthday(clock Clock, args []any) any {
 	d := args[0].(time.Time)
-	return !isInfinite(d) && slices.Contains(birthdays(clock.Today), monthDay(d))
+	if isInfinite(d) {
+		return nil
+	}
+	return slices.Contains(birthdays(clock.Today), monthDay(d))
 }
 
 func monthDay(d time.Time) int32 { return int32(d.Month())*100 + int32(d.Day()) }

@@ -6,6 +6,7 @@ import (
 	"regexp/syntax"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
@@ -46,36 +47,52 @@ func (e *emitter) unequalSQL(n *equal) string {
 // uuidOperands compares a uuid column with a constant as uuids, so that an index can serve. In all other uses the
 // column is cast to text; the order is the same.
 func (e *emitter) uuidOperands(a node, op string, b node) (string, bool) {
-	if k, ok := b.(*constant); ok && isUUID(a) && k.v != nil {
-		return fmt.Sprintf("%s %s %s", e.columnSQL(a.(*column)), op, e.bind(uuidValue(k.v.(string)), "uuid")), true
+	if id, ok := uuidConstant(b); ok && isUUID(a) {
+		return fmt.Sprintf("%s %s %s", e.columnSQL(a.(*column)), op, e.bind(id, "uuid")), true
 	}
-	if k, ok := a.(*constant); ok && isUUID(b) && k.v != nil {
-		return fmt.Sprintf("%s %s %s", e.bind(uuidValue(k.v.(string)), "uuid"), op, e.columnSQL(b.(*column))), true
+	if id, ok := uuidConstant(a); ok && isUUID(b) {
+		return fmt.Sprintf("%s %s %s", e.bind(id, "uuid"), op, e.columnSQL(b.(*column))), true
 	}
 	return "", false
 }
 
-func uuidValue(s string) pgtype.UUID {
-	var u pgtype.UUID
-	if err := u.Scan(s); err != nil {
-		return pgtype.UUID{}
+func uuidConstant(n node) (pgtype.UUID, bool) {
+	if k, ok := n.(*constant); ok {
+		return uuidValue(k.v)
 	}
-	return u
+	return pgtype.UUID{}, false
+}
+
+// uuidValue is false for texts that are not what PostgreSQL prints for a uuid, which no uuid column is equal to.
+func uuidValue(v any) (pgtype.UUID, bool) {
+	s, _ := v.(string)
+	id, err := uuid.Parse(s)
+	return pgtype.UUID{Bytes: id, Valid: true}, err == nil && id.String() == s
+}
+
+func uuidValues(values []any) ([]pgtype.UUID, bool) {
+	ids := make([]pgtype.UUID, len(values))
+	for i, v := range values {
+		var ok bool
+		if ids[i], ok = uuidValue(v); !ok {
+			return nil, false
+		}
+	}
+	return ids, true
 }
 
 // memberSQL is x = any(constants), with an or for each item that is no constant and for nil.
 func (e *emitter) memberSQL(n *member) string {
 	var parts []string
 	constants, others := splitItems(n.items)
-	x := e.value(n.x)
 	if len(constants) > 0 {
 		parts = append(parts, e.anySQL(n.x, "= any", constants))
 	}
 	for _, item := range others {
-		parts = append(parts, x+" = "+e.value(item))
+		parts = append(parts, e.value(n.x)+" = "+e.value(item))
 	}
 	if n.withNil && e.mutate != mutateNilInList {
-		parts = append(parts, x+" is null")
+		parts = append(parts, e.value(n.x)+" is null")
 	}
 	switch len(parts) {
 	case 0:
@@ -109,11 +126,7 @@ func splitItems(items []node) (constants []any, others []node) {
 }
 
 func (e *emitter) anySQL(x node, op string, constants []any) string {
-	if isUUID(x) {
-		ids := make([]pgtype.UUID, len(constants))
-		for i, v := range constants {
-			ids[i] = uuidValue(v.(string))
-		}
+	if ids, ok := uuidValues(constants); ok && isUUID(x) {
 		return fmt.Sprintf("%s %s(%s)", e.columnSQL(x.(*column)), op, e.bind(ids, "uuid[]"))
 	}
 	values, cast := arrayParam(constants, x.typ())
@@ -121,11 +134,11 @@ func (e *emitter) anySQL(x node, op string, constants []any) string {
 }
 
 func (e *emitter) containsSQL(n *contains) string {
-	list, cast := e.value(n.list), ""
+	elements := "::text[]"
 	if col, ok := n.list.(*column); ok && strings.HasPrefix(col.col.PGType, "character varying") {
-		cast = "::varchar"
+		elements = "::varchar[]"
 	}
-	return fmt.Sprintf("%s @> array[%s%s]", list, e.value(n.x), cast)
+	return fmt.Sprintf("%s @> array[%s]%s", e.value(n.list), e.value(n.x), elements)
 }
 
 func (e *emitter) textTestSQL(n *textTest) string {

@@ -63,40 +63,70 @@ func (e *emitter) filters(r rows) []string {
 	return texts
 }
 
-// aggregateSQL is the text that stands for the aggregate in the HAVING clause being written, else a correlated subquery.
+// aggregateSQL is the text that stands for the aggregate in the leaf over groups that is being written, else a
+// correlated subquery.
 func (e *emitter) aggregateSQL(n *aggregate) string {
 	if text, ok := e.grouped[n]; ok {
 		return text
 	}
 	alias := e.open(n.rows)
 	parts := append([]string{e.join(n.rows, alias)}, e.filters(n.rows)...)
-	text := fmt.Sprintf("(select %s from %s %s where %s)", e.aggregateCall(n), n.rows.rel.Target.Table.SQL(), alias,
-		strings.Join(parts, " and "))
-	return text
+	from := fmt.Sprintf("%s %s where %s", n.rows.rel.Target.Table.SQL(), alias, strings.Join(parts, " and "))
+	if n.op == "count" {
+		return "(select count(*) from " + from + ")"
+	}
+	of := e.aggregated(n)
+	if !refersTo(n.of, n.rows.row) { // an aggregate of outer columns only would be one of the outer query
+		values := e.newAlias()
+		from, of = fmt.Sprintf("(select %s as v from %s) %s", of, from, values), values+".v"
+	}
+	group := e.newAlias()
+	return fmt.Sprintf("(select %s from (select %s from %s) %s)", e.result(n, group), e.calls(n, of), from, group)
 }
 
-// aggregateCall is the function over the rows that have an alias by now. The sum of no values is 0.
-func (e *emitter) aggregateCall(n *aggregate) string {
-	if n.op == "count" {
-		return "count(*)"
+// aggregated is the value that the aggregate goes over.
+func (e *emitter) aggregated(n *aggregate) string {
+	switch {
+	case n.op == "count":
+		return ""
+	case n.op == "mean", n.op == "sum" && n.of.typ() == typeFloat:
+		return e.exact(n.of)
+	case n.of.typ() == typeText:
+		return e.value(n.of) + ` collate "C"`
 	}
-	of := e.value(n.of)
+	return e.value(n.of)
+}
+
+// calls are the columns of a grouped query from which result makes the aggregate.
+func (e *emitter) calls(n *aggregate, of string) string {
 	switch n.op {
-	case "sum":
-		if n.of.typ() == typeFloat {
-			of = e.exact(n.of)
-		}
-		if e.mutate == mutateSumOfNothing {
-			return "sum(" + of + ")"
-		}
-		return "coalesce(sum(" + of + "), 0)"
+	case "count":
+		return "count(*) as v"
 	case "mean":
-		return fmt.Sprintf("(%s / nullif(count(%s), 0))", double("sum("+e.exact(n.of)+")"), of)
+		return fmt.Sprintf("sum(%s) as v, count(%s) as n", of, of)
 	}
-	if n.of.typ() == typeText {
-		of += ` collate "C"`
+	return fmt.Sprintf("%s(%s) as v", n.op, of)
+}
+
+// result: the sum of no values is 0, their mean, minimum and maximum are missing.
+func (e *emitter) result(n *aggregate, group string) string {
+	switch {
+	case n.op == "sum" && e.mutate != mutateSumOfNothing:
+		return "coalesce(" + group + ".v, 0)"
+	case n.op == "mean":
+		return "(" + double(group+".v") + " / nullif(" + group + ".n, 0))"
 	}
-	return n.op + "(" + of + ")"
+	return group + ".v"
+}
+
+func refersTo(n node, v *variable) bool {
+	if c, ok := n.(*column); ok {
+		return c.path.from == v
+	}
+	if r := rowsOfNode(n); r != nil && r.of.from == v {
+		return true
+	}
+	return slices.ContainsFunc(children(n), func(c node) bool { return refersTo(c, v) })
 }
 
 // groupLeaf writes a leaf that compares one aggregate with constants, such as count(orders) >= 3, as a semi-join with
@@ -119,18 +149,17 @@ func (e *emitter) groupLeaf(n node, want bool) (string, bool) {
 		exists, without = want, false
 	}
 	alias := e.open(agg.rows)
-	remote := alias + "." + quote(agg.rows.rel.Remote)
-	e.grouped[agg] = e.aggregateCall(agg)
-	having := e.cond(n, !without, widen)
-	delete(e.grouped, agg)
+	calls := e.calls(agg, e.aggregated(agg))
 	where := ""
 	if filters := e.filters(agg.rows); len(filters) > 0 {
 		where = " where " + strings.Join(filters, " and ")
 	}
 	group := e.newAlias()
-	return fmt.Sprintf("%s(select from (select %s as k from %s %s%s group by 1 having %s) %s where %s.k = %s)", existence(exists),
-		remote, agg.rows.rel.Target.Table.SQL(), alias, where, trimParens(having), group, group,
-		e.field(agg.rows.of, quote(agg.rows.rel.Local))), true
+	e.grouped[agg] = e.result(agg, group)
+	defer delete(e.grouped, agg)
+	return fmt.Sprintf("%s(select from (select %s.%s as k, %s from %s %s%s group by 1) %s where %s.k = %s and %s)", existence(exists),
+		alias, quote(agg.rows.rel.Remote), calls, agg.rows.rel.Target.Table.SQL(), alias, where, group, group,
+		e.field(agg.rows.of, quote(agg.rows.rel.Local)), e.cond(n, !without, widen)), true
 }
 
 // existenceLeaf turns count(…) > 0 and its like into EXISTS.

@@ -1,0 +1,149 @@
+package segment
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"pgregory.net/rapid"
+
+	"github.com/sapa-crm/sapa/internal/pgtest"
+)
+
+// rules is how many rules each database is asked: SAPA_RULES=5000 go test ./segment/ asks many.
+func rules() int {
+	if n, err := strconv.Atoi(os.Getenv("SAPA_RULES")); err == nil {
+		return n
+	}
+	return 300
+}
+
+// testDatabases are the ones in which SQL must not differ from the VM: text order by bytes and by a locale, and a session
+// in a zone that is neither the company's nor UTC.
+func testDatabases() map[string][]pgtest.Option {
+	return map[string][]pgtest.Option{
+		"C":    {pgtest.Collation("C")},
+		"ICU":  {pgtest.ICU("en-x-icu")},
+		"zone": {pgtest.TimeZone("Asia/Tokyo"), pgtest.Setting("datestyle", "German, DMY"), pgtest.Setting("intervalstyle", "sql_standard")},
+	}
+}
+
+func TestSQLAgreesWithVM(t *testing.T) {
+	t.Parallel()
+	for name, options := range testDatabases() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(rand64(t))
+			db := pgtest.Empty(t, options...)
+			w.create(t, db)
+			for range (rules() + 99) / 100 {
+				rapid.Check(t, func(rt *rapid.T) { w.checkRule(rt, db, noMutation) })
+			}
+		})
+	}
+}
+
+func rand64(t testing.TB) uint64 {
+	seed := uint64(1)
+	if s, err := strconv.ParseUint(os.Getenv("SAPA_SEED"), 10, 64); err == nil {
+		seed = s
+	}
+	return seed
+}
+
+type fataler interface {
+	Fatalf(format string, args ...any)
+}
+
+// checkRule draws a rule and compares whom SQL and VM choose.
+func (w *world) checkRule(t *rapid.T, db *pgxpool.Pool, m mutation) {
+	g := &generator{t: t, schema: w.schema, residual: g0(t)}
+	text := g.condition(3)
+	clock := w.clocks[g.n(len(w.clocks))]
+	w.compare(t, db, text, clock, m)
+}
+
+func g0(t *rapid.T) bool { return rapid.IntRange(0, 3).Draw(t, "residual") == 0 }
+
+func (w *world) compare(t fataler, db *pgxpool.Pool, text string, clock Clock, m mutation) {
+	scope := NewScope(w.schema)
+	rule, problems := ParseRule(Text(text), scope)
+	if problems != nil {
+		if tooBig(problems.Error()) {
+			return
+		}
+		t.Fatalf("a rule of correct types is refused:\n%v", problems)
+	}
+	rule.mutate = m
+	var args Args
+	q, err := Audience(scope, nil, rule, &args, clock)
+	if err != nil {
+		t.Fatalf("%s\n%v", text, err)
+	}
+	fromSQL, err := queryIDs(db, q)
+	if err != nil {
+		t.Fatalf("%s\n%s\n%v\n%v", text, q.Where, args.Values(), err)
+	}
+	rule.mutate = noMutation
+	fromVM := w.match(t, rule, clock)
+	if d := disagreement(fromSQL, fromVM, q.Exact); d != "" {
+		t.Fatalf("%s\n%s\nargs %v\nclock %v\n%s", text, q.Where, args.Values(), clock, w.explain(d))
+	}
+}
+
+// tooBig problems are no mistakes of the generator.
+func tooBig(message string) bool {
+	return strings.Contains(message, "nested more than") || strings.Contains(message, "too large") || strings.Contains(message, "parts")
+}
+
+func queryIDs(db *pgxpool.Pool, q *Query) ([]int64, error) {
+	sql := "select c.id from " + q.From + " where " + q.Where + " order by 1"
+	rows, _ := db.Query(context.Background(), sql, append([]any{pgx.QueryExecModeDescribeExec}, q.Args.Values()...)...)
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
+func (w *world) match(t fataler, rule *Rule, clock Clock) []int64 {
+	program, err := rule.Program(clock)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	var ids []int64
+	for _, row := range w.customers {
+		ok, err := program.Match(Row{"customer": row})
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		if ok {
+			ids = append(ids, row["id"].(int64))
+		}
+	}
+	return ids
+}
+
+// disagreement names the first customer that only one of the two chooses, as "SQL 17" or "VM 17".
+func disagreement(fromSQL, fromVM []int64, exact bool) string {
+	for _, id := range fromVM {
+		if !slices.Contains(fromSQL, id) {
+			return fmt.Sprint("VM ", id)
+		}
+	}
+	for _, id := range fromSQL {
+		if exact && !slices.Contains(fromVM, id) {
+			return fmt.Sprint("SQL ", id)
+		}
+	}
+	return ""
+}
+
+func (w *world) explain(d string) string {
+	var who string
+	var id int
+	fmt.Sscan(d, &who, &id)
+	return fmt.Sprintf("only %s chooses customer %d: %v", who, id, w.customers[id-1])
+}
