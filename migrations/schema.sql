@@ -370,12 +370,12 @@ declare
   lo bigint := month::bigint << 44;
   hi bigint := (month + 1)::bigint << 44;
 begin
-  if to_regclass('messages_' || suffix) is null then
-    execute format('create table if not exists messages_%s partition of messages for values from (%s) to (%s) with (fillfactor = 70)', suffix, lo, hi);
+  if to_regclass('messages_' || suffix) is not null and to_regclass('attempts_' || suffix) is not null then
+    return;
   end if;
-  if to_regclass('attempts_' || suffix) is null then
-    execute format('create table if not exists attempts_%s partition of attempts for values from (%s) to (%s)', suffix, lo, hi);
-  end if;
+  perform pg_advisory_xact_lock(hashtextextended('sapa ensure_month', 0)); -- two plans at once
+  execute format('create table if not exists messages_%s partition of messages for values from (%s) to (%s) with (fillfactor = 70)', suffix, lo, hi);
+  execute format('create table if not exists attempts_%s partition of attempts for values from (%s) to (%s)', suffix, lo, hi);
 end $function$;
 
 CREATE OR REPLACE FUNCTION without_addresses(words text)
