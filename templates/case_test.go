@@ -111,7 +111,7 @@ func runCase(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts := strings.SplitN(string(data), caseLine, 3)
+	parts := strings.SplitN("\n"+string(data), caseLine, 3)
 	if len(parts) < 2 {
 		t.Fatalf("%s has no %q", file, strings.TrimSpace(caseLine))
 	}
@@ -121,7 +121,7 @@ func runCase(t *testing.T, file string) {
 	}
 	got := header.run(parts[1]) + "\n"
 	if *update {
-		if err := os.WriteFile(file, []byte(parts[0]+caseLine+parts[1]+caseLine+got), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(strings.TrimPrefix(parts[0]+caseLine+parts[1]+caseLine+got, "\n")), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

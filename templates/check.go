@@ -286,13 +286,14 @@ func (c *checker) known() []string {
 
 func (c *checker) unknownHint(name string) string {
 	each, s := c.scope.Each, c.scope
+	rel := c.relation(name)
 	switch {
 	case each != nil && s.Merged && name == s.EachName:
 		return "the audience is merged: write {% for " + name + " in " + each.Name + " %}"
 	case each != nil && !s.Merged && name == each.Name:
 		return "this message is about one " + s.EachName + "; for a list add merge: customer to the audience"
-	case c.relation(name) != nil && each == nil:
-		return "put it in the audience: each: customer." + name + " as " + customer.Singular(name)
+	case rel != nil && each == nil:
+		return "put it in the audience: each: customer." + rel.Name + " as " + customer.Singular(rel.Name)
 	}
 	return diag.DidYouMean(name, c.known())
 }

@@ -1,8 +1,9 @@
 package templates
 
 import (
-	"fmt"
 	"time"
+
+	"github.com/shopspring/decimal"
 )
 
 func (e *literal) eval(*frame) (any, error) { return e.v, nil }
@@ -109,7 +110,7 @@ func (e *rangeExpr) eval(f *frame) (any, error) {
 	case !ok1 || !ok2 || to < from:
 		return []any{}, nil
 	case to-from >= maxRange || to-from < 0:
-		return nil, fail(e.at, "the range %d..%d has more than %d numbers", from, to, maxRange)
+		return nil, fail(e.at, "the range has more than %d numbers", maxRange)
 	}
 	numbers := make([]any, 0, to-from+1)
 	for i := from; i <= to; i++ {
@@ -245,12 +246,13 @@ func (f *frame) missing(e expr) string {
 	return f.t.source(e.place())
 }
 
+// kindOf names the kind of a value, and never the value: reasons are kept where no personal data belongs.
 func kindOf(v any) string {
-	switch v := v.(type) {
+	switch v.(type) {
 	case nil:
 		return "missing"
 	case string, markup:
-		return fmt.Sprintf("the text %q", cut(printed(v), 40))
+		return "a text"
 	case bool:
 		return "true or false"
 	case time.Time:
@@ -259,17 +261,10 @@ func kindOf(v any) string {
 		return "a list"
 	case map[string]any:
 		return "a row"
-	case unsupported:
-		return fmt.Sprintf("a %T", v.v)
+	case int64, float64, decimal.Decimal:
+		return "a number"
 	}
-	return "the number " + cut(printed(v), 40)
-}
-
-func cut(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n]) + "…"
-	}
-	return s
+	return "of an unknown type"
 }
 
 // source is a part of the template as the author wrote it.

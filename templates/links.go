@@ -44,6 +44,7 @@ func (c *checker) linkFilter(n *outNode) node {
 	if link == nil {
 		return n
 	}
+	link.filter = true
 	for i, arg := range f.calls[0].named {
 		c.linkValue(link, i, arg)
 	}

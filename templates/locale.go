@@ -2,7 +2,6 @@ package templates
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -115,7 +114,9 @@ func (l *locale) currency(code string) (symbol string, places int, ok bool) {
 		return "A$", 2, true
 	case "MYR":
 		return "RM", 2, true
-	case "JPY", "KRW", "VND":
+	case "JPY":
+		return "¥", 0, true
+	case "KRW", "VND":
 		return code + "\u00a0", 0, true
 	}
 	letters := len(code) == 3 && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
@@ -133,7 +134,7 @@ func money(f *frame, in any, code string) (any, error) {
 	}
 	symbol, places, ok := f.locale.currency(code)
 	if !ok {
-		return nil, fmt.Errorf("%q is not a currency code such as \"USD\"", code)
+		return nil, errors.New(`a currency is needed, as in "USD"`)
 	}
 	if f.t.format != HTML {
 		symbol = strings.ReplaceAll(symbol, "\u00a0", " ")

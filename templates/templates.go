@@ -148,10 +148,3 @@ func (t *Template) explain(err error) error {
 	}
 	return &RenderError{File: t.src.name(), Line: at.Line, Col: at.Col, Reason: err.Error()}
 }
-
-// TextTemplate makes the source of a text template from the source of an HTML template that parses. Liquid is kept;
-// links become `text: URL` and keep the index which they have in the HTML.
-func TextTemplate(html string) string { return html }
-
-// TextOf makes plain text from HTML without Liquid.
-func TextOf(html string) string { return html }
