@@ -25,7 +25,12 @@ func newApp(env func(string) string, stdin io.Reader, stdout, stderr io.Writer) 
 
 // commands lists every verb.
 func (a *app) commands() []*cobra.Command {
-	return []*cobra.Command{}
+	return []*cobra.Command{
+		newInitCommand(a), newImportCommand(a), newDoctorCommand(a), newMigrateCommand(a),
+		newValidateCommand(a), newPreviewCommand(a), newApplyCommand(a), newSegmentCommand(a), newSchemaCommand(a),
+		newRunCommand(a), newServeCommand(a), newPauseCommand(a), newResumeCommand(a), newCancelCommand(a), newRetryCommand(a),
+		newSandboxCommand(a),
+	}
 }
 
 // terminal tells whether a person looks at the stream.

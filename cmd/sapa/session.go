@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sapa-crm/sapa/campaign"
@@ -86,13 +85,12 @@ func (s *session) checkMigrated(ctx context.Context) error {
 	if s.cluster != nil {
 		return migrations.Up(ctx, s.pool, s.dbSchema)
 	}
-	var there bool
-	err := s.pool.QueryRow(ctx, `select to_regclass($1) is not null`, pgx.Identifier{s.dbSchema, "runs"}.Sanitize()).Scan(&there)
+	pending, err := migrations.Pending(ctx, s.pool, s.dbSchema)
 	if err != nil {
-		return fmt.Errorf("look for Sapa's tables: %w", err)
+		return err
 	}
-	if !there {
-		return fmt.Errorf("the database has no tables of Sapa's in schema %q yet; make them with: sapa migrate", s.dbSchema)
+	if len(pending) > 0 {
+		return fmt.Errorf("Sapa's tables in schema %q are missing or out of date; make them with: sapa migrate", s.dbSchema)
 	}
 	return nil
 }
