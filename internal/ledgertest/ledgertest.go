@@ -94,6 +94,7 @@ func (r *Run) Attempt(t testing.TB, from, to int, verdict string, code int, word
 		insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, words)
 		select i, 1, 1, 1, $3, $3, $5, $4, $6 from generate_series($1::bigint, $2) i`,
 		r.Base+int64(from), r.Base+int64(to), Tick.Add(time.Minute), verdict, code, words)
+	Exec(t, r.Campaign.pool, `update messages set attempts = 1 where id between $1 and $2`, r.Base+int64(from), r.Base+int64(to))
 }
 
 // Exec runs a statement or fails the test.
