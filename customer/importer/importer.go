@@ -154,3 +154,11 @@ func (q *Questions) Error() string {
 	}
 	return b.String()
 }
+
+// MissingShare is the share of values that are missing, from 0 to 1.
+func (c *Column) MissingShare() float64 {
+	if c.stats == nil || c.stats.rows == 0 {
+		return 0
+	}
+	return float64(c.Missing) / float64(c.stats.rows)
+}

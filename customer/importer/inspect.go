@@ -294,9 +294,16 @@ func (p *Plan) settle(c *Column, v verdict) {
 func missingWords(c *Column) []string {
 	var notes []string
 	for _, word := range slices.Sorted(maps.Keys(c.stats.words)) {
-		notes = append(notes, fmt.Sprintf("%s: %q means missing (%d values)", c.Header, word, c.stats.words[word]))
+		notes = append(notes, fmt.Sprintf("%s: %q means missing (%s)", c.Header, word, values(c.stats.words[word])))
 	}
 	return notes
+}
+
+func values(n int64) string {
+	if n == 1 {
+		return "1 value"
+	}
+	return fmt.Sprintf("%d values", n)
 }
 
 // resolveKey finds the key's columns.

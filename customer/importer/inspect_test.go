@@ -82,7 +82,7 @@ func TestInfer(t *testing.T) {
 		{"long digits", "n", []string{"1234567890123456789"}, "text"},
 		{"a name that holds codes", "phone", []string{"81234567", "81234568"},
 			"text | phone stays text: a column with this name holds no quantities; --type phone=bigint makes it a number"},
-		{"nothing", "n", []string{"", " ", "NA"}, `text | n: "NA" means missing (1 values)`},
+		{"nothing", "n", []string{"", " ", "NA"}, `text | n: "NA" means missing (1 value)`},
 		{"sizes", "size", []string{"44", "M", "L"}, "text"},
 		{"one odd value of few", "n", []string{"1", "2", "3", "4", "x"},
 			`text | n stays text: 4 of 5 values are numbers, but not "x" (line 6); --type n=numeric would load the numbers and reject the rest`},
@@ -95,7 +95,7 @@ func TestInfer(t *testing.T) {
 		{"only true", "b", []string{"TRUE", "TRUE"}, "boolean"},
 		{"yes, no and maybe", "b", []string{"Y", "N", "maybe"}, "text"},
 		{"0 and 1 are numbers", "b", []string{"0", "1"}, "bigint"},
-		{"M and F", "gender", []string{"M", "F", "NA"}, `text | gender: "NA" means missing (1 values)`},
+		{"M and F", "gender", []string{"M", "F", "NA"}, `text | gender: "NA" means missing (1 value)`},
 
 		{"ISO dates", "d", []string{"2021-01-13", "2021-02-01"}, "date YYYY-MM-DD"},
 		{"month first", "d", []string{"01/02/2021", "01/13/2021"}, "date MM/DD/YYYY"},
@@ -116,7 +116,7 @@ func TestInfer(t *testing.T) {
 		{"midnights are dates", "d", []string{"2021-01-13 00:00:00", "2021-01-14 00:00:00.000"}, "date YYYY-MM-DD"},
 		{"zones", "d", []string{"2021-01-13T08:30:00Z", "2021-01-14T00:00:00+07:00"}, "timestamptz YYYY-MM-DD"},
 		{"digits are no date", "d", []string{"20210113"}, "bigint"},
-		{"no date of MySQL", "d", []string{"2021-01-13", "0000-00-00"}, `date YYYY-MM-DD | d: "0000-00-00" means missing (1 values)`},
+		{"no date of MySQL", "d", []string{"2021-01-13", "0000-00-00"}, `date YYYY-MM-DD | d: "0000-00-00" means missing (1 value)`},
 		{"phone numbers with hyphens", "n", []string{"697-555-0142", "1 (11) 500 555-0162"}, "text"},
 		{"versions", "v", []string{"1.2.21", "99.99.12", "99.98.12"}, "text"},
 	}
@@ -388,7 +388,7 @@ func TestSmallThings(t *testing.T) {
 		{"what Excel writes above", "sep=;\na;b\n1;2\n", Options{}, "1 a:bigint b:bigint"},
 		{"delimiter said", "a,b;c\n1,2;3\n", Options{Delimiter: ";"}, `1 a_b:numeric c:bigint`},
 		{"tab said", "a\tb\n1\t2\n", Options{Delimiter: "tab"}, `1 a:bigint b:bigint`},
-		{"words that mean missing", "a,b\n1,?\nNA,x\n", Options{Null: []string{"?"}}, `2 a:text b:text | b: "?" means missing (1 values)`},
+		{"words that mean missing", "a,b\n1,?\nNA,x\n", Options{Null: []string{"?"}}, `2 a:text b:text | b: "?" means missing (1 value)`},
 		{"year as a name", "City,2021,2022\nSolo,1,2\n", Options{}, "1 city:text _2021:bigint _2022:bigint"},
 	}
 	for _, test := range tests {
