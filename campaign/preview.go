@@ -82,7 +82,7 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 	}
 	keyColumn := segment.CustomerAlias + "." + c.schema.KeyColumn().SQL()
 	address, _ := c.schema.Address(c.Channel())
-	row := "''"
+	row := "''::text"
 	if c.each != nil {
 		row = segment.EachAlias + "." + pgx.Identifier{c.each.Target.Key}.Sanitize() + "::text"
 	}
