@@ -151,6 +151,13 @@ func (s *session) engine(ctx context.Context, a *app) (*delivery.Engine, error) 
 
 // work sends from this process until the run needs no more: done, cancelled, or paused by the engine.
 func (s *session) work(ctx context.Context, a *app, planner *campaign.Planner, run int, asJSON bool) error {
+	p, err := delivery.ReadProgress(ctx, s.pool, run)
+	if err != nil {
+		return err
+	}
+	if stopped(p) { // nothing was planned
+		return a.conclude(p, asJSON)
+	}
 	engine, err := s.engine(ctx, a)
 	if err != nil {
 		return err
