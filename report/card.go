@@ -87,12 +87,19 @@ func (p *printer) cameBack(r *Run) {
 	p.line("")
 	p.rows(max(7, len(number(r.Audience))), []row{
 		{r.Opened, "opened", percent(r.OpenRate) + " of sent" + inAll(r.Opens, "opens")},
-		{r.Clicked, "clicked", percent(r.ClickRate) + " of sent, " + percent(r.ClickToOpenRate) + " of opened" + inAll(r.Clicks, "clicks")},
+		{r.Clicked, "clicked", percent(r.ClickRate) + " of sent" + clickToOpen(r) + inAll(r.Clicks, "clicks")},
 		{r.Unsubscribed, "unsubscribed", percent(r.UnsubscribeRate) + " of sent"},
 		{r.Bounced, "bounced", percent(r.BounceRate) + "; their addresses are suppressed"},
 		{r.MachineOpened, "opened by privacy proxies and scanners, not counted above", ""},
 		{r.MachineClicked, "clicked by scanners, not counted above", ""},
 	}, "opened clicked unsubscribed")
+}
+
+func clickToOpen(r *Run) string {
+	if r.ClickToOpenRate == nil {
+		return ""
+	}
+	return ", " + percent(r.ClickToOpenRate) + " of opened"
 }
 
 func inAll(n int64, what string) string {
