@@ -25,13 +25,14 @@ type datePattern struct {
 	digits uint8 // of the year: 2 or 4
 }
 
-// dateOrder says which number is which, of formYearLast.
+// dateOrder says which number is which, of formYearLast; of formYearFirst only where an override says so.
 type dateOrder uint8
 
 const (
 	monthDayYear dateOrder = iota
 	dayMonthYear
 	yearMonthDay // 21-01-13
+	yearDayMonth // 2021-13-01, of formYearFirst
 )
 
 // dateFormat is a pattern whose order is known.
@@ -49,6 +50,9 @@ func (f dateFormat) String() string {
 	sep := string(f.pattern.sep)
 	switch f.pattern.form {
 	case formYearFirst:
+		if f.order == yearDayMonth {
+			return strings.Join([]string{"YYYY", "DD", "MM"}, sep)
+		}
 		return strings.Join([]string{"YYYY", "MM", "DD"}, sep)
 	case formDayName:
 		return "DD MON " + year
@@ -308,6 +312,8 @@ func (c *clock) zone(v []byte) bool {
 func (d writtenDate) civil(order dateOrder) (year, month, day int) {
 	p := d.parts
 	switch {
+	case order == yearDayMonth:
+		return p[0], p[2], p[1]
 	case d.pattern.form == formYearFirst, d.pattern.form == formCompact:
 		return p[0], p[1], p[2]
 	case d.pattern.form == formDayName:

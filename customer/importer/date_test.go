@@ -78,7 +78,7 @@ func TestFormatNames(t *testing.T) {
 			t.Errorf("%s is %s, %v; want %s", loose, f, err, want)
 		}
 	}
-	for _, wrong := range []string{"", "MM/DD", "YYYY-DD-MM", "MM/DD-YYYY", "nonsense", "DD"} {
+	for _, wrong := range []string{"", "MM/DD", "DD-YYYY-MM", "MM/DD-YYYY", "nonsense", "DD"} {
 		if f, err := dateFormatNamed(wrong); err == nil {
 			t.Errorf("%q is %s, want an error", wrong, f)
 		}

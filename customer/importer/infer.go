@@ -207,6 +207,9 @@ func (s *stats) dateType() Type {
 func dateFormats(col *Column, kind Type) (formats []dateFormat, note string, question *Question) {
 	var open []*patternStats
 	patterns := col.stats.dates
+	if p := swapped(patterns); p != nil {
+		return nil, "", askSwapped(col, kind, p)
+	}
 	for i := range patterns {
 		p := &patterns[i]
 		switch orders := p.possible(); len(orders) {
@@ -274,6 +277,46 @@ func tornOrder(open *patternStats, all []patternStats) (dateOrder, bool) {
 		}
 	}
 	return 0, false
+}
+
+// swapped recognises the same, where the spreadsheet's own pattern has the year first: then day and month of what it misread
+// may stand in each other's place.
+func swapped(all []patternStats) *patternStats {
+	var low, high *patternStats
+	for i := range all {
+		p := &all[i]
+		switch {
+		case p.n < minTorn:
+		case p.pattern.form == formYearFirst && p.low == p.n:
+			low = p
+		case p.pattern.form == formYearLast && p.low == 0:
+			high = p
+		}
+	}
+	if high == nil {
+		return nil
+	}
+	return low
+}
+
+func askSwapped(col *Column, kind Type, p *patternStats) *Question {
+	var asIs, swap []dateFormat
+	for i := range col.stats.dates {
+		other := &col.stats.dates[i]
+		f := dateFormat{pattern: other.pattern}
+		if orders := other.possible(); len(orders) > 0 {
+			f.order = orders[0]
+		}
+		asIs = append(asIs, f)
+		if other == p {
+			f.order = yearDayMonth
+		}
+		swap = append(swap, f)
+	}
+	return &Question{Column: col.Header,
+		Message: fmt.Sprintf("%q (line %d) may have day and month in each other's place: only the days past 12 are written otherwise, as spreadsheets leave dates that they misread",
+			p.first.value, p.first.line),
+		Flags: []string{col.flag(kind, formatNames(asIs)), col.flag(kind, formatNames(swap)), col.flag(Text, "")}}
 }
 
 func askConflict(col *Column, kind Type, p *patternStats) *Question {

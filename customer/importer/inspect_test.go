@@ -109,6 +109,7 @@ func TestInfer(t *testing.T) {
 		{"years of two digits at the end", "d", []string{"13-01-85", "01-02-99"}, "date DD-MM-YY"},
 		{"years of two digits at the beginning", "d", []string{"85-01-13", "99-02-01"}, "date YY-MM-DD"},
 		{"few years at the end", "d", []string{"13-01-21", "14-02-21", "25-12-22", "03-04-22", "28-05-22"}, "date DD-MM-YY"},
+		{"a later day says that nothing was swapped", "d", append(times(5, "2021-02-01", "2021-02-13"), times(5, "01/13/2021")...), "date YYYY-MM-DD,MM/DD/YYYY"},
 		{"months by name", "d", []string{"13 Jan 2021", "Mei 5, 2021"}, "date DD MON YYYY,MON DD YYYY"},
 		{"no such day", "d", append(times(9, "01/13/2021"), "02/30/2021", "13/13/2021"),
 			`date MM/DD/YYYY | d: 2 values are no date, as "02/30/2021" on line 11: rejected unless --type d=text, or --null where a word means missing`},
@@ -184,6 +185,10 @@ func TestDangerousGuessesAreAsked(t *testing.T) {
 			`t.csv: column d: which number of "13-01-01" (line 2) is the month? No value of the column decides
      say which: --type d=date:DD-MM-YY
             or: --type d=date:YY-MM-DD
+            or: --type d=text`},
+		{"day and month swapped by a spreadsheet", "d", append(times(5, "2021-02-01"), times(5, "01/13/2021")...), `t.csv: column d: "2021-02-01" (line 2) may have day and month in each other's place: only the days past 12 are written otherwise, as spreadsheets leave dates that they misread
+     say which: --type d=date:YYYY-MM-DD,MM/DD/YYYY
+            or: --type d=date:YYYY-DD-MM,MM/DD/YYYY
             or: --type d=text`},
 		{"month first and day first", "d", []string{"01/13/2021", "13/01/2021"}, `t.csv: column d: "01/13/2021" (line 2) has the month first, but "13/01/2021" (line 3) the day
      say which: --type d=date:MM/DD/YYYY

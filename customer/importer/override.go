@@ -155,7 +155,8 @@ func knownFormats() []dateFormat {
 		}
 	}
 	for _, sep := range []byte("/-.") {
-		formats = append(formats, dateFormat{pattern: datePattern{form: formYearFirst, sep: sep, digits: 4}})
+		p := datePattern{form: formYearFirst, sep: sep, digits: 4}
+		formats = append(formats, dateFormat{pattern: p}, dateFormat{p, yearDayMonth})
 	}
 	return formats
 }

@@ -59,7 +59,7 @@ type patternStats struct {
 	allowed      [yearMonthDay + 1]int64
 	against      [yearMonthDay + 1]sample // the first value that forbids the order
 	first        sample
-	low          int64     // values in which both of the first two numbers could be months
+	low          int64     // values in which the day could be the month
 	firsts, last [2]uint64 // the different first and last numbers, as sets
 }
 
@@ -283,7 +283,7 @@ func (p *patternStats) add(line int, t []byte, d writtenDate) bool {
 			p.against[o].keep(line, t)
 		}
 	}
-	if fits[monthDayYear] && fits[dayMonthYear] {
+	if (fits[monthDayYear] && fits[dayMonthYear]) || (p.pattern.form == formYearFirst && d.parts[2] <= 12) {
 		p.low++
 	}
 	if p.pattern.digits == 2 {

@@ -40,6 +40,7 @@ func TestValues(t *testing.T) {
 		{"date:MM-DD-YY,MM/DD/YYYY", "12-05-01", "2001-12-05"},
 		{"date:MM-DD-YY", "01-13-47", "1947-01-13"},
 		{"date:YY-MM-DD", "21-01-13", "2021-01-13"},
+		{"date:YYYY-DD-MM", "2021-13-01", "2021-01-13"},
 		{"date:YYYYMMDD", "20210113", "2021-01-13"},
 		{"date:YYYYMMDD", "+2021011", "! not a date written YYYYMMDD"},
 		{"date:DD MON YYYY", "13 Agustus 2021", "2021-08-13"},
