@@ -18,7 +18,7 @@ func convert(n node, t Type) node {
 	case n.typ() == typeNothing:
 		return &constant{base{t: t, loc: n.at(), null: true}, nil, ""}
 	}
-	return &cast{base{t: t, loc: n.at(), null: n.nullable() || t == typeFloat}, n}
+	return &cast{base{t: t, loc: n.at(), null: n.nullable()}, n}
 }
 
 func isConstant(n node) bool {

@@ -122,7 +122,7 @@ func (c compiler) cast(n *cast) valueFunc {
 	a, from, to, zone := c.value(n.a), n.a.typ(), n.t, c.clock.Zone
 	switch {
 	case to == typeFloat:
-		return strict1(a, toFloat)
+		return strict1(a, nearestFloat)
 	case to == typeNumeric:
 		return a
 	}

@@ -48,7 +48,9 @@ func (g *generator) condition(depth int) string {
 }
 
 func (g *generator) atom(depth int) string {
-	switch g.n(14) {
+	switch g.n(15) {
+	case 14:
+		return g.identity()
 	case 0, 1:
 		return g.comparison(depth, g.number)
 	case 2, 3:
@@ -86,6 +88,15 @@ func (g *generator) matching(depth int) string {
 		pattern = oneOf(g, "x.y", `^\\w$`, "(?i)solo", "^a|b$", "[aé]", "o+")
 	}
 	return fmt.Sprintf(`(%s matches "%s")`, g.text(depth), pattern)
+}
+
+func (g *generator) identity() string {
+	ids := pool(customer.Column{Kind: customer.UUID})
+	id := func() string { return strconv.Quote(ids[g.n(len(ids))].(string)) }
+	if g.n(3) == 0 {
+		return "(customer.uid in [" + id() + ", " + oneOf(g, id(), "nil", "customer.uid") + "])"
+	}
+	return "(customer.uid" + oneOf(g, " == ", " != ", " < ", " >= ") + oneOf(g, id(), "customer.uid", "customer.name") + ")"
 }
 
 func (g *generator) tags(depth int) string {
@@ -204,10 +215,10 @@ func (g *generator) text(depth int) string {
 		}
 	}
 	if c, ok := g.column(oneOf(g, customer.Text, customer.Text, customer.Text, customer.Enum, customer.UUID)); ok && g.n(3) > 0 {
-		if !strings.HasSuffix(c, ".uid") || depth > 0 { // a bare uuid column only compares with uuids
-			return c
+		if strings.HasSuffix(c, "uid") { // a bare uuid column only compares with uuids
+			return "(" + c + ` + "")`
 		}
-		return "(" + c + ` + "")`
+		return c
 	}
 	return g.literal(customer.Text)
 }

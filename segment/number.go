@@ -124,9 +124,11 @@ const (
 var (
 	minExact = decimal.New(1, -140)
 	maxExact = decimal.New(1, 140)
+	minFloat = decimal.New(1, -300)
+	maxFloat = decimal.New(1, 300)
 )
 
-// toFloat converts an exact number for division or for a comparison with a Float; nil when it is out of range.
+// toFloat converts a number for division; nil when it is out of range.
 func toFloat(v any) any {
 	var f float64
 	switch v := v.(type) {
@@ -144,6 +146,25 @@ func toFloat(v any) any {
 	if size := math.Abs(f); f != 0 && !(size >= minDivisible && size <= maxDivisible) {
 		return nil
 	}
+	return f
+}
+
+// nearestFloat converts an exact number for a comparison with a Float.
+func nearestFloat(v any) any {
+	d, ok := v.(decimal.Decimal)
+	if !ok {
+		if i, ok := v.(int64); ok {
+			return float64(i)
+		}
+		return v
+	}
+	switch size := d.Abs(); {
+	case size.GreaterThan(maxFloat):
+		return math.Inf(d.Sign())
+	case size.LessThan(minFloat):
+		return 0.0
+	}
+	f, _ := d.Float64()
 	return f
 }
 

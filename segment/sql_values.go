@@ -152,11 +152,24 @@ func (e *emitter) double(n node) string {
 			return e.value(n) + "::float8"
 		}
 	}
+	if n.typ() == typeInt { // abs of the smallest bigint is out of range
+		return double(e.exact(n))
+	}
 	return double(e.value(n))
 }
 
 func double(text string) string {
 	return "(select v::float8 from (values (" + text + ")) g(v) where v = 0 or abs(v) between 1e-140 and 1e140)"
+}
+
+// float is an exact number as double precision for a comparison. The cast of a number beyond its range would be an
+// error, so such numbers become infinite or 0 (see nearestFloat).
+func (e *emitter) float(n node) string {
+	if c, ok := n.(*column); ok && (n.typ() == typeInt || strings.HasPrefix(c.col.PGType, "numeric(")) {
+		return e.value(n) + "::float8"
+	}
+	return "(select case when v = 'NaN' then 'NaN' when v > 1e300 then 'Infinity' when v < -1e300 then '-Infinity' " +
+		"when abs(v) < 1e-300 then 0 else v::float8 end from (values (" + e.exact(n) + ")) g(v))"
 }
 
 func (e *emitter) shiftSQL(n *shift) string {
@@ -191,7 +204,7 @@ func (e *emitter) castSQL(n *cast) string {
 	from, to := n.a.typ(), n.t
 	switch {
 	case to == typeFloat:
-		return e.double(n.a)
+		return e.float(n.a)
 	case to == typeNumeric:
 		return e.exact(n.a)
 	}

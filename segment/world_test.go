@@ -224,7 +224,7 @@ func floatPool(pgType string) []any {
 	if pgType == "real" {
 		return []any{0.0, float64(float32(0.1)), 1.5, -2.0, float64(float32(1e30)), math.NaN(), math.Inf(1)}
 	}
-	return []any{0.0, 0.1, 0.3, 0.1 + 0.2, -2.5, 7.0, 1.0 / 3, 1e300, 1e-300, math.NaN(), math.Inf(1), math.Inf(-1)}
+	return []any{0.0, 0.1, 0.3, 0.1 + 0.2, -2.5, 7.0, 1.0 / 3, 1e250, 1e-250, math.NaN(), math.Inf(1), math.Inf(-1)}
 }
 
 func textPool(pgType string) []any {
