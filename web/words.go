@@ -18,8 +18,16 @@ func (w wording) named(email, many string) string {
 	return many
 }
 
+// quoted is the topic in a sentence, other where the campaign has none.
+func (w wording) quoted(other string) string {
+	if w.topic == "" {
+		return other
+	}
+	return "“" + w.topic + "”"
+}
+
 func indonesian(w wording, pg page) view {
-	topic, by := "“"+w.topic+"”", w.named("e-mail", "pesan")
+	topic, by := w.quoted("hal ini"), w.named("e-mail", "pesan")
 	end := button{Scope: "topic", Label: "Berhenti menerima " + topic}
 	all := button{Scope: "everything", Label: "Berhenti menerima semua pesan dari " + w.company, Quiet: true}
 	back := button{Scope: "back", Label: "Terima lagi " + topic, Quiet: true}
@@ -52,7 +60,7 @@ func indonesian(w wording, pg page) view {
 }
 
 func english(w wording, pg page) view {
-	topic, by := "“"+w.topic+"”", w.named("e-mail", "messages")
+	topic, by := w.quoted("this"), w.named("e-mail", "messages")
 	end := button{Scope: "topic", Label: "Stop sending me " + topic}
 	all := button{Scope: "everything", Label: "Stop all messages from " + w.company, Quiet: true}
 	back := button{Scope: "back", Label: "Send me " + topic + " again", Quiet: true}
