@@ -70,17 +70,29 @@ func inspect(ctx context.Context, dirs []string) []Binaries {
 	var list []Binaries
 	seen := map[string]bool{}
 	for _, dir := range dirs {
-		real, err := filepath.EvalSymlinks(dir)
-		if err != nil || seen[real] {
+		dir = home(dir)
+		if seen[dir] {
 			continue
 		}
-		seen[real] = true
+		seen[dir] = true
 		if b, err := inspectDir(ctx, dir); err == nil {
 			list = append(list, b)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Binaries) int { return b.Major - a.Major })
 	return list
+}
+
+// home is the folder where the programs really are, for a folder of links to them.
+func home(dir string) string {
+	real, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres"))
+	if err != nil {
+		return dir
+	}
+	if _, err := exec.LookPath(filepath.Join(filepath.Dir(real), "initdb")); err != nil {
+		return dir
+	}
+	return filepath.Dir(real)
 }
 
 var versionPattern = regexp.MustCompile(`\(PostgreSQL\) ((\d+)\S*)`)

@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sapa-crm/sapa/internal/pg"
+	"github.com/sapa-crm/sapa/internal/pgtest"
 )
 
 // TestMain lets the test binary play another Sapa process.
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 		playSapa()
 		return
 	}
-	os.Exit(m.Run())
+	pgtest.Main(m)
 }
 
 // state is what a playing process says about the cluster that it uses.
