@@ -75,7 +75,7 @@ func (w *world) vehicle(id int64) vehicle {
 // series together count up to 87 million.
 func plate(r *rand.Rand, region string, id int64) string {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	number, series := id%8999+1000, id/8999
+	number, series := id*7919%8999+1000, id/8999 // 8999 is prime, so a series has each number once
 	text := string(letters[r.IntN(26)])
 	for range 2 {
 		text += string(letters[series%26])
