@@ -58,7 +58,8 @@ func (o *opinion) check(t *rapid.T, w *world, text string, clock Clock) {
 		}
 		t.Fatalf("a rule of correct types is refused:\n%v", problems)
 	}
-	if joinsTypes(rule.root) { // what has one static type has several at run time
+	// Skipped: what has one static type and several at run time, and digits that expr's floats lose.
+	if joinsTypes(rule.root) || manyDigits.MatchString(text) {
 		return
 	}
 	ours := w.match(t, rule, clock)
@@ -81,6 +82,8 @@ func (o *opinion) check(t *rapid.T, w *world, text string, clock Clock) {
 		t.Fatalf("%s\nclock %v\n%s", text, clock, w.explain(d))
 	}
 }
+
+var manyDigits = regexp.MustCompile(`\d\.\d{16,}|\d{16,}\.`)
 
 func joinsTypes(n node) bool {
 	isCast := func(n node) bool { _, ok := n.(*cast); return ok }
