@@ -20,7 +20,7 @@ as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
 		"$@"
 	elif ! command -v sudo >/dev/null; then
-		echo "PostgreSQL must be installed by root, and there is no sudo. As root run: $*" >&2
+		echo "PostgreSQL must be installed by root, and there is no sudo. As root run: make postgres" >&2
 		exit 1
 	elif [ -t 0 ]; then
 		sudo "$@"
