@@ -128,7 +128,7 @@ func (j *journal) queued() int {
 	return len(j.waiting)
 }
 
-// TestATornTailIsCutOff cuts the log at every octet of its last record, and turns every octet of it, as a crash may.
+// TestATornTailIsCutOff cuts the log within its last record, turns octets of it and zeroes its end, as a crash may.
 func TestATornTailIsCutOff(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -146,7 +146,11 @@ func TestATornTailIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := int(first.Size())
-	for cut := range len(whole) - second {
+	for cut := 0; cut < len(whole)-second; cut++ {
+		if cut > 2*recordHeader { // the lengths and the sum are looked at octet by octet, the rest in steps
+			cut += 12
+		}
+		cut = min(cut, len(whole)-second-1)
 		turned := append([]byte(nil), whole...)
 		turned[second+cut] ^= 0x40
 		zeros := make([]byte, len(whole)-second-cut)
