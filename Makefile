@@ -28,7 +28,7 @@ bench: postgres ## every benchmark
 
 .PHONY: lint
 lint: ## the linters of .golangci.yml; the first time builds them, about two minutes
-	@$(GOLANGCI) run
+	@$(GOLANGCI) run --allow-parallel-runners
 
 .PHONY: fmt
 fmt: ## format every Go file
