@@ -78,7 +78,7 @@ func (n Node) decodeStruct(v reflect.Value, problems *diag.List) {
 	for _, e := range n.Entries() {
 		at := slices.IndexFunc(fields, func(f field) bool { return f.name == e.Key })
 		if at < 0 {
-			hint := keyHint(e.Key, fields, n)
+			hint := n.keyHint(v, e.Key, fields)
 			*problems = append(*problems, n.f.KeyProblem(e.Value.Path(), hint, "unknown key %q", e.Key))
 			markMeant(fields, hint, seen)
 			continue
@@ -88,7 +88,7 @@ func (n Node) decodeStruct(v reflect.Value, problems *diag.List) {
 	}
 	for _, f := range fields {
 		if f.required && !seen[f.name] {
-			*problems = append(*problems, n.missing(f.name))
+			*problems = append(*problems, n.missing(f.name, ownHint(v, f.name)))
 		}
 	}
 }
@@ -103,15 +103,25 @@ func markMeant(fields []field, hint string, seen map[string]bool) {
 }
 
 // missing says that a map needs a key; it points at the map's own key.
-func (n Node) missing(key string) diag.Problem {
+func (n Node) missing(key, hint string) diag.Problem {
 	if n.Path() == "$" {
-		return diag.Problem{Source: n.f.Source, Message: fmt.Sprintf("the key %q is missing", key)}
+		return diag.Problem{Source: n.f.Source, Message: fmt.Sprintf("the key %q is missing", key), Hint: hint}
 	}
-	return n.Problem("", "the key %q is missing here", key)
+	return n.Problem(hint, "the key %q is missing here", key)
+}
+
+func ownHint(v reflect.Value, key string) string {
+	if h, ok := v.Addr().Interface().(KeyHinter); ok {
+		return h.KeyHint(key)
+	}
+	return ""
 }
 
 // keyHint is what an unknown key could have meant: first of all a key that the map does not have yet.
-func keyHint(key string, fields []field, n Node) string {
+func (n Node) keyHint(v reflect.Value, key string, fields []field) string {
+	if hint := ownHint(v, key); hint != "" {
+		return hint
+	}
 	var all, unseen []string
 	for _, f := range fields {
 		all = append(all, f.name)

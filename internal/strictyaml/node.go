@@ -23,6 +23,12 @@ type NodeUnmarshaler interface {
 	UnmarshalNode(n Node) diag.List
 }
 
+// KeyHinter is a struct that knows more of a key than did-you-mean can: that it stands elsewhere, or is not there yet.
+type KeyHinter interface {
+	// KeyHint is the hint for a key that the struct does not have, or that is required and missing; "" for none.
+	KeyHint(key string) string
+}
+
 // Kind is the form of a value. Null never reaches a NodeUnmarshaler: an empty value is always a problem.
 type Kind int
 

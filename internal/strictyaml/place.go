@@ -58,6 +58,9 @@ func (f *File) At(path string, offset, length int) diag.Span {
 	case !ok:
 		return f.Span(path)
 	case at.Col == 0:
+		if places := f.runes(f.entries[path].value); offset < len(places) {
+			return spanOf(places[offset:min(len(places), offset+max(1, length))])
+		}
 		return f.lineSpan(at.Line)
 	}
 	span := diag.At(text, offset, length)

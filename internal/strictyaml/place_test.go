@@ -1,7 +1,9 @@
 package strictyaml
 
 import (
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -79,11 +81,16 @@ func TestAt(t *testing.T) {
 	}{
 		{"$.plain", 5, 1, diag.Span{Line: 1, Col: 13, Len: 1}},
 		{"$.single", 5, 3, diag.Span{Line: 2, Col: 15, Len: 3}},
-		{"$.escaped", 5, 3, diag.Span{Line: 4, Col: 1, Len: 21}},
+		{"$.escaped", 5, 3, diag.Span{Line: 4, Col: 16, Len: 5}},
+		{"$.escaped", 9, 3, diag.Span{Line: 4, Col: 1, Len: 21}},
+		{"$.doubled", 2, 2, diag.Span{Line: 5, Col: 13, Len: 3}},
 		{"$.literal", 1, 5, diag.Span{Line: 8, Col: 5, Len: 5}},
 		{"$.literal", 9, 6, diag.Span{Line: 9, Col: 7, Len: 6}},
 		{"$.folded", 4, 4, diag.Span{Line: 13, Col: 7, Len: 4}},
-		{"$.longer", 4, 4, diag.Span{Line: 15, Col: 3, Len: 3}},
+		{"$.longer", 0, 3, diag.Span{Line: 15, Col: 3, Len: 3}},
+		{"$.longer", 4, 4, diag.Span{Line: 16, Col: 3, Len: 4}},
+		{"$.longer", 0, 8, diag.Span{Line: 15, Col: 3, Len: 4}},
+		{"$.wrapped", 4, 5, diag.Span{Line: 18, Col: 3, Len: 5}},
 		{"$.list", 4, 4, diag.Span{Line: 19, Col: 1, Len: 4}},
 	}
 	for _, c := range cases {
@@ -91,6 +98,54 @@ func TestAt(t *testing.T) {
 			t.Errorf("%s+%d: %v, want %v", c.path, c.offset, got, c.want)
 		}
 	}
+}
+
+// Each value has an X, whose place is that of the only X in the file.
+func TestAtFindsWhatIsSpeltOtherwise(t *testing.T) {
+	t.Parallel()
+	cases := map[string]string{
+		"escapes":             `k: "\t\"\\ \u00e9\x41\n X \""`,
+		"escape of the rune":  `k: "\"\x58"`,
+		"quotes doubled":      `k: 'it''s '' X'`,
+		"quotes, wrapped":     "k: 'it''s\n\n  a\n  X'",
+		"line joined":         "k: \"\\\"a\\\n   bX\"",
+		"folded, empty lines": "k: >\n\n  a\n  b\n\n\n  c\n   d\n  X\n",
+		"folded, stripped":    "k: >-\n   a\n   b   X",
+		"plain, wrapped":      "k: a  b\n   c\n\n   X\nl: m",
+		"in a list":           "k: [a, \"\\\"\", 'b''X']",
+		"windows":             "k: >\r\n  a\r\n  X\r\n",
+		"letters":             "k: \"\\\"é漢X\"",
+	}
+	for name, text := range cases {
+		f, problems := Parse("f.yaml", text)
+		if len(problems) > 0 {
+			t.Fatal(name, problems)
+		}
+		path := "$.k"
+		if f.Has("$.k[2]") {
+			path = "$.k[2]"
+		}
+		value, at, _ := f.Scalar(path)
+		before, _, found := strings.Cut(value, "X")
+		if !found || at.Col != 0 {
+			t.Fatalf("%s: bad case: %q %+v", name, value, at)
+		}
+		got := f.At(path, utf8.RuneCountInString(before), 1)
+		want := placeOfX(text)
+		if got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+func placeOfX(text string) diag.Span {
+	mark := "X"
+	if !strings.Contains(text, mark) {
+		mark = `\x58`
+	}
+	before, _, _ := strings.Cut(text, mark)
+	lines := strings.Split(before, "\n")
+	return diag.Span{Line: len(lines), Col: utf8.RuneCountInString(lines[len(lines)-1]) + 1, Len: len(mark)}
 }
 
 func TestSpan(t *testing.T) {

@@ -123,3 +123,31 @@ func TestDefaultsStay(t *testing.T) {
 		t.Errorf("%v %d", problems, c.Size)
 	}
 }
+
+type hinted struct {
+	Where string `yaml:"where,required"`
+}
+
+func (*hinted) KeyHint(key string) string {
+	return map[string]string{"where": "such as  where: true", "goal": "it is not available yet"}[key]
+}
+
+func TestKeyHints(t *testing.T) {
+	t.Parallel()
+	f, _ := Parse("f.yaml", "goal: x\nother: y\n")
+	var into hinted
+	got := f.Decode(&into).Err().Error()
+	want := `f.yaml: the key "where" is missing
+     such as  where: true
+f.yaml:1:1: unknown key "goal"
+   1 | goal: x
+     | ^^^^
+     it is not available yet
+f.yaml:2:1: unknown key "other"
+   2 | other: y
+     | ^^^^^
+     known here: where`
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
