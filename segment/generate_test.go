@@ -83,7 +83,7 @@ func (g *generator) comparison(depth int, of func(int) string) string {
 }
 
 func (g *generator) matching(depth int) string {
-	pattern := oneOf(g, "^A", "a$", "^Solo$", "x", "", "^", "A_%", `a\\b`)
+	pattern := oneOf(g, "^A", "a$", "^Solo$", "x", "", "^", "A_%", `a\\\\b`)
 	if g.residual && g.n(2) == 0 {
 		pattern = oneOf(g, "x.y", `^\\w$`, "(?i)solo", "^a|b$", "[aé]", "o+")
 	}
