@@ -1,10 +1,7 @@
 package email
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -326,6 +323,46 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// A message refused at MAIL leaves no transaction open, so no RSET follows.
+func TestNoResetAfterMail(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, offering("8BITMIME"), withHook(on("MAIL", 1, says("552 5.3.4 too big"))))
+	if _, err := conversation(t, s.channel(s.url("")), 2); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"EHLO", "MAIL", "MAIL", "RCPT", "DATA", "CONTENT", "QUIT"}, s.verbs()); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+}
+
+// Success behind a refusal in the same group: no telling which reply belongs to what.
+func TestGroupOutOfStep(t *testing.T) {
+	t.Parallel()
+	for replies, want := range map[string]string{
+		"552 5.3.4 too big\r\n250 ok\r\n554 no\r\n":      "the SMTP server's reply to RCPT makes no sense: 250",
+		"552 5.3.4 too big\r\n503 no\r\n354 go on\r\n":   "the SMTP server's reply to DATA makes no sense: 354",
+		"250 ok\r\n550 5.1.1 no\r\n250 ok\r\n":           "the SMTP server's reply to DATA makes no sense: 250",
+		"250 ok\r\n550 5.1.1 no\r\n355 ok\r\n":           "the SMTP server's reply to DATA makes no sense: 355",
+		"421 4.3.2 bye\r\n":                              "the SMTP server is closing the connection: 421 4.3.2 bye",
+		"250 ok\r\n250 ok\r\n502 5.5.2 what's DATA?\r\n": "the SMTP server's reply to DATA makes no sense: 502 5.5.2",
+	} {
+		s := newServer(t, offering("PIPELINING"), withHook(func(p *peer, verb, _ string) bool {
+			if verb == "DATA" {
+				p.raw(replies)
+			}
+			return verb == "MAIL" || verb == "RCPT" || verb == "DATA"
+		}))
+		forever := func(cfg *Config) { cfg.CommandTimeout = time.Hour }
+		results, err := conversation(t, s.channel(s.url(""), forever), 1)
+		if errorText(err) != want {
+			t.Errorf("%q: Deliver: %v, want %s", replies, err, want)
+		}
+		if len(results) != 1 || !strings.HasPrefix(results[0], "1 unavailable, kept") {
+			t.Errorf("%q: outcomes %q", replies, results)
+		}
+	}
+}
+
 // MAIL, RCPT and DATA must go out before any of their replies has come in: this server answers none before it has all.
 func TestPipelinesInOneGroup(t *testing.T) {
 	t.Parallel()
@@ -381,111 +418,5 @@ func TestPipeliningIsGivenUp(t *testing.T) {
 				t.Errorf("outcomes of the second session (-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-// A connection that breaks under a big message, before the block with the final dot, leaves it unsent; and a server's
-// last words are heard.
-func TestBigMessage(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		end  func(p *peer, line string)
-		want string
-	}{
-		"dropped":    {drops, "1 unavailable, kept 0"},
-		"taken":      {func(p *peer, _ string) { p.say("354 go on"); p.content() }, ok1},
-		"hung up on": {func(p *peer, _ string) { p.say("354 go on"); _, _ = p.r.Discard(100); p.drop() }, "1 unavailable, kept 0"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t, withHook(on("DATA", 1, test.end)))
-			session, err := s.channel(s.url("")).Open(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer session.Close()
-			m := testMessage(1)
-			m.Text = strings.Repeat(strings.Repeat("x", 99)+"\n", 400_000) // 40 MB: more than the sockets' buffers hold
-			in := make(chan *channels.Message, 1)
-			in <- m
-			close(in)
-			var got string
-			_ = session.Deliver(t.Context(), in, yes, func(m *channels.Message, r channels.Receipt, err error) { got = result(m, r, err) })
-			if got != test.want {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
-	}
-}
-
-// The context's end cuts short every wait before the hand-over.
-func TestContextEndsBeforeHandOver(t *testing.T) {
-	t.Parallel()
-	for _, verb := range []string{"MAIL", "RCPT", "DATA"} {
-		for _, mode := range []string{"PIPELINING", "8BITMIME"} {
-			t.Run(verb+"/"+mode, func(t *testing.T) {
-				t.Parallel()
-				ctx, cancel := context.WithCancelCause(t.Context())
-				stopping := errors.New("stopping")
-				s := newServer(t, offering(mode), withHook(on(verb, 1, func(*peer, string) { cancel(stopping) })))
-				session, err := s.channel(s.url("")).Open(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer session.Close()
-				in := make(chan *channels.Message, 1)
-				in <- testMessage(1)
-				err = session.Deliver(ctx, in, yes, func(_ *channels.Message, _ channels.Receipt, err error) {
-					if channels.VerdictOf(err) != channels.VerdictUnavailable || !errors.Is(err, stopping) {
-						t.Errorf("outcome %v, want Unavailable with the cause", err)
-					}
-				})
-				if !errors.Is(err, stopping) {
-					t.Errorf("Deliver: %v, want the cause", err)
-				}
-			})
-		}
-	}
-}
-
-func TestTimeLimits(t *testing.T) {
-	t.Parallel()
-	silent := func(*peer, string) {}
-	short := func(cfg *Config) { cfg.CommandTimeout, cfg.DataTimeout = 50*time.Millisecond, 50*time.Millisecond }
-	for verb, want := range map[string]string{
-		"DATA":    "1 unavailable, kept 0",
-		"CONTENT": "1 unknown, handed over 0",
-	} {
-		t.Run(verb, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t, withHook(on(verb, 1, silent)))
-			results, err := conversation(t, s.channel(s.url(""), short), 1)
-			if diff := cmp.Diff([]string{want}, results); diff != "" {
-				t.Errorf("outcome (-want +got):\n%s", diff)
-			}
-			if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
-				t.Errorf("Deliver: %v, want a time-out", err)
-			}
-		})
-	}
-}
-
-// Close does not wait for a server that does not answer QUIT.
-func TestCloseIsPrompt(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, withHook(on("QUIT", 1, func(*peer, string) {})))
-	session, err := s.channel(s.url("")).Open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	began := time.Now()
-	_ = session.Close()
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("Close took %v", took)
-	}
-	in := make(chan *channels.Message, 1)
-	in <- testMessage(1)
-	if err := session.Deliver(t.Context(), in, yes, nil); err == nil || len(in) != 1 {
-		t.Errorf("a closed session delivers: %v", err)
 	}
 }

@@ -71,6 +71,8 @@ type scripted struct {
 	seen    bytes.Buffer      // what the client sent
 	answers map[string]string // token → the piece that answered the message's dot
 	ended   chan struct{}
+
+	hangUpAt string // the beginning of a line at which to close; empty: none
 }
 
 func (s *scripted) start(t *testing.T, pipelining bool) channels.Session {
@@ -101,7 +103,7 @@ func (s *scripted) run(conn net.Conn, pipelining bool) {
 		offers = "PIPELINING"
 	}
 	_, _ = conn.Write([]byte("220 pipe\r\n"))
-	r, token := bufio.NewReader(conn), ""
+	r, token := bufio.NewReaderSize(conn, 16), "" // small, so that hanging up cuts a write short
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -109,6 +111,8 @@ func (s *scripted) run(conn net.Conn, pipelining bool) {
 		}
 		s.seen.WriteString(line)
 		switch {
+		case s.hangUpAt != "" && strings.HasPrefix(line, s.hangUpAt):
+			return
 		case strings.HasPrefix(line, "EHLO"):
 			_, _ = conn.Write([]byte("250-pipe\r\n250 " + offers + "\r\n"))
 		case strings.HasPrefix(line, "Message-ID: <"):

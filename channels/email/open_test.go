@@ -3,6 +3,7 @@ package email
 import (
 	"context"
 	"encoding/base64"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -192,29 +193,44 @@ func TestOpenUnreachable(t *testing.T) {
 	}
 }
 
-// A server that never greets is given up after the connect timeout, and at once when the context ends.
+// A server that never answers is given up after the connect timeout, and at once when the context ends.
 func TestOpenSilentServer(t *testing.T) {
 	t.Parallel()
-	greeting := make(chan struct{})
-	s := newServer(t, withHook(func(_ *peer, verb, _ string) bool {
-		if verb == "CONNECT" {
-			greeting <- struct{}{}
-		}
-		return true
-	}))
+	asked := make(chan struct{}, 2)
+	s := newServer(t, withHook(on("EHLO", 1, func(*peer, string) { asked <- struct{}{} })))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		<-greeting
+		<-asked
 		cancel()
-		<-greeting
 	}()
-	_, err := s.channel(s.url("")).Open(ctx)
+	_, err := s.channel(s.url(""), func(cfg *Config) { cfg.ConnectTimeout = time.Hour }).Open(ctx)
 	if want := "connect to smtp://" + s.ln.Addr().String() + ": context canceled"; errorText(err) != want {
 		t.Errorf("Open: %v, want %s", err, want)
 	}
+	s = newServer(t, withHook(func(*peer, string, string) bool { return true }))
 	_, err = s.channel(s.url(""), func(cfg *Config) { cfg.ConnectTimeout = 50 * time.Millisecond }).Open(t.Context())
 	if !isTimeout(err) || channels.VerdictOf(err) != channels.VerdictUnavailable {
 		t.Errorf("Open: %v (%v), want an Unavailable that is a time-out", err, channels.VerdictOf(err))
+	}
+}
+
+// A failed Open hangs up. Without the garbage collector, which would close a leaked connection, so not in parallel.
+func TestOpenHangsUp(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	s := newServer(t)
+	if _, err := s.channel(s.url("") + "?tls=required").Open(t.Context()); err == nil {
+		t.Fatal("opened")
+	}
+	_ = s.ln.Close()
+	ended := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the connection is still open")
 	}
 }
 
