@@ -39,6 +39,8 @@ type journal struct {
 	good  int64 // octets of the last segment that are durable
 	dirty bool  // the last segment may hold more than good
 	buf   []byte
+
+	repaired error // of the last repair; read once stopped is closed
 }
 
 type limits struct {
@@ -190,6 +192,7 @@ func (j *journal) write() {
 			j.commit(batch)
 		}
 		if closed {
+			j.repaired = j.repair()
 			return
 		}
 	}
@@ -287,7 +290,7 @@ func (j *journal) close() error {
 	default:
 	}
 	<-j.stopped
-	return j.closeFiles()
+	return errors.Join(j.repaired, j.closeFiles())
 }
 
 func (j *journal) closeFiles() error {

@@ -44,12 +44,11 @@ func TestWhatTheDiskRefusesIsRefused(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space left on device")
 	for name, fault := range map[string]func(*faultyDisk){
-		"write fails":                        func(d *faultyDisk) { d.write = full },
-		"half of a write":                    func(d *faultyDisk) { d.write, d.half = full, true },
-		"sync fails":                         func(d *faultyDisk) { d.syncFault = full },
-		"sync fails, can't be taken back":    func(d *faultyDisk) { d.syncFault, d.truncate = full, full },
-		"half a write, can't be taken back":  func(d *faultyDisk) { d.write, d.half, d.truncate = full, true, full },
-		"write fails, the verdict can't too": func(d *faultyDisk) { d.write, d.truncate = full, full },
+		"write fails":                       func(d *faultyDisk) { d.write = full },
+		"half of a write":                   func(d *faultyDisk) { d.write, d.half = full, true },
+		"sync fails":                        func(d *faultyDisk) { d.syncFault = full },
+		"sync fails, can't be taken back":   func(d *faultyDisk) { d.syncFault, d.truncate = full, full },
+		"half a write, can't be taken back": func(d *faultyDisk) { d.write, d.half, d.truncate = full, true, full },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,19 +62,31 @@ func TestWhatTheDiskRefusesIsRefused(t *testing.T) {
 					t.Errorf("%s: got %v, want 452", to, err)
 				}
 			}
-			if diff := cmp.Diff([]string{"Sebelum"}, subjects(s.Messages(Filter{Which: All}, Page{}))); diff != "" {
-				t.Error(diff)
-			}
+			wantSubjects(t, s, "Sebelum")
+			disk.set(func(d *faultyDisk) { d.write, d.syncFault, d.truncate = nil, nil, nil })
+			s = restart(t, s, disk)
+			wantSubjects(t, s, "Sebelum")
+			disk.set(fault)
+			_ = send(s, "halo@bengkel.example", "b@surel.example", mailText("during", "Selama", "isi\r\n"))
 			disk.set(func(d *faultyDisk) { d.write, d.syncFault, d.truncate = nil, nil, nil })
 			mustSend(t, s, "c@surel.example", mailText("after", "Sesudah", "isi\r\n"))
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			s = start(t, Config{Dir: disk.path})
-			if diff := cmp.Diff([]string{"Sesudah", "Sebelum"}, subjects(s.Messages(Filter{Which: All}, Page{}))); diff != "" {
-				t.Errorf("after a restart: %s", diff)
-			}
+			wantSubjects(t, restart(t, s, disk), "Sesudah", "Sebelum")
 		})
+	}
+}
+
+func restart(t *testing.T, s *Server, disk *faultyDisk) *Server {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, Config{files: disk})
+}
+
+func wantSubjects(t *testing.T, s *Server, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, subjects(s.Messages(Filter{Which: All}, Page{}))); diff != "" {
+		t.Error(diff)
 	}
 }
 
