@@ -304,7 +304,7 @@ create table zones (
 --   run_id integer
 --   campaign text
 --   state text: failed or skipped
---   reason text: hard bounce, refused, gave up, content, gone; no address, bad address, no consent, suppressed, too late, cooldown, cancelled, …
+--   reason text: of failed: hard bounce, refused, gave up, content; of skipped: no address, bad address, suppressed, no consent, cooldown, too late, gone, cancelled
 --   messages bigint
 
 -- view report_responses: One row per request for a pixel, a link or the unsubscribe page, with the verdict on who made it.
