@@ -16,12 +16,11 @@ const (
 	verbRcpt
 	verbData
 	verbDot
-	verbQuit
 	verbs
 )
 
 func (v verb) String() string {
-	return [...]string{"RSET", "MAIL", "RCPT", "DATA", "the message", "QUIT"}[v]
+	return [...]string{"RSET", "MAIL", "RCPT", "DATA", "the message"}[v]
 }
 
 // expected says whether the reply can be the answer to the verb at all, given that all before it succeeded. Anything
@@ -62,12 +61,14 @@ func (v verb) positive(r reply) bool {
 func refusal(v verb, r reply, usesUTF8 bool) (err error, ends bool) {
 	switch {
 	case v != verbDot && r.code == 421:
-		return channels.Unavailable(fmt.Errorf("the SMTP server is closing the connection: %s", r.full())), true
+		return channels.Unavailable(fmt.Errorf("the SMTP server is closing the connection: %s", r.about(v))), true
 	case v != verbDot && wantsLogin(r.code):
 		return channels.Unavailable(fmt.Errorf("the SMTP server wants other credentials: %s: check SMTP_URL", r)), true
-	case v == verbMail && !(r.class() == 5 && (tooBig(r) || usesUTF8)):
+	case v == verbMail && r.class() == 4:
+		return channels.Unavailable(fmt.Errorf("the SMTP server takes no mail now: %s", r.about(v))), true
+	case v == verbMail && !tooBig(r) && !usesUTF8:
 		return channels.Unavailable(fmt.Errorf("the SMTP server refuses the sender: %s: check `from`, and whether this account may send as it",
-			r.full())), true
+			r.about(v))), true
 	}
 	err = fmt.Errorf("%s refused: %s", v, r)
 	switch {
@@ -78,6 +79,14 @@ func refusal(v verb, r reply, usesUTF8 bool) (err error, ends bool) {
 	default:
 		return channels.Permanent(err), false
 	}
+}
+
+// about is the reply for an error that may be logged: with the server's words only where they can't name a recipient.
+func (r reply) about(v verb) string {
+	if v == verbMail {
+		return r.full()
+	}
+	return r.String()
 }
 
 func wantsLogin(code int) bool { return code == 530 || code == 534 || code == 535 || code == 538 }

@@ -50,7 +50,7 @@ func TestRefusal(t *testing.T) {
 		{verbDot, "452 4.3.1 insufficient system storage", channels.VerdictRetry, false},
 		{verbDot, "421 4.3.2 shutting down", channels.VerdictRetry, true},
 		// Nothing about this message.
-		{verbRcpt, "421 4.7.0 too many connections", channels.VerdictUnavailable, true},
+		{verbRcpt, "421 4.7.0 <x@example.org>: too many connections", channels.VerdictUnavailable, true},
 		{verbData, "421 bye", channels.VerdictUnavailable, true},
 		{verbMail, "550 5.7.1 not yours", channels.VerdictUnavailable, true},
 		{verbMail, "553 5.1.8 sender domain does not exist", channels.VerdictUnavailable, true},
