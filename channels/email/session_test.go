@@ -34,7 +34,7 @@ func TestBigMessage(t *testing.T) {
 			}
 			defer session.Close()
 			m := testMessage(1)
-			m.Text = strings.Repeat(strings.Repeat("x", 99)+"\n", 400_000) // 40 MB: more than the sockets' buffers hold
+			m.Text = strings.Repeat(strings.Repeat("x", 99)+"\n", 160_000) // 16 MB: more than the sockets' buffers hold
 			in := make(chan *channels.Message, 1)
 			in <- m
 			close(in)
