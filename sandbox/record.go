@@ -143,6 +143,22 @@ func decodeMeta(b []byte) (Message, error) {
 	return m, d.err
 }
 
+// metaView is the fields of a meta that can be searched, in place.
+type metaView struct {
+	from, to, subject, messageID []byte
+}
+
+func viewMeta(b []byte) metaView {
+	d := decoder{b: b[2:]}
+	d.uvarint() // code
+	d.varint()  // received at
+	d.uvarint() // size
+	for range 4 {
+		d.field() // the verdict's texts
+	}
+	return metaView{from: d.field(), to: d.field(), subject: d.field(), messageID: d.field()}
+}
+
 // tokenOf is the local part of a Message-ID, by which Sapa names a message to the outside.
 func tokenOf(messageID string) string {
 	token, _, _ := strings.Cut(messageID, "@")
@@ -183,12 +199,14 @@ func (d *decoder) skip(n int) {
 	d.b = d.b[n:]
 }
 
-func (d *decoder) text() string {
+func (d *decoder) text() string { return string(d.field()) }
+
+func (d *decoder) field() []byte {
 	n := d.uvarint()
 	if n > uint64(len(d.b)) {
 		d.err, n = errTorn, uint64(len(d.b))
 	}
-	s := string(d.b[:n])
+	f := d.b[:n]
 	d.b = d.b[n:]
-	return s
+	return f
 }

@@ -1,13 +1,15 @@
 package sandbox
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
-	"strings"
+	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Message is what the sandbox knows of one message without looking into it: the envelope, three header fields, and
@@ -161,12 +163,26 @@ func (s *store) totals() Counts {
 	return s.counts
 }
 
+// snapshot is the index as of now. What it refers to never changes.
+func (s *store) snapshot() ([]entry, arena) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.entries[:len(s.entries):len(s.entries)], arena{slices.Clone(s.metas.blocks)}
+}
+
 // all yields what matches, oldest first, as of now: what arrives meanwhile is left out.
 func (s *store) all(f Filter) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
+		entries, metas := s.snapshot()
 		matches := f.matcher()
-		for id, n := int64(1), s.count(); id <= n; id++ {
-			if m, _, err := s.get(id); err == nil && matches(m) && !yield(m) {
+		for i, e := range entries {
+			meta := metas.get(e.meta)
+			if !matches(meta) {
+				continue
+			}
+			m, err := decodeMeta(meta)
+			m.ID = int64(i + 1)
+			if err == nil && !yield(m) {
 				return
 			}
 		}
@@ -176,18 +192,22 @@ func (s *store) all(f Filter) iter.Seq[Message] {
 // list finds one page, newest first.
 func (s *store) list(f Filter, p Page) Listing {
 	p = p.withDefaults()
+	entries, metas := s.snapshot()
 	matches := f.matcher()
 	l := Listing{Messages: []Message{}, Page: p.Number}
 	first := (p.Number - 1) * p.Size
-	for id := s.count(); id > 0; id-- {
-		m, _, err := s.get(id)
-		if err != nil || !matches(m) {
+	for i := len(entries) - 1; i >= 0; i-- {
+		meta := metas.get(entries[i].meta)
+		if !matches(meta) {
 			continue
 		}
-		if l.Total >= first && len(l.Messages) < p.Size {
-			l.Messages = append(l.Messages, m)
+		if l.Total++; l.Total > first && len(l.Messages) < p.Size {
+			m, err := decodeMeta(meta)
+			m.ID = int64(i + 1)
+			if err == nil {
+				l.Messages = append(l.Messages, m)
+			}
 		}
-		l.Total++
 	}
 	l.Pages = max(1, (l.Total+p.Size-1)/p.Size)
 	return l
@@ -202,34 +222,57 @@ func (p Page) withDefaults() Page {
 	return p
 }
 
-// matcher is the filter as a function.
-func (f Filter) matcher() func(Message) bool {
-	recipient, subject, text := strings.ToLower(f.Recipient), strings.ToLower(f.Subject), strings.ToLower(f.Text)
-	return func(m Message) bool {
-		return f.Which.matches(m.Verdict) &&
-			contains(m.recipients(), recipient) &&
-			contains(m.Subject, subject) &&
-			(text == "" || contains(m.recipients(), text) || contains(m.Subject, text) ||
-				contains(m.From, text) || contains(m.MessageID, text))
+// matcher is the filter as a function on metas, which it looks at without decoding them: a search looks at all mail.
+func (f Filter) matcher() func(meta []byte) bool {
+	recipient, subject, text := fold(f.Recipient), fold(f.Subject), fold(f.Text)
+	var folded []byte
+	has := func(field, part []byte) bool {
+		if len(part) == 0 {
+			return true
+		}
+		folded = appendFolded(folded[:0], field)
+		return bytes.Contains(folded, part)
+	}
+	return func(meta []byte) bool {
+		if !f.Which.matches(meta[1]&flagAccepted != 0) {
+			return false
+		}
+		if len(recipient)+len(subject)+len(text) == 0 {
+			return true
+		}
+		v := viewMeta(meta)
+		return has(v.to, recipient) && has(v.subject, subject) &&
+			(has(v.to, text) || has(v.subject, text) || has(v.from, text) || has(v.messageID, text))
 	}
 }
 
-func (w Which) matches(v Verdict) bool {
+func (w Which) matches(accepted bool) bool {
 	switch w {
 	case All:
 		return true
 	case Refused:
-		return !v.Accepted
+		return !accepted
 	default:
-		return v.Accepted
+		return accepted
 	}
 }
 
-func (m Message) recipients() string { return strings.Join(m.To, ", ") }
+func fold(s string) []byte { return appendFolded(nil, []byte(s)) }
 
-// contains reports whether part, in lower case, occurs in s.
-func contains(s, part string) bool {
-	return part == "" || strings.Contains(strings.ToLower(s), part)
+// appendFolded appends a text in lower case.
+func appendFolded(dst, text []byte) []byte {
+	for _, c := range text {
+		if c >= utf8.RuneSelf {
+			return append(dst, bytes.ToLower(text)...)
+		}
+	}
+	for _, c := range text {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 // arena keeps many short byte strings in large blocks, so that a million of them cost the garbage collector nothing.
