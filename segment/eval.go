@@ -168,6 +168,7 @@ func (c compiler) call(n *call) valueFunc {
 // columnValue follows to-one relations to a row and reads its column. A missing row has missing values.
 func columnValue(n *column) valueFunc {
 	slot, name, kind := n.path.from.slot, n.col.Name, n.col.Kind
+	opaque := n.t == typeOther
 	via := make([]string, len(n.path.via))
 	for i, r := range n.path.via {
 		via[i] = r.Name
@@ -181,6 +182,9 @@ func columnValue(n *column) valueFunc {
 		if v == nil {
 			return nil
 		}
+		if opaque { // that there is a value is all a rule can ask
+			return true
+		}
 		v, ok := normal(v, kind)
 		if !ok && f.err == nil {
 			f.err = fmt.Errorf("column %s: a value of Go type %T can't stand for %s", name, row[name], kind)
@@ -193,7 +197,7 @@ func columnValue(n *column) valueFunc {
 func normal(v any, kind customer.Kind) (any, bool) {
 	switch x := v.(type) {
 	case string:
-		return v, columnType(kind) == typeText || kind == customer.Other || kind == customer.JSON
+		return v, columnType(kind) == typeText
 	case int64:
 		return v, kind == customer.Int || kind == customer.Numeric
 	case bool:
@@ -213,8 +217,6 @@ func normal(v any, kind customer.Kind) (any, bool) {
 	case float32:
 		return float64(x), kind == customer.Float
 	}
-	if _, ok := v.(decimal.Decimal); ok {
-		return v, kind == customer.Numeric
-	}
-	return true, columnType(kind) == typeOther // there is a value, and that is all a rule can ask
+	_, ok := v.(decimal.Decimal)
+	return v, ok && kind == customer.Numeric
 }

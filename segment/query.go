@@ -26,6 +26,10 @@ type Query struct {
 	Aliases  map[string]string // root name → alias
 	Exact    bool              // false: each row must be asked by the rules' Programs
 	Residual []Reason
+
+	scope *Scope
+	rules []*Rule
+	clock Clock
 }
 
 // Base parses customers.where, the rule that says who counts as a customer. It is nil for every row.
@@ -38,7 +42,7 @@ func Base(s *customer.Schema, src Source) (*Rule, diag.List) {
 
 // Audience is the query for the rows that satisfy both rules; either may be nil. base is Base's.
 func Audience(scope *Scope, base, where *Rule, args *Args, clock Clock) (*Query, error) {
-	q := &Query{From: from(scope), Args: args, Aliases: aliases(scope), Exact: true}
+	q := &Query{From: from(scope), Args: args, Aliases: aliases(scope), Exact: true, scope: scope, clock: clock}
 	var parts []string
 	for _, rule := range []*Rule{base, where} {
 		if rule == nil {
@@ -49,6 +53,7 @@ func Audience(scope *Scope, base, where *Rule, args *Args, clock Clock) (*Query,
 			return nil, fmt.Errorf("audience: %w", err)
 		}
 		parts = append(parts, "("+cond.SQL+")")
+		q.rules = append(q.rules, rule)
 		q.Exact = q.Exact && cond.Exact
 		q.Residual = append(q.Residual, cond.Residual...)
 	}

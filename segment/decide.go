@@ -1,0 +1,166 @@
+package segment
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// DB is where the rows come from: a pool, a connection or a transaction.
+type DB interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
+// Key identifies one row of an audience, as text. Each is empty where the audience does not go through a relation.
+type Key struct{ Customer, Each string }
+
+// chunk is how many candidates are decided at once; their related rows are loaded together.
+const chunk = 1000
+
+// Keys streams the audience in chunks, whether SQL decides alone or leaves a residual: then each candidate is loaded and
+// asked by the rules' Programs. Memory does not grow with the audience. visit must not use the transaction that db may be.
+func (q *Query) Keys(ctx context.Context, db DB, visit func([]Key) error) error {
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("read the audience: %w", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	d, err := newDecision(q, tx)
+	if err != nil {
+		return err
+	}
+	if err := d.run(ctx, visit); err != nil {
+		return fmt.Errorf("read the audience: %w", err)
+	}
+	return nil
+}
+
+// decision goes through the candidates by a cursor.
+type decision struct {
+	query    *Query
+	loader   loader
+	programs []*Program
+	roots    []string // with columns, in the order of the select list
+	needs    map[string]*Columns
+	keys     int // how many columns of the select list are keys
+}
+
+func newDecision(q *Query, tx pgx.Tx) (*decision, error) {
+	d := &decision{query: q, loader: loader{tx}, needs: map[string]*Columns{}, keys: 1}
+	if q.scope.Each != nil {
+		d.keys = 2
+	}
+	if q.Exact {
+		return d, nil
+	}
+	for _, root := range q.scope.roots() {
+		if q.Aliases[root.name] != "" {
+			d.roots = append(d.roots, root.name)
+			d.needs[root.name] = &Columns{Entity: root.entity}
+		}
+	}
+	for _, rule := range q.rules {
+		program, err := rule.Program(q.clock)
+		if err != nil {
+			return nil, err
+		}
+		d.programs = append(d.programs, program)
+		for name, need := range rule.Columns() {
+			d.needs[name].merge(need)
+		}
+	}
+	return d, nil
+}
+
+func (d *decision) run(ctx context.Context, visit func([]Key) error) error {
+	if _, err := d.loader.tx.Exec(ctx, "declare sapa_candidates no scroll cursor for "+d.sql(), d.query.args()...); err != nil {
+		return err
+	}
+	for {
+		rows, err := d.loader.values(ctx, fmt.Sprintf("fetch %d from sapa_candidates", chunk))
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		keys, err := d.decide(ctx, rows)
+		if err != nil {
+			return err
+		}
+		if err := visit(keys); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *decision) sql() string {
+	q := d.query
+	list := []string{CustomerAlias + "." + quote(q.scope.Schema.Customer.Key) + "::text"}
+	if q.scope.Each != nil {
+		list = append(list, d.eachKey())
+	}
+	for _, root := range d.roots {
+		list = append(list, selectList(q.Aliases[root], d.needs[root])...)
+	}
+	return "select " + strings.Join(list, ", ") + " from " + q.From + " where " + q.Where
+}
+
+func (d *decision) eachKey() string {
+	if key := d.query.scope.Each.Target.Key; key != "" {
+		return EachAlias + "." + quote(key) + "::text"
+	}
+	return "''"
+}
+
+// decide keeps the keys of those rows that all programs accept.
+func (d *decision) decide(ctx context.Context, rows [][]any) ([]Key, error) {
+	candidates := make([]Row, len(rows))
+	for i := range rows {
+		candidates[i] = Row{}
+	}
+	at := d.keys
+	for _, root := range d.roots {
+		loaded, err := d.loader.rows(ctx, rows, at, d.needs[root])
+		if err != nil {
+			return nil, err
+		}
+		for i, row := range loaded {
+			candidates[i][root] = row
+		}
+		at += d.needs[root].width()
+	}
+	keys := make([]Key, 0, len(rows))
+	for i, row := range rows {
+		ok, err := d.accept(candidates[i])
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			keys = append(keys, d.key(row))
+		}
+	}
+	return keys, nil
+}
+
+func (d *decision) accept(row Row) (bool, error) {
+	for _, p := range d.programs {
+		if ok, err := p.Match(row); err != nil || !ok {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (d *decision) key(row []any) Key {
+	k := Key{}
+	k.Customer, _ = row[0].(string)
+	if d.keys == 2 {
+		k.Each, _ = row[1].(string)
+	}
+	return k
+}
+
+// args asks pgx for parameter types that the server has described, in a plan of the statement's own.
+func (q *Query) args() []any {
+	return append([]any{pgx.QueryExecModeDescribeExec}, q.Args.Values()...)
+}

@@ -1,0 +1,193 @@
+package segment
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/shopspring/decimal"
+
+	"github.com/sapa-crm/sapa/customer"
+)
+
+// loader reads rows of the company's tables in the Go types of the VM.
+type loader struct{ tx pgx.Tx }
+
+// values does not prepare: a cached FETCH would keep the columns of another cursor.
+func (l loader) values(ctx context.Context, sql string, args ...any) ([][]any, error) {
+	rows, err := l.tx.Query(ctx, sql, append([]any{pgx.QueryExecModeDescribeExec}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]any, error) { return row.Values() })
+}
+
+// selectList is the needed columns and, as text, the join column of each needed relation.
+func selectList(alias string, need *Columns) []string {
+	var list []string
+	for _, name := range need.Names {
+		list = append(list, loadSQL(alias, need.column(name)))
+	}
+	for _, r := range need.Relations {
+		list = append(list, alias+"."+quote(r.Relation.Local)+"::text")
+	}
+	return list
+}
+
+func (c *Columns) width() int { return len(c.Names) + len(c.Relations) }
+
+func (c *Columns) column(name string) customer.Column {
+	if col, ok := c.Entity.Column(name); ok {
+		return col
+	}
+	return customer.Column{Name: name} // a join column that is not mapped: only whether it is nil can be asked
+}
+
+// loadSQL reads a column in one Go type per kind.
+func loadSQL(alias string, c customer.Column) string {
+	sql := alias + "." + c.SQL()
+	switch c.Kind {
+	case customer.Int:
+		return sql + "::bigint"
+	case customer.Float:
+		return sql + "::float8"
+	case customer.Text, customer.UUID, customer.Enum:
+		return sql + "::text"
+	case customer.TextArray:
+		return "array_remove(" + sql + "::text[], null)"
+	case customer.Other, customer.JSON:
+		return "case when " + sql + " is not null then true end"
+	}
+	return sql
+}
+
+// rows makes maps of the values from position at on, and loads what is related to them.
+func (l loader) rows(ctx context.Context, values [][]any, at int, need *Columns) ([]map[string]any, error) {
+	out := make([]map[string]any, len(values))
+	for i, row := range values {
+		out[i] = make(map[string]any, need.width())
+		for j, name := range need.Names {
+			v, err := goValue(row[at+j], need.column(name).Kind)
+			if err != nil {
+				return nil, fmt.Errorf("column %s of %s: %w", name, need.Entity.Table, err)
+			}
+			out[i][name] = v
+		}
+	}
+	at += len(need.Names)
+	for j, r := range need.Relations {
+		related, err := l.related(ctx, r, values, at+j)
+		if err != nil {
+			return nil, err
+		}
+		for i, row := range values {
+			attach(out[i], r.Relation, related, row[at+j])
+		}
+	}
+	return out, nil
+}
+
+func attach(row map[string]any, rel *customer.Relation, related map[string][]map[string]any, local any) {
+	key, _ := local.(string)
+	found := related[key]
+	switch {
+	case !rel.One:
+		row[rel.Name] = found
+	case len(found) > 0:
+		row[rel.Name] = found[0]
+	default:
+		row[rel.Name] = nil
+	}
+}
+
+// related loads the rows of a relation for all parents, by the text of their join column.
+func (l loader) related(ctx context.Context, r *Related, parents [][]any, at int) (map[string][]map[string]any, error) {
+	keys := distinct(parents, at)
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	rel := r.Relation
+	remote, ok := rel.Target.Column(rel.Remote)
+	if !ok {
+		return nil, fmt.Errorf("relation %s: its column %q is not mapped", rel.Name, rel.Remote)
+	}
+	list := append([]string{"r." + quote(rel.Remote) + "::text"}, selectList("r", r.Columns)...)
+	values, err := l.values(ctx, fmt.Sprintf("select %s from %s r where r.%s = any($1::text[]::%s[])", strings.Join(list, ", "),
+		rel.Target.Table.SQL(), quote(rel.Remote), remote.PGType), keys)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := l.rows(ctx, values, 1, r.Columns)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]map[string]any{}
+	for i, v := range values {
+		key, _ := v[0].(string)
+		out[key] = append(out[key], rows[i])
+	}
+	if err := l.atMostOne(rel, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// atMostOne refuses a to-one relation that has several rows, as SQL's scalar subquery does.
+func (l loader) atMostOne(rel *customer.Relation, rows map[string][]map[string]any) error {
+	for _, found := range rows {
+		if rel.One && len(found) > 1 {
+			return fmt.Errorf("relation %s: several rows of %s have the same %q", rel.Name, rel.Target.Table, rel.Remote)
+		}
+	}
+	return nil
+}
+
+func distinct(rows [][]any, at int) []string {
+	seen := map[string]bool{}
+	var keys []string
+	for _, row := range rows {
+		if key, ok := row[at].(string); ok && !seen[key] {
+			seen[key] = true
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// goValue is pgx's value of a column in the Go type of its kind.
+func goValue(v any, kind customer.Kind) (any, error) {
+	switch v := v.(type) {
+	case nil, string, int64, bool, float64:
+		return v, nil
+	case time.Time:
+		return v.UTC(), nil
+	case pgtype.InfinityModifier:
+		if v == pgtype.NegativeInfinity {
+			return NegInfinity, nil
+		}
+		return Infinity, nil
+	case pgtype.Numeric:
+		return goNumeric(v), nil
+	case []any:
+		texts := make([]string, len(v))
+		for i := range v {
+			texts[i], _ = v[i].(string)
+		}
+		return texts, nil
+	}
+	return nil, fmt.Errorf("a value of Go type %T can't stand for %s", v, kind)
+}
+
+func goNumeric(n pgtype.Numeric) any {
+	switch {
+	case n.NaN:
+		return math.NaN()
+	case n.InfinityModifier != pgtype.Finite:
+		return math.Inf(int(n.InfinityModifier))
+	}
+	return decimal.NewFromBigInt(n.Int, n.Exp)
+}
