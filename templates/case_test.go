@@ -67,8 +67,8 @@ func testVars() map[string]any {
 			"Home City": "Semarang", "photo": "https://cdn.example/siti.png", "dealer": map[string]any{"id": int64(1), "city": "Solo", "email": "solo@dealer.example"},
 		},
 		"vehicle": vehicles[0], "vehicles": vehicles,
-		"campaign": map[string]any{"name": "oil-change", "topic": "service"}, "run": map[string]any{"date": day}, "today": day,
-		"unsubscribe_url": "https://s.example/u/1", "preferences_url": "https://s.example/p/1", "locale": "id-ID",
+		"campaign": map[string]any{"name": "oil-change", "topic": "service"}, "today": day.Add(8 * time.Hour),
+		"unsubscribe_url": "https://s.example/u/1?a=1&b=2", "locale": "id-ID",
 	}
 }
 

@@ -60,7 +60,11 @@ func (c *checker) node(n node) node {
 	case *forNode:
 		c.forNode(n)
 	case *assignNode:
-		n.slot = c.define(n.name, c.expr(n.e))
+		t := c.expr(n.e)
+		if t.fields != nil {
+			c.problem(n.e.place(), "name one of its parts", "%s can't be assigned as a whole", t.word)
+		}
+		n.slot = c.define(n.name, t)
 	case *captureNode:
 		n.html = c.format == HTML
 		c.nodes(n.body)

@@ -18,6 +18,10 @@ func (e *variable) eval(f *frame) (any, error) {
 	default:
 		v = plain(f.vars[e.name])
 	}
+	if t, ok := v.(time.Time); ok && e.civil {
+		y, m, d := t.Date()
+		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC), nil
+	}
 	for i := range e.steps {
 		var err error
 		if v, err = e.steps[i].of(f, v); err != nil || v == nil {

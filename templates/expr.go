@@ -20,6 +20,7 @@ type (
 		root  root
 		slot  int    // of a local
 		field string // of forloop
+		civil bool   // a time of which only the date counts
 	}
 	// step is .name (or ["name"]) or [index].
 	step struct {

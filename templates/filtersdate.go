@@ -11,9 +11,10 @@ import (
 func dateFilters() []*filter {
 	return []*filter{{
 		name: "date", in: dateShape, params: []param{{name: "format", shape: textShape}}, result: gives(textShape), fn: dateFilter,
-		doc: "A date in a format of `%` letters: %d day, %-d day without zero, %m month, %B its name, %b its short name, %Y year, " +
-			"%y two digits of it, %A day of the week, %a its short name, %H hour, %I hour to 12, %M minute, %S second, %p AM or PM, " +
-			"%j day of the year, %F for %Y-%m-%d, %T for %H:%M:%S, %% for %. The names are in the customer's language.",
+		doc: "A date in a format of `%` letters: `%d` day, `%-d` day without zero, `%m` month, `%B` its name, `%b` its short name, " +
+			"`%Y` year, `%y` two digits of it, `%A` day of the week, `%a` its short name, `%H` hour, `%I` hour to 12, `%M` minute, " +
+			"`%S` second, `%p` AM or PM, `%j` day of the year, `%F` for 2026-11-22, `%T` for 08:30:00, `%%` for a percent sign. " +
+			"The names are in the customer's language.",
 		example: `{{ run.date | date: "%A, %-d %B %Y" }}`, output: "Minggu, 22 November 2026",
 	}, {
 		name: "date_long", in: dateShape, result: gives(textShape), fn: func(f *frame, in any, _ []any) (any, error) { return formatDate(f, in, f.locale.long) },

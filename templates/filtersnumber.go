@@ -42,7 +42,7 @@ func numberFilters() []*filter {
 		doc: "What remains of a division.", example: `{{ 7 | modulo: 3 }}`, output: "1",
 	}, {
 		name: "round", in: numberShape, params: places, result: gives(numberShape), fn: round,
-		doc: "Rounded to so many places (0); half is rounded up.", example: `{{ 2.5 | round }}, {{ 2.345 | round: 2 }}`, output: "3, 2.35",
+		doc: "Rounded to so many places (0), a half away from zero.", example: `{{ 2.5 | round }}, {{ 2.345 | round: 2 }}`, output: "3, 2.35",
 	}, {
 		name: "ceil", in: numberShape, result: gives(numberShape), fn: numberFn(decimal.Decimal.Ceil),
 		doc: "The next whole number above.", example: `{{ 2.1 | ceil }}`, output: "3",
@@ -152,8 +152,8 @@ func round(_ *frame, in any, args []any) (any, error) {
 	if n < 0 || n > 20 {
 		return nil, errors.New("the places must be 0 to 20")
 	}
-	return numberFn(func(d decimal.Decimal) decimal.Decimal { return roundHalfUp(d, int32(n)) })(nil, in, nil)
+	return numberFn(func(d decimal.Decimal) decimal.Decimal { return roundHalf(d, int32(n)) })(nil, in, nil)
 }
 
-// roundHalfUp rounds a half away from zero.
-func roundHalfUp(d decimal.Decimal, places int32) decimal.Decimal { return d.Round(places) }
+// roundHalf rounds a half away from zero.
+func roundHalf(d decimal.Decimal, places int32) decimal.Decimal { return d.Round(places) }

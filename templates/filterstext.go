@@ -76,7 +76,7 @@ func moreTextFilters() []*filter {
 		doc: "Without line breaks.", example: `{{ "Budi" | strip_newlines }}`, output: "Budi",
 	}, {
 		name: "newline_to_br", in: textShape, result: gives(textShape), fn: newlineToBR,
-		doc: "In HTML, <br> for every line break. In a text, nothing changes.", example: `{{ "Budi" | newline_to_br }}`, output: "Budi",
+		doc: "In HTML, `<br>` for every line break. In a text, nothing changes.", example: `{{ "Budi" | newline_to_br }}`, output: "Budi",
 	}, {
 		name: "escape", in: textShape, result: gives(textShape), fn: escapeFilter,
 		doc: "Written so that HTML shows it. HTML templates do this by themselves.", example: `{{ "a < b" | escape }}`, output: "a &lt; b",

@@ -112,7 +112,7 @@ func fixedAddress(address string) (msg, hint string) {
 	u, err := url.Parse(address)
 	switch {
 	case address == "":
-		return "this link has no address", whole
+		return "an address is missing here", whole
 	case err != nil || strings.ContainsAny(address, " \t\r\n\"<>\\^`{|}") || hasControl(address):
 		return "this is not an address", "in addresses write a space as %20, and other signs by their %XX code, too"
 	case u.Scheme == "":
@@ -147,6 +147,9 @@ func (c *checker) address(nodes []node, at pos, inHTML bool) *linkNode {
 	case !found:
 		c.problem(place(rest[0]), "as in https://bengkel.example/booking?plate={{ … }}", "only the query of a link, behind its ?, can hold values")
 		return nil
+	}
+	if last, ok := rest[len(rest)-1].(*textNode); ok {
+		last.text = strings.TrimRight(last.text, " \t\r\n")
 	}
 	rest, fragment, ok := c.cutFragment(rest, inHTML)
 	if !ok {

@@ -77,7 +77,7 @@ type (
 		number int    // the index that the author gave it, or -1
 		query  []node // the personal part of the query; none where it is the same for everybody
 		html   bool
-		filter bool   // written {{ 'https://…' | link }}
+		filter bool // written {{ 'https://…' | link }}
 	}
 	// linkBlock is {% link N %}…{% endlink %} before its address has been read.
 	linkBlock struct {

@@ -177,12 +177,8 @@ func (n *forNode) render(f *frame) error {
 	if len(elements) == 0 {
 		return f.nodes(n.none)
 	}
-	outer := f.slots[n.slot]
 	f.loops = append(f.loops, loop{length: len(elements)})
-	defer func() {
-		f.loops = f.loops[:len(f.loops)-1]
-		f.slots[n.slot] = outer
-	}()
+	defer func() { f.loops = f.loops[:len(f.loops)-1] }()
 	for i := range elements {
 		v := elements[i]
 		if n.reversed {

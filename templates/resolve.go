@@ -24,6 +24,9 @@ func (c *checker) variable(v *variable) typ {
 		return typ{}
 	}
 	t = c.steps(v, t)
+	if v.root == global && (v.name == "today" || v.name == "run" && t.shape == dateShape) {
+		v.name, v.steps, v.civil = "today", nil, true
+	}
 	c.noteExistence(t)
 	return t
 }

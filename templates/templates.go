@@ -100,7 +100,9 @@ func (t *Template) Paths() [][]string { return t.paths }
 func (t *Template) Links() []Link { return t.links }
 
 // Render fills the template for one person. vars are plain values: string, bool, the integer and float types,
-// decimal.Decimal, time.Time, nil, []string, []any and map[string]any; a to-one relation that has no row is nil.
+// decimal.Decimal, time.Time, nil, []string, []any and map[string]any; a to-one relation that has no row is nil. Besides
+// the rows of the scope they hold "today" (a time in the run's own civil time; templates see its date),
+// "campaign" {"name", "topic"}, "unsubscribe_url" and "locale".
 //
 // link is called for each tracked link that is rendered, with its index and the personal part of its query (encoded,
 // without "?", may be empty), and returns the address to put there; and, in HTML, with Pixel for the address of the

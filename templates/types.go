@@ -91,13 +91,12 @@ type builtin struct {
 func builtins() []builtin {
 	text, date := typ{shape: textShape}, typ{shape: dateShape}
 	return []builtin{
-		{"today", date, false, "The civil date of the run: the same for everybody, also when the message goes out a day later."},
-		{"run.date", date, false, "The same date."},
+		{"today", date, false, "The civil date of the run: the same for everybody, also for a message that goes out a day later."},
+		{"run.date", date, false, "Another word for today."},
 		{"campaign.name", text, false, "The campaign's name, as in its file."},
 		{"campaign.topic", text, false, "The campaign's topic, as in its file."},
-		{"unsubscribe_url", text, true, "The address of the customer's own unsubscribe page for the campaign's topic."},
-		{"preferences_url", text, true, "The address of the customer's own page of preferences."},
-		{"locale", text, false, "The customer's locale, such as id-ID."},
+		{"unsubscribe_url", text, true, "The address of the customer's own page to unsubscribe from the campaign's topic. It may be a whole `href`."},
+		{"locale", text, false, "The customer's locale, such as `id-ID`."},
 	}
 }
 
