@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/shopspring/decimal"
@@ -98,7 +99,7 @@ func appendEscaped(out []byte, s string, esc escape) []byte {
 	case escQuery:
 		return appendPercent(out, s, "-._~")
 	case escMail:
-		return appendPercent(out, s, "-._~@+")
+		return appendPercent(out, withoutControls(s), "-._~@+")
 	case escCSS:
 		return appendCSS(out, s)
 	}
@@ -167,6 +168,15 @@ func isAlnum(c byte) bool {
 }
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+func withoutControls(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
 
 // appendCSS keeps what a colour, a number or a word needs.
 func appendCSS(out []byte, s string) []byte {
