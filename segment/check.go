@@ -22,7 +22,7 @@ const (
 
 // analyse parses and checks. It never panics: a mistake of ours becomes a problem at the rule.
 func analyse(s *source, scope *Scope, w want) (root node, v *vars, problems diag.List) {
-	c := &checker{src: s, scope: scope, vars: &vars{}}
+	c := &checker{src: s, scope: scope, vars: &vars{}, negated: map[ast.Node]*ast.BinaryNode{}}
 	defer func() {
 		if p := recover(); p != nil {
 			c.problems.Add(s.file, s.span(span{}), "please report this rule", "the rule can't be read: %v", p)
@@ -69,6 +69,7 @@ type checker struct {
 	closures []*variable // innermost last
 	lets     []let
 	visits   int
+	negated  map[ast.Node]*ast.BinaryNode // a negation that is the left side of an operator
 	problems diag.List
 }
 
@@ -146,17 +147,17 @@ func (c *checker) scalar(n ast.Node) node {
 func (c *checker) expr(n ast.Node) node {
 	if c.visits++; c.visits > 10*maxNodes {
 		if c.visits == 10*maxNodes+1 {
-			c.problem(extent(n), "", "the rule is too large")
+			c.problem(c.extent(n), "", "the rule is too large")
 		}
 		return nil
 	}
 	switch n := n.(type) {
 	case *ast.NilNode:
-		return &constant{base{t: typeNothing, loc: extent(n), null: true}, nil, ""}
+		return &constant{base{t: typeNothing, loc: c.extent(n), null: true}, nil, ""}
 	case *ast.BoolNode:
-		return &constant{base{t: typeBool, loc: extent(n)}, n.Value, ""}
+		return &constant{base{t: typeBool, loc: c.extent(n)}, n.Value, ""}
 	case *ast.IntegerNode:
-		return &constant{base{t: typeInt, loc: extent(n)}, int64(n.Value), c.src.quote(extent(n))}
+		return &constant{base{t: typeInt, loc: c.extent(n)}, int64(n.Value), c.src.quote(c.extent(n))}
 	case *ast.FloatNode:
 		return c.number(n)
 	case *ast.StringNode:
@@ -182,7 +183,7 @@ func (c *checker) compound(n ast.Node) node {
 	case *ast.CallNode:
 		callee, ok := n.Callee.(*ast.IdentifierNode)
 		if !ok {
-			return c.problem(extent(n), "", "values have no methods: functions stand before their argument, as in len(customer.name)")
+			return c.problem(c.extent(n), "", "values have no methods: functions stand before their argument, as in len(customer.name)")
 		}
 		return c.call(n, callee.Value, n.Arguments)
 	case *ast.BuiltinNode:
@@ -194,17 +195,17 @@ func (c *checker) compound(n ast.Node) node {
 	case *ast.VariableDeclaratorNode:
 		return c.let(n)
 	case *ast.SliceNode:
-		return c.problem(extent(n), `write startsWith or endsWith`, "slices can't be used in rules")
+		return c.problem(c.extent(n), `write startsWith or endsWith`, "slices can't be used in rules")
 	case *ast.MapNode:
-		return c.problem(extent(n), "", "{…} can't be used in rules")
+		return c.problem(c.extent(n), "", "{…} can't be used in rules")
 	case *ast.SequenceNode:
-		return c.problem(extent(n), "write && between conditions", "; can't be used in rules")
+		return c.problem(c.extent(n), "write && between conditions", "; can't be used in rules")
 	}
-	return c.problem(extent(n), "", "this can't be used in rules")
+	return c.problem(c.extent(n), "", "this can't be used in rules")
 }
 
 func (c *checker) number(n *ast.FloatNode) node {
-	at := extent(n)
+	at := c.extent(n)
 	text := strings.ReplaceAll(c.src.quote(at), "_", "")
 	d, err := decimal.NewFromString(text)
 	if err != nil || len(d.Coefficient().String()) > 40 || d.Exponent() > 30 || d.Exponent() < -30 {
@@ -215,9 +216,9 @@ func (c *checker) number(n *ast.FloatNode) node {
 
 func (c *checker) text(n *ast.StringNode) node {
 	if strings.ContainsRune(n.Value, 0) || strings.ToValidUTF8(n.Value, "") != n.Value {
-		return c.problem(extent(n), "", "this text has characters that the database can't store")
+		return c.problem(c.extent(n), "", "this text has characters that the database can't store")
 	}
-	return &constant{base{t: typeText, loc: extent(n)}, n.Value, ""}
+	return &constant{base{t: typeText, loc: c.extent(n)}, n.Value, ""}
 }
 
 func (c *checker) identifier(n *ast.IdentifierNode) node {
@@ -228,10 +229,10 @@ func (c *checker) identifier(n *ast.IdentifierNode) node {
 	}
 	for _, r := range c.roots {
 		if r.name == n.Value {
-			return &rowRef{base{t: typeRow, loc: extent(n)}, path{from: r}}
+			return &rowRef{base{t: typeRow, loc: c.extent(n)}, path{from: r}}
 		}
 	}
-	return c.problem(extent(n), c.nameHint(n.Value), "unknown name %q", n.Value)
+	return c.problem(c.extent(n), c.nameHint(n.Value), "unknown name %q", n.Value)
 }
 
 // nameHint knows the columns that stand without their "customer." and the functions without parentheses.
@@ -266,9 +267,9 @@ func (c *checker) rootNames() []string {
 
 func (c *checker) pointer(n *ast.PointerNode) node {
 	if n.Name != "" || len(c.closures) == 0 {
-		return c.problem(extent(n), "", "#%s can't be used here", n.Name)
+		return c.problem(c.extent(n), "", "#%s can't be used here", n.Name)
 	}
-	return &rowRef{base{t: typeRow, loc: extent(n)}, path{from: c.closures[len(c.closures)-1]}}
+	return &rowRef{base{t: typeRow, loc: c.extent(n)}, path{from: c.closures[len(c.closures)-1]}}
 }
 
 func (c *checker) member(n *ast.MemberNode) node {
@@ -278,26 +279,26 @@ func (c *checker) member(n *ast.MemberNode) node {
 	}
 	name, ok := n.Property.(*ast.StringNode)
 	if !ok {
-		return c.problem(extent(n), "", "elements can't be picked by number in rules")
+		return c.problem(c.extent(n), "", "elements can't be picked by number in rules")
 	}
 	switch of := of.(type) {
 	case *rowRef:
 		return c.field(n, of.path, name)
 	case *rowsRef:
-		return c.problem(extent(name), fmt.Sprintf("write any(%s, .%s == …)", c.words(of), name.Value),
+		return c.problem(c.extent(name), fmt.Sprintf("write any(%s, .%s == …)", c.words(of), name.Value),
 			"%s is a list of rows: ask about its rows with any, all, none, count or sum", c.words(of))
 	}
-	return c.problem(extent(name), "", "%s is %s and has no columns", c.words(of), of.typ())
+	return c.problem(c.extent(name), "", "%s is %s and has no columns", c.words(of), of.typ())
 }
 
 func (c *checker) field(n *ast.MemberNode, p path, name *ast.StringNode) node {
-	e, at := p.entity(), extent(n)
+	e, at := p.entity(), c.extent(n)
 	if col, ok := e.Column(name.Value); ok {
 		return &column{base{t: columnType(col.Kind), loc: at, null: col.Nullable || len(p.via) > 0}, p, col}
 	}
 	rel, ok := e.Relation(name.Value)
 	if !ok {
-		return c.problem(extent(name), diag.DidYouMean(name.Value, e.Names()), "unknown column %q of %s", name.Value, c.entityWord(p))
+		return c.problem(c.extent(name), diag.DidYouMean(name.Value, e.Names()), "unknown column %q of %s", name.Value, c.entityWord(p))
 	}
 	if rel.One {
 		return &rowRef{base{t: typeRow, loc: at, null: true}, p.to(rel)}

@@ -16,7 +16,7 @@ func (c *checker) unary(n *ast.UnaryNode) node {
 	if a == nil {
 		return nil
 	}
-	at := extent(n)
+	at := c.extent(n)
 	if !a.typ().isNumber() {
 		return c.problem(at, "", "%s needs a number, but %s is %s", n.Operator, c.words(a), a.typ())
 	}
@@ -29,19 +29,30 @@ func (c *checker) unary(n *ast.UnaryNode) node {
 // negation reports what `not` was put before when it is no condition: usually it stands before a comparison, whose
 // left side alone it negates.
 func (c *checker) negation(n *ast.UnaryNode) node {
-	at := extent(n)
+	at := c.extent(n)
 	a := c.expr(n.Node)
 	if a == nil {
 		return nil
 	}
 	if a.typ() != typeBool {
-		return c.problem(at, fmt.Sprintf("write %s (…) around the whole comparison: %s (%s == …)", n.Operator, n.Operator, c.words(a)),
-			"%s negates a condition, but %s is %s", n.Operator, c.words(a), a.typ())
+		return c.problem(at, c.negationHint(n), "%s negates a condition, but %s is %s", n.Operator, c.words(a), a.typ())
 	}
 	return &not{condition(at), asCondition(a)}
 }
 
+func (c *checker) negationHint(n *ast.UnaryNode) string {
+	outer, ok := c.negated[n]
+	if !ok {
+		return ""
+	}
+	whole := span{c.extent(n.Node).from, c.extent(outer).to}
+	return fmt.Sprintf("write %s (%s)", n.Operator, c.src.quote(whole))
+}
+
 func (c *checker) binary(n *ast.BinaryNode) node {
+	if _, ok := n.Left.(*ast.UnaryNode); ok {
+		c.negated[n.Left] = n
+	}
 	switch n.Operator {
 	case "&&", "and", "||", "or":
 		return c.logical(n)
@@ -50,13 +61,13 @@ func (c *checker) binary(n *ast.BinaryNode) node {
 	case "matches":
 		return c.matches(n)
 	case "..":
-		return c.problem(extent(n), "write x in 1..5, or x >= 1 && x <= 5", "a range can only stand after in")
+		return c.problem(c.extent(n), "write x in 1..5, or x >= 1 && x <= 5", "a range can only stand after in")
 	}
 	a, b := c.expr(n.Left), c.expr(n.Right)
 	if a == nil || b == nil {
 		return nil
 	}
-	at := extent(n)
+	at := c.extent(n)
 	switch n.Operator {
 	case "==":
 		return c.equal(at, n.Operator, a, b)
@@ -85,9 +96,9 @@ func (c *checker) logical(n *ast.BinaryNode) node {
 		return nil
 	}
 	if conjunction {
-		return &and{condition(extent(n)), append(partsOf[*and](a), partsOf[*and](b)...)}
+		return &and{condition(c.extent(n)), append(partsOf[*and](a), partsOf[*and](b)...)}
 	}
-	return &or{condition(extent(n)), append(partsOf[*or](a), partsOf[*or](b)...)}
+	return &or{condition(c.extent(n)), append(partsOf[*or](a), partsOf[*or](b)...)}
 }
 
 func partsOf[T *and | *or](n node) []node {
@@ -182,14 +193,14 @@ func (c *checker) textTest(at span, op string, a, b node) node {
 }
 
 func (c *checker) matches(n *ast.BinaryNode) node {
-	a, at := c.expr(n.Left), extent(n)
+	a, at := c.expr(n.Left), c.extent(n)
 	pattern, ok := n.Right.(*ast.StringNode)
 	if !ok {
-		return c.problem(extent(n.Right), `write it out: customer.name matches "^A"`, "the pattern of matches must be a text")
+		return c.problem(c.extent(n.Right), `write it out: customer.name matches "^A"`, "the pattern of matches must be a text")
 	}
 	re, err := regexp.Compile(pattern.Value)
 	if err != nil {
-		return c.problem(extent(pattern), "", "the pattern is no regular expression: %v", err)
+		return c.problem(c.extent(pattern), "", "the pattern is no regular expression: %v", err)
 	}
 	if a == nil {
 		return nil
@@ -283,7 +294,7 @@ func (c *checker) choose(n *ast.ConditionalNode) node {
 	if cond == nil || a == nil || b == nil {
 		return nil
 	}
-	at := extent(n)
+	at := c.extent(n)
 	t, ok := join(a.typ(), b.typ())
 	switch {
 	case a.typ() == typeNothing:

@@ -10,7 +10,7 @@ import (
 
 // call checks a function by its row in the table.
 func (c *checker) call(n ast.Node, name string, args []ast.Node) node {
-	at := extent(n)
+	at := c.extent(n)
 	token := span{n.Location().From, n.Location().To}
 	fn, ok := function(name)
 	if !ok {

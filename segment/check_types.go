@@ -41,7 +41,7 @@ func isFixed(n node) bool {
 }
 
 func (c *checker) in(n *ast.BinaryNode) node {
-	x, at := c.expr(n.Left), extent(n)
+	x, at := c.expr(n.Left), c.extent(n)
 	if r, ok := n.Right.(*ast.BinaryNode); ok && r.Operator == ".." {
 		return c.inRange(at, x, r)
 	}
@@ -83,7 +83,7 @@ func (c *checker) inRange(at span, x node, r *ast.BinaryNode) node {
 }
 
 func (c *checker) list(n *ast.ArrayNode) node {
-	out, ok := &listNode{base: base{t: typeList, loc: extent(n)}}, true
+	out, ok := &listNode{base: base{t: typeList, loc: c.extent(n)}}, true
 	for _, item := range n.Nodes {
 		e := c.expr(item)
 		ok = ok && e != nil
@@ -165,7 +165,10 @@ func (c *checker) oneSidedHint(a, b node) string {
 	k, literal := b.(*constant)
 	switch t := a.typ(); {
 	case t.isTime() && literal && b.typ() == typeText:
-		return fmt.Sprintf("write date(%s), with a date such as \"2026-01-31\"", c.words(b))
+		if _, err := parseDate(k.v.(string)); err != nil {
+			return `write a date as date("2026-01-31")`
+		}
+		return fmt.Sprintf("write date(%s)", c.words(b))
 	case t.isTime() && b.typ() == typePeriod:
 		return fmt.Sprintf("write today() - %s", c.words(b))
 	case t.isNumber() && literal && b.typ() == typeText && isDigits(k.v.(string)):

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
@@ -67,20 +68,40 @@ func explainSyntax(s *source, at span, message string) (text, hint string) {
 	}
 	m := unexpected.FindStringSubmatch(message)
 	if m == nil {
-		return message, ""
+		return explainOther(message)
 	}
 	kind, word := m[1], m[2]
 	if kind == "EOF" {
-		return "the rule ends too early", "something is missing after " + lastWord(s)
+		return "the rule ends too early", endHint(s)
 	}
 	return "unexpected " + describe(word), syntaxHint(s, at, kind, word)
 }
 
 func describe(word string) string { return "\"" + word + "\" here" }
 
-func lastWord(s *source) string {
+// explainOther is for what expr's lexer and parser say besides unexpected tokens.
+func explainOther(message string) (text, hint string) {
+	switch {
+	case strings.HasPrefix(message, "expected at least"):
+		return "an argument is missing here", "rows and a condition are wanted, as in any(customer.vehicles, .km > 50_000)"
+	case strings.HasPrefix(message, "literal not terminated"):
+		return "a text has no closing quote", ""
+	case strings.HasPrefix(message, "invalid char escape"):
+		return "a backslash in a text needs another one", `write "\\" for one backslash`
+	case strings.Contains(message, "value out of range"), strings.Contains(message, "too large"):
+		return "this number is too large", ""
+	case strings.HasPrefix(message, "wrap predicate"):
+		return "; can't be used here", "write && between conditions"
+	}
+	return message, ""
+}
+
+func endHint(s *source) string {
+	if opened, _ := brackets(s.runes); opened > 0 {
+		return "a closing bracket is missing"
+	}
 	words := strings.Fields(s.text)
-	return "\"" + words[len(words)-1] + "\""
+	return "something is missing after " + words[len(words)-1]
 }
 
 func syntaxHint(s *source, at span, kind, word string) string {
@@ -115,14 +136,14 @@ func wordHint(word string) string {
 	return "an operator such as == or && is missing before it"
 }
 
-// extent is the whole text of an AST node: expr's own locations are those of one token.
-func extent(n ast.Node) span {
+// extent is the whole text of an AST node: expr's own locations are those of one token, without parentheses.
+func (c *checker) extent(n ast.Node) span {
 	v := &extentVisitor{span: span{-1, -1}}
 	ast.Walk(&n, v)
 	if v.from < 0 {
 		return span{}
 	}
-	return v.span
+	return c.src.balance(v.span)
 }
 
 type extentVisitor struct{ span }
@@ -140,4 +161,56 @@ func (v *extentVisitor) Visit(n *ast.Node) {
 		v.from = at.From
 	}
 	v.to = max(v.to, at.To)
+}
+
+// balance takes in the brackets outside a range that belong to brackets inside it.
+func (s *source) balance(at span) span {
+	opened, unopened := brackets(s.runes[at.from:at.to])
+	for ; unopened > 0; unopened-- {
+		i := skipSpace(s.runes, at.from-1, -1)
+		if i < 0 || !strings.ContainsRune("([{", s.runes[i]) {
+			break
+		}
+		at.from = i
+	}
+	for ; opened > 0; opened-- {
+		i := skipSpace(s.runes, at.to, 1)
+		if i >= len(s.runes) || !strings.ContainsRune(")]}", s.runes[i]) {
+			break
+		}
+		at.to = i + 1
+	}
+	return at
+}
+
+// skipSpace is the next place that is neither space nor a trailing comma.
+func skipSpace(runes []rune, i, step int) int {
+	for i >= 0 && i < len(runes) && (unicode.IsSpace(runes[i]) || runes[i] == ',') {
+		i += step
+	}
+	return i
+}
+
+// brackets counts those that are opened and not closed, and those that are closed and were not opened.
+func brackets(runes []rune) (opened, unopened int) {
+	quote := rune(0)
+	for i := 0; i < len(runes); i++ {
+		switch r := runes[i]; {
+		case quote != 0 && r == '\\' && quote != '`':
+			i++
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			}
+		case strings.ContainsRune("\"'`", r):
+			quote = r
+		case strings.ContainsRune("([{", r):
+			opened++
+		case strings.ContainsRune(")]}", r) && opened > 0:
+			opened--
+		case strings.ContainsRune(")]}", r):
+			unopened++
+		}
+	}
+	return opened, unopened
 }

@@ -107,14 +107,23 @@ func (e *emitter) cond(n node, want bool, d direction) string {
 }
 
 func (e *emitter) junction(parts []node, conjunction, want bool, d direction) string {
-	texts := make([]string, len(parts))
-	for i, p := range parts {
-		texts[i] = e.cond(p, want, d)
-	}
+	word, neutral := " or ", "false"
 	if conjunction {
-		return "(" + strings.Join(texts, " and ") + ")"
+		word, neutral = " and ", "true"
 	}
-	return "(" + strings.Join(texts, " or ") + ")"
+	var texts []string
+	for _, p := range parts {
+		if text := e.cond(p, want, d); text != neutral {
+			texts = append(texts, text)
+		}
+	}
+	switch len(texts) {
+	case 0:
+		return neutral
+	case 1:
+		return texts[0]
+	}
+	return "(" + strings.Join(texts, word) + ")"
 }
 
 // chooseCondition is cond ? a : b for booleans; NULL in CASE WHEN counts as false, as it should.
@@ -222,6 +231,12 @@ func (e *emitter) negative(n node) string {
 	case *member:
 		if text, ok := e.notMemberSQL(n, certain); ok {
 			return text
+		}
+	case *truth:
+		if _, ok := n.a.(*column); ok && certain {
+			return "not " + e.positive(n)
+		} else if ok && e.mutate != mutateIsNotTrue {
+			return e.positive(n) + " is not true"
 		}
 	}
 	if e.mutate == mutateIsNotTrue || certain {

@@ -110,11 +110,19 @@ func (e *emitter) arithSQL(n *arith) string {
 	case n.op == "/" && e.mutate == mutateNullif:
 		return fmt.Sprintf("(%s / %s)", e.double(n.a), e.double(n.b))
 	case n.op == "/":
-		return fmt.Sprintf("(%s / nullif(%s, 0))", e.double(n.a), e.double(n.b))
+		return fmt.Sprintf("(%s / %s)", e.double(n.a), divisor(n.b, e.double(n.b)))
 	case n.op == "%":
-		return fmt.Sprintf("(%s %% nullif(%s, 0))", e.exact(n.a), e.exact(n.b))
+		return fmt.Sprintf("(%s %% %s)", e.exact(n.a), divisor(n.b, e.exact(n.b)))
 	}
 	return fmt.Sprintf("(%s %s %s)", e.exact(n.a), n.op, e.exact(n.b))
+}
+
+// divisor is NULL instead of 0.
+func divisor(n node, text string) string {
+	if k, ok := n.(*constant); ok && k.v != nil && !isZero(k.v) {
+		return text
+	}
+	return "nullif(" + text + ", 0)"
 }
 
 // exact is a number as numeric, so that calculating with it is exact and never out of range.
@@ -131,6 +139,10 @@ func (e *emitter) exact(n node) string {
 		}
 	case *negate:
 		return e.value(n)
+	case *column:
+		if n.col.Kind == customer.Numeric {
+			return e.value(n)
+		}
 	}
 	return e.value(n) + "::numeric"
 }
@@ -144,8 +156,11 @@ func (e *emitter) double(n node) string {
 		}
 		return e.bind(toFloat(n.v), "float8")
 	case *column:
-		if n.col.Kind == customer.Int {
+		switch {
+		case n.col.Kind == customer.Int:
 			return e.value(n) + "::float8"
+		case isMoney(n.col.PGType):
+			return "nullif(" + e.value(n) + ", 'NaN')::float8"
 		}
 	case *aggregate:
 		if n.op == "count" {
@@ -156,6 +171,13 @@ func (e *emitter) double(n node) string {
 		return double(e.exact(n))
 	}
 	return double(e.value(n))
+}
+
+// isMoney types hold nothing outside the range that division takes, but NaN.
+func isMoney(pgType string) bool {
+	var precision, scale int
+	_, err := fmt.Sscanf(pgType, "numeric(%d,%d)", &precision, &scale)
+	return err == nil && precision <= 100
 }
 
 func double(text string) string {
