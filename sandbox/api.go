@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 )
@@ -57,6 +58,6 @@ func (p *pages) json(w http.ResponseWriter, status int, answer any) {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(answer); err != nil {
-		p.server.config.Log.Debug("answer an API request", "err", err)
+		p.server.config.Log.Debug("answer an API request", slog.Any("err", err))
 	}
 }

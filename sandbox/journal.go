@@ -111,7 +111,7 @@ func (j *journal) recoverSegment(number int, last bool) error {
 	j.addSegment(f)
 	good, err := scanSegment(f, uint32(number), j.limits.record, j.added)
 	if errors.Is(err, errTorn) && last {
-		j.log.Warn("cut off the unfinished end of the sandbox's log", "segment", number, "offset", good)
+		j.log.Warn("cut off the unfinished end of the sandbox's log", slog.Int("segment", number), slog.Int64("offset", good))
 		err = errors.Join(f.Truncate(good), f.Sync())
 	} else if errors.Is(err, errTorn) {
 		return fmt.Errorf("damaged at octet %d: move the folder away and start with an empty one", good)
@@ -201,7 +201,7 @@ func (j *journal) write() {
 func (j *journal) commit(batch []*pending) {
 	begin, err := j.persist(batch)
 	if err != nil {
-		j.log.Error("the sandbox could not write; it refuses mail until it can", "err", err)
+		j.log.Error("the sandbox could not write; it refuses mail until it can", slog.Any("err", err))
 	} else {
 		j.announce(batch, begin)
 	}

@@ -194,7 +194,7 @@ func reopen(t *testing.T, dir string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.journal.close()
+	defer func() { _ = s.journal.close() }()
 	var tokens []string
 	for m := range s.all(Filter{Which: All}) {
 		tokens = append(tokens, m.Token)

@@ -37,8 +37,10 @@ const complete = "From: =?utf-8?q?Bengkel_Maju?= <halo@bengkel.example>\nDate: S
 func TestParseMail(t *testing.T) {
 	t.Parallel()
 	header := []Field{
-		{"From", "Bengkel Maju <halo@bengkel.example>"}, {"Date", "Sun, 22 Nov 2026 08:00:00 +0700"},
-		{"Message-Id", "<t@x>"}, {"Mime-Version", "1.0"},
+		{"From", "Bengkel Maju <halo@bengkel.example>"},
+		{"Date", "Sun, 22 Nov 2026 08:00:00 +0700"},
+		{"Message-Id", "<t@x>"},
+		{"Mime-Version", "1.0"},
 	}
 	for name, test := range map[string]struct {
 		raw  string

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -101,7 +102,7 @@ func (p *pages) show(w http.ResponseWriter, status int, view, title string, cont
 		Title: title, SMTPAddr: p.server.SMTPAddr(), Counts: p.server.Counts(), Content: content,
 	})
 	if err != nil {
-		p.server.config.Log.Error("show a page of the sandbox", "view", view, "err", err)
+		p.server.config.Log.Error("show a page of the sandbox", slog.String("view", view), slog.Any("err", err))
 		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
 		return
 	}
@@ -196,7 +197,7 @@ func (p *pages) find(w http.ResponseWriter, r *http.Request) (Message, []byte, b
 		p.fail(w, http.StatusNotFound, "There is no such message.")
 		return Message{}, nil, false
 	case err != nil:
-		p.server.config.Log.Error("read a message of the sandbox", "id", id, "err", err)
+		p.server.config.Log.Error("read a message of the sandbox", slog.Int64("id", id), slog.Any("err", err))
 		p.fail(w, http.StatusInternalServerError, "The message could not be read: "+err.Error())
 		return Message{}, nil, false
 	}

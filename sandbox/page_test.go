@@ -68,8 +68,10 @@ func TestMarkupInMailIsShownAsText(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{})
 	mustSend(t, s, `"<script>alert(3)</script>"@surel.example`, hostileMail())
-	for _, path := range []string{"/", "/?q=" + "%3Cscript%3Ealert(1)", "/messages/1", "/messages/1?view=text",
-		"/messages/1?view=headers", "/messages/1?view=source"} {
+	for _, path := range []string{
+		"/", "/?q=" + "%3Cscript%3Ealert(1)", "/messages/1", "/messages/1?view=text",
+		"/messages/1?view=headers", "/messages/1?view=source",
+	} {
 		answer, body := get(t, s, path)
 		if answer.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s", path, answer.Status)
@@ -230,8 +232,10 @@ func TestOneMessage(t *testing.T) {
 		}
 		mustContain(t, body, parts...)
 	}
-	for _, path := range []string{"/messages/0", "/messages/3", "/messages/-1", "/messages/x", "/nothing", "/messages/3/html", "/messages/2/html",
-		"/messages/99999999999999999999/raw", "/api/messages/3", "/api/messages/x"} {
+	for _, path := range []string{
+		"/messages/0", "/messages/3", "/messages/-1", "/messages/x", "/nothing", "/messages/3/html", "/messages/2/html",
+		"/messages/99999999999999999999/raw", "/api/messages/3", "/api/messages/x",
+	} {
 		if answer, _ := get(t, s, path); answer.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %s", path, answer.Status)
 		}

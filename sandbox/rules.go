@@ -45,14 +45,22 @@ const (
 // bounce@…, *+bounce@… and *@bounce.…
 func Magic() []Rule {
 	return []Rule{
-		{To: "bounce", Stage: AtRecipient, Reply: Reply{550, [3]int{5, 1, 1}, "No such mailbox here"},
-			Help: "refused for good: the mailbox does not exist (a hard bounce)"},
-		{To: "later", Stage: AtRecipient, Reply: Reply{451, [3]int{4, 7, 1}, "Greylisted, try again later"},
-			Help: "refused for now, each time"},
-		{To: "full", Stage: AtRecipient, Reply: Reply{452, [3]int{4, 2, 2}, "Mailbox full"},
-			Help: "refused for now: the mailbox is full"},
-		{To: "spam", Reply: Reply{554, [3]int{5, 7, 1}, "Message refused as spam"},
-			Help: "refused for good after the text was read"},
+		{
+			To: "bounce", Stage: AtRecipient, Reply: Reply{550, [3]int{5, 1, 1}, "No such mailbox here"},
+			Help: "refused for good: the mailbox does not exist (a hard bounce)",
+		},
+		{
+			To: "later", Stage: AtRecipient, Reply: Reply{451, [3]int{4, 7, 1}, "Greylisted, try again later"},
+			Help: "refused for now, each time",
+		},
+		{
+			To: "full", Stage: AtRecipient, Reply: Reply{452, [3]int{4, 2, 2}, "Mailbox full"},
+			Help: "refused for now: the mailbox is full",
+		},
+		{
+			To: "spam", Reply: Reply{554, [3]int{5, 7, 1}, "Message refused as spam"},
+			Help: "refused for good after the text was read",
+		},
 		{To: "slow", Delay: 2 * time.Second, Help: "accepted after two seconds"},
 		{To: "drop", Drop: DropBefore, Help: "the connection is cut before the message is accepted"},
 		{To: "silent", Drop: DropAfter, Help: "accepted, but the connection is cut instead of the reply"},

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -29,7 +30,7 @@ func TestMagicRecipients(t *testing.T) {
 			if (err == nil) != (want.Accepted && !want.Withheld) {
 				t.Errorf("the client got %v", err)
 			}
-			if want.Withheld && err != io.EOF {
+			if want.Withheld && !errors.Is(err, io.EOF) {
 				t.Errorf("the client got %v, want a cut connection", err)
 			}
 			if !want.Accepted && replyCode(err) != want.Code {
@@ -53,7 +54,7 @@ func TestADroppedMailLeavesNoVerdict(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{})
 	err := send(s, "halo@bengkel.example", "budi+drop@surel.example", mailText("t", "Halo", "isi\r\n"))
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		t.Errorf("the client got %v, want a cut connection", err)
 	}
 	if n := s.Messages(Filter{Which: All}, Page{}).Total; n != 0 {

@@ -151,7 +151,7 @@ func (s *Server) serve() {
 
 func (s *Server) report(what string, err error) {
 	if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-		s.config.Log.Error("the sandbox stopped serving", "what", what, "err", err)
+		s.config.Log.Error("the sandbox stopped serving", slog.String("what", what), slog.Any("err", err))
 	}
 }
 

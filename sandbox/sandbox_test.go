@@ -248,7 +248,7 @@ func TestTheIndexHoldsNoBodies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.journal.close()
+	defer func() { _ = s.journal.close() }()
 	before := heap()
 	raw := bytes.Repeat([]byte("x"), body)
 	var writers sync.WaitGroup

@@ -208,10 +208,10 @@ type smtpLog struct{ log *slog.Logger }
 
 // Printf implements smtp.Logger.
 func (l smtpLog) Printf(format string, v ...any) {
-	l.log.Log(context.Background(), slog.LevelDebug, "smtp", "note", fmt.Sprintf(format, v...))
+	l.log.Log(context.Background(), slog.LevelDebug, "smtp", slog.String("note", fmt.Sprintf(format, v...)))
 }
 
 // Println implements smtp.Logger.
 func (l smtpLog) Println(v ...any) {
-	l.log.Log(context.Background(), slog.LevelDebug, "smtp", "note", strings.TrimSpace(fmt.Sprintln(v...)))
+	l.log.Log(context.Background(), slog.LevelDebug, "smtp", slog.String("note", strings.TrimSpace(fmt.Sprintln(v...))))
 }

@@ -84,7 +84,7 @@ func (b *browser) do(ctx context.Context, method string, u *url.URL, form string
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<20)) // so that the connection can be used again
 	if answer.StatusCode >= 400 {
 		return fmt.Errorf("%s %s://%s/…: %s", method, u.Scheme, u.Host, answer.Status)

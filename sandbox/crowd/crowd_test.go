@@ -157,14 +157,25 @@ func TestOneMail(t *testing.T) {
 		"everything":   {string(letter(v.URL, "b")), everything, Summary{Mails: 1, Opened: 1, Opens: 2, Clicked: 1, Elsewhere: 3}, ""},
 		"leaves":       {string(letter(v.URL, "c")), leave, Summary{Mails: 1, Opened: 1, Opens: 1, Unsubscribed: 1, Elsewhere: 1}, ""},
 		"text only":    {"Message-ID: <t@x>\r\n\r\nhttp://127.0.0.1/", everything, Summary{Mails: 1}, ""},
-		"other machines": {html(`<img src="http://10.0.0.1/x"><img src="https://localhost.evil.example/"><img src="http://127.0.0.1.evil.example/">` +
-			`<a href="http://evil.example/">x</a><a href="//evil.example">x</a><a href="file:///etc/passwd">x</a><a href="http://[::ffff:10.0.0.1]/">`),
-			everything, Summary{Mails: 1, Elsewhere: 5}, ""},
-		"other machine to leave": {html("", "List-Unsubscribe: <https://evil.example/u>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"),
-			leave, Summary{Mails: 1, Elsewhere: 1}, ""},
+		"other machines": {
+			html(`<img src="http://10.0.0.1/x"><img src="https://localhost.evil.example/"><img src="http://127.0.0.1.evil.example/">` +
+				`<a href="http://evil.example/">x</a><a href="//evil.example">x</a><a href="file:///etc/passwd">x</a><a href="http://[::ffff:10.0.0.1]/">`),
+			everything,
+			Summary{Mails: 1, Elsewhere: 5},
+			"",
+		},
+		"other machine to leave": {
+			html("", "List-Unsubscribe: <https://evil.example/u>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"),
+			leave,
+			Summary{Mails: 1, Elsewhere: 1},
+			"",
+		},
 		"no one-click": {html("", "List-Unsubscribe: <"+v.URL+"/u/never>\r\n"), leave, Summary{Mails: 1}, ""},
-		"an error page": {html(`<a href="` + v.URL + `/gone/x">`), everything, Summary{Mails: 1, Failed: 1},
-			"GET " + v.URL + "/…: 410 Gone"},
+		"an error page": {
+			html(`<a href="` + v.URL + `/gone/x">`), everything,
+			Summary{Mails: 1, Failed: 1},
+			"GET " + v.URL + "/…: 410 Gone",
+		},
 		"no mail at all": {"\x00", everything, Summary{Mails: 1, Failed: 1}, "read mail: message: malformed MIME header line: \x00\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
