@@ -39,7 +39,7 @@ type Definition struct {
 // Audience says who is meant, and what makes a repetition distinct.
 type Audience struct {
 	Each     string   `yaml:"each" jsonschema_description:"One message per row of a relation, such as: customer.vehicles as vehicle"`
-	Where    string   `yaml:"where" jsonschema:"required" jsonschema_description:"The rule that says who is meant; true for everybody"`
+	Where    string   `yaml:"where,required" jsonschema:"required" jsonschema_description:"The rule that says who is meant; true for everybody"`
 	Occasion Texts    `yaml:"occasion" jsonschema_description:"Expressions whose values make a repetition distinct, such as [vehicle.id, vehicle.next_service_on]; by default once, or once per tick of the schedule (and row of each)"`
 	Merge    string   `yaml:"merge" jsonschema:"enum=customer" jsonschema_description:"customer: all due rows of a customer in one message"`
 	Cooldown Duration `yaml:"cooldown" jsonschema_description:"Nobody gets this campaign again within this time, whatever the occasion, such as 300d"`
@@ -47,15 +47,15 @@ type Audience struct {
 
 // Content is what is sent, per channel.
 type Content struct {
-	Email *Email `yaml:"email" jsonschema_description:"The e-mail"`
+	Email *Email `yaml:"email,required" jsonschema_description:"The e-mail"`
 }
 
 // Email is the content of an e-mail. HTML and Text are templates, or names of files in templates/ ending in .liquid.
 type Email struct {
-	Subject string `yaml:"subject,required" jsonschema:"required" jsonschema_description:"Liquid"`
-	HTML    string `yaml:"html" jsonschema_description:"Liquid, or the name of a file in templates/ ending in .liquid"`
-	Text    string `yaml:"text" jsonschema_description:"Liquid, or the name of a file in templates/; made from the HTML where it is left out"`
-	ReplyTo string `yaml:"reply_to" jsonschema_description:"Where replies go, when not to the account's own address"`
+	Subject string       `yaml:"subject,required" jsonschema:"required" jsonschema_description:"Liquid"`
+	HTML    string       `yaml:"html" jsonschema_description:"Liquid, or the name of a file in templates/ ending in .liquid"`
+	Text    string       `yaml:"text" jsonschema_description:"Liquid, or the name of a file in templates/; made from the HTML where it is left out"`
+	ReplyTo ReplyAddress `yaml:"reply_to" jsonschema_description:"Where replies go, when not to the account's own address"`
 }
 
 // Campaign is a checked definition: everything that planning and sending need. It is immutable.

@@ -7,17 +7,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sapa-crm/sapa/customer"
-	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/strictyaml"
 	"github.com/sapa-crm/sapa/segment"
-	"github.com/sapa-crm/sapa/templates"
 )
-
-// channelNames are the channels that campaign files may use.
-var channelNames = []string{"email"}
 
 // Check reads one campaign file and checks it against the company's schema; templates are read from files, where a name
 // is that below templates/. It reports every problem that it finds; the Campaign is nil when there is one. base is
@@ -29,6 +25,7 @@ func Check(name, text string, files fs.FS, schema *customer.Schema, base *segmen
 	}
 	k := &checker{f: f, files: files, c: &Campaign{File: f, schema: schema, base: base, Files: map[string]string{}}}
 	k.add(f.Decode(&k.c.Definition)...)
+	k.wellFormed = len(k.problems) == 0
 	k.check()
 	if len(k.problems) > 0 {
 		return nil, k.problems
@@ -37,102 +34,182 @@ func Check(name, text string, files fs.FS, schema *customer.Schema, base *segmen
 }
 
 type checker struct {
-	f        *strictyaml.File
-	files    fs.FS
-	c        *Campaign
-	problems diag.List
+	f          *strictyaml.File
+	files      fs.FS
+	c          *Campaign
+	wellFormed bool // the keys are right, so that what is missing is not just misspelt
+	problems   diag.List
 }
 
 func (k *checker) add(p ...diag.Problem) { k.problems = append(k.problems, p...) }
 
+// problem is about the value at a path.
+func (k *checker) problem(at, hint, format string, args ...any) {
+	k.add(k.f.Problem(at, hint, format, args...))
+}
+
 func (k *checker) check() {
+	if root, ok := k.f.Root(); ok {
+		k.checkEmpty("", root)
+	}
 	k.checkName()
 	k.checkChannels()
-	k.checkEach()
-	k.checkRules()
 	k.checkSchedule()
-	k.checkContent()
+	if k.checkEach() { // otherwise the names in rules and templates would be reported, too
+		k.checkRules()
+		k.checkContent()
+	}
+}
+
+// checkEmpty reports text without a letter, which no key takes.
+func (k *checker) checkEmpty(key string, n strictyaml.Node) {
+	for _, e := range n.Entries() {
+		k.checkEmpty(e.Key, e.Value)
+	}
+	for _, item := range n.Items() {
+		k.checkEmpty(key, item)
+	}
+	if n.Kind() != strictyaml.Text || strings.TrimSpace(n.Text()) != "" {
+		return
+	}
+	p := n.Problem("write a value, or leave the line out", "%q has no value", key)
+	if !slices.ContainsFunc(k.problems, func(other diag.Problem) bool { return other.Span == p.Span }) {
+		k.add(p)
+	}
 }
 
 var nameForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (k *checker) checkName() {
 	d := &k.c.Definition
-	for key, value := range map[string]string{"campaign": d.Campaign, "topic": d.Topic} {
-		if value != "" && (!nameForm.MatchString(value) || len(value) > 60) {
-			k.add(k.f.Problem("$."+key, "", "%q: write lower-case letters, digits and single hyphens, such as oil-change", value))
-		}
+	k.checkForm("$.topic", "a topic's name", d.Topic)
+	if !k.checkForm("$.campaign", "a campaign's name", d.Campaign) {
+		return
 	}
-	stem := strings.TrimSuffix(strings.TrimSuffix(path.Base(k.f.Source.Name), ".yaml"), ".yml")
-	if d.Campaign != "" && stem != path.Base(k.f.Source.Name) && stem != d.Campaign {
-		k.add(k.f.Problem("$.campaign", fmt.Sprintf("name the file %s.yaml, or the campaign %s", d.Campaign, stem),
-			"campaign %q stands in a file of another name", d.Campaign))
+	base := path.Base(k.f.Source.Name)
+	stem := strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml")
+	if stem != base && stem != d.Campaign {
+		k.problem("$.campaign", fmt.Sprintf("name the file %s.yaml, or the campaign %s", d.Campaign, stem),
+			"the campaign %s stands in the file of another name, %s", d.Campaign, base)
 	}
+}
+
+// checkForm says whether there is a name and it is of the right form.
+func (k *checker) checkForm(at, what, name string) bool {
+	if strings.TrimSpace(name) == "" {
+		return false
+	}
+	if nameForm.MatchString(name) && len(name) <= 60 {
+		return true
+	}
+	k.problem(at, "use lower-case letters, digits and single hyphens, at most 60: "+slug(name), "%q can't be %s", name, what)
+	return false
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+
+// slug is what a name could be.
+func slug(name string) string {
+	s := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	if s == "" || len(s) > 60 {
+		return "such as oil-change"
+	}
+	return s
 }
 
 func (k *checker) checkChannels() {
 	for i, name := range k.c.Definition.Channels {
-		if !slices.Contains(channelNames, name) {
-			k.add(k.f.Problem(strictyaml.Index("$.channels", i), diag.DidYouMean(name, channelNames), "unknown channel %q", name))
+		at := strictyaml.Index("$.channels", i)
+		switch {
+		case name == "email" && i > 0 && slices.Contains(k.c.Definition.Channels[:i], name):
+			k.problem(at, "", "email stands here already")
+		case name == "email", strings.TrimSpace(name) == "":
+		case slices.Contains(customer.Channels(), name):
+			k.problem(at, notAvailable, "the channel %s is not available yet", name)
+		default:
+			k.problem(at, diag.DidYouMean(name, []string{"email"}), "unknown channel %q", name)
 		}
 	}
-	if len(k.c.Definition.Channels) > 1 {
-		k.add(k.f.Problem("$.channels", "", "a campaign has one channel as yet"))
+	if k.f.Has("$.channels") && k.wellFormed && len(k.c.Definition.Channels) == 0 {
+		k.problem("$.channels", "write  channels: [email], or leave the line out", "no channel is named")
 	}
 	if _, ok := k.c.schema.Address(k.c.Channel()); !ok {
-		k.add(k.f.Problem("$.channels", "in sapa.yaml, below customers:, write  email: name_of_the_column", "no column is mapped for the address of channel %s", k.c.Channel()))
+		k.problem("$.channels", "in sapa.yaml, below customers:, write  email: name_of_the_column",
+			"no column is mapped for the address of channel %s", k.c.Channel())
 	}
 }
 
 var eachForm = regexp.MustCompile(`^\s*customer\.(\w+)(?:\s+as\s+([A-Za-z_]\w*))?\s*$`)
 
-func (k *checker) checkEach() {
+const eachHint = "such as  each: customer.vehicles as vehicle"
+
+// checkEach finds the relation that the audience goes through. False: it is wrong.
+func (k *checker) checkEach() bool {
 	a := &k.c.Definition.Audience
 	k.c.scope = segment.NewScope(k.c.schema)
 	if a.Merge != "" && a.Merge != "customer" {
-		k.add(k.f.Problem("$.audience.merge", `write  merge: customer`, "unknown merge %q", a.Merge))
+		k.problem("$.audience.merge", "write  merge: customer", "unknown merge %q", a.Merge)
 	}
-	if a.Each == "" {
-		if a.Merge != "" {
-			k.add(k.f.KeyProblem("$.audience.merge", "remove it, or add  each: customer.… as …", "merge needs `each`: without it every customer has one message already"))
+	if strings.TrimSpace(a.Each) == "" {
+		if a.Merge != "" && k.wellFormed {
+			k.add(k.f.KeyProblem("$.audience.merge", "leave the line out; or go through rows, "+eachHint,
+				"merge needs each: without it every customer has one message anyway"))
 		}
-		return
+		return !k.f.Has("$.audience.each")
 	}
-	m := eachForm.FindStringSubmatch(a.Each)
+	m := eachForm.FindStringSubmatchIndex(a.Each)
 	if m == nil {
-		k.add(k.f.Problem("$.audience.each", "such as  each: customer.vehicles as vehicle", "expected a relation of the customer and a name for one row"))
-		return
+		k.problem("$.audience.each", eachHint, "expected a relation of the customer and a word for one of its rows")
+		return false
 	}
-	rel, ok := k.relation(m[1])
+	rel, ok := k.relation(a.Each[m[2]:m[3]], m[2])
 	if !ok {
-		return
+		return false
 	}
-	k.c.each, k.c.eachName = rel, m[2]
-	if k.c.eachName == "" {
-		k.c.eachName = customer.Singular(rel.Name)
+	k.c.each, k.c.eachName = rel, customer.Singular(rel.Name)
+	if m[4] >= 0 {
+		k.c.eachName = a.Each[m[4]:m[5]]
 	}
-	if slices.Contains([]string{"customer", "campaign", "run", "message", "event"}, k.c.eachName) {
-		k.add(k.f.Problem("$.audience.each", "choose another name for the row", "%q already means something else in rules", k.c.eachName))
-		return
+	if slices.Contains(reserved(), k.c.eachName) {
+		k.problem("$.audience.each", "choose another word, as in  each: customer."+rel.Name+" as row", "%q means something else already", k.c.eachName)
+		return false
 	}
 	k.c.scope = k.c.scope.WithEach(rel, k.c.eachName)
+	return true
 }
 
-func (k *checker) relation(name string) (*customer.Relation, bool) {
+// reserved are words that rules or templates have a meaning for.
+func reserved() []string {
+	words := []string{"customer", "campaign", "run", "message", "event", "today", "locale", "forloop", "unsubscribe_url", "preferences_url",
+		"true", "false", "nil", "and", "or", "not", "in", "contains", "matches"}
+	for _, f := range segment.Functions() {
+		words = append(words, f.Name)
+	}
+	return words
+}
+
+func (k *checker) relation(name string, offset int) (*customer.Relation, bool) {
 	var many []string
 	for _, r := range k.c.schema.Customer.Relations {
 		if !r.One {
 			many = append(many, r.Name)
 		}
 	}
+	problem := func(hint, format string) {
+		p := k.f.Problem("$.audience.each", hint, format, name)
+		p.Span = k.f.At("$.audience.each", offset, len(name))
+		k.add(p)
+	}
 	rel, ok := k.c.schema.Customer.Relation(name)
 	switch {
+	case !ok && len(many) == 0:
+		problem("in sapa.yaml, below customers:, map it under  relations:", "unknown relation %q")
 	case !ok:
-		k.add(k.f.Problem("$.audience.each", diag.DidYouMean(name, many), "unknown relation %q", name))
+		problem(diag.DidYouMean(name, many), "unknown relation %q")
 	case rel.One:
-		k.add(k.f.Problem("$.audience.each", diag.DidYouMean(name, many), "%q is one row per customer; each goes through a relation with many", name))
+		problem("leave  each:  out, and use customer."+name+" in rules and templates", "%q is one row of each customer; there is nothing to go through")
 	case rel.Target.Key == "":
-		k.add(k.f.Problem("$.audience.each", fmt.Sprintf("in sapa.yaml, give relation %s its  key:", name), "relation %q has no key, by which its rows can be told apart", name))
+		problem("in sapa.yaml, give the relation its  key:", "the relation %q has no key, by which its rows are told apart")
 	default:
 		return rel, true
 	}
@@ -141,114 +218,62 @@ func (k *checker) relation(name string) (*customer.Relation, bool) {
 
 func (k *checker) checkRules() {
 	a := &k.c.Definition.Audience
-	if a.Where == "" {
-		k.add(k.f.Problem("$.audience", "write a rule, or  where: true  for everybody", "where is missing"))
-	} else {
+	if strings.TrimSpace(a.Where) != "" {
 		rule, problems := segment.ParseRule(segment.Text(a.Where), k.c.scope)
 		k.add(inYAML(k.f, "$.audience.where", a.Where, problems)...)
 		k.c.where = rule
 	}
 	for i, text := range a.Occasion {
-		p := "$.audience.occasion"
-		if k.f.Has(strictyaml.Index(p, i)) { // a list; otherwise one text
-			p = strictyaml.Index(p, i)
+		at := "$.audience.occasion"
+		if k.f.Has(strictyaml.Index(at, i)) { // a list; otherwise one text
+			at = strictyaml.Index(at, i)
+		}
+		if strings.TrimSpace(text) == "" {
+			continue
 		}
 		value, problems := segment.ParseValue(segment.Text(text), k.c.scope)
-		k.add(inYAML(k.f, p, text, problems)...)
-		k.c.occasion = append(k.c.occasion, value)
-	}
-}
-
-func (k *checker) checkSchedule() {
-	if s := k.c.Definition.Schedule; s != nil {
-		calendar, problems := newCalendar(k.f, s, k.c.schema.Zone)
-		k.add(problems...)
-		k.c.calendar = calendar
-	}
-}
-
-func (k *checker) checkContent() {
-	email := k.c.Definition.Content.Email
-	k.c.Content = &delivery.Content{Campaign: k.c.Name(), Topic: k.c.Topic(), Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged()}
-	if email == nil {
-		k.add(k.f.Problem("$.content", "such as  email: {subject: …, html: greeting.html.liquid}", "content for email is missing"))
-		return
-	}
-	if email.HTML == "" && email.Text == "" {
-		k.add(k.f.Problem("$.content.email", "add  html:  or  text:", "an e-mail needs a body"))
-	}
-	out := &delivery.Email{ReplyTo: email.ReplyTo}
-	out.Subject, _ = k.template("$.content.email.subject", email.Subject, templates.Subject)
-	var html string
-	out.HTML, html = k.template("$.content.email.html", email.HTML, templates.HTML)
-	out.Text, _ = k.template("$.content.email.text", email.Text, templates.Text)
-	if out.HTML != nil && email.Text == "" {
-		out.Text = k.textPart(html)
-	}
-	k.c.Content.Email = out
-	k.collectLinks("html", out.HTML)
-	k.collectLinks("text", out.Text)
-}
-
-// template parses a template that stands in the YAML or in a file of templates/.
-func (k *checker) template(at, text string, format templates.Format) (*templates.Template, string) {
-	if text == "" {
-		return nil, ""
-	}
-	scope := templates.Scope{Schema: k.c.schema, Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged()}
-	if !strings.HasSuffix(text, ".liquid") || strings.ContainsAny(text, "\n{") {
-		t, problems := templates.Parse(templates.Source{Text: text}, format, scope)
 		k.add(inYAML(k.f, at, text, problems)...)
-		return t, text
-	}
-	source, ok := k.file(at, text)
-	if !ok {
-		return nil, ""
-	}
-	t, problems := templates.Parse(templates.Source{File: source, Text: source.Text}, format, scope)
-	k.add(problems...)
-	return t, source.Text
-}
-
-// file reads a template; each is read once, so that what is checked is what is stored.
-func (k *checker) file(at, name string) (*diag.Source, bool) {
-	if text, ok := k.c.Files[name]; ok {
-		return &diag.Source{Name: "templates/" + name, Text: text}, true
-	}
-	b, err := fs.ReadFile(k.files, name)
-	if err != nil {
-		k.add(k.f.Problem(at, diag.DidYouMean(name, k.liquidFiles()), "no template templates/%s", name))
-		return nil, false
-	}
-	k.c.Files[name] = string(b)
-	return &diag.Source{Name: "templates/" + name, Text: string(b)}, true
-}
-
-func (k *checker) liquidFiles() []string {
-	var names []string
-	_ = fs.WalkDir(k.files, ".", func(p string, d fs.DirEntry, err error) error { // only for a hint
-		if err == nil && !d.IsDir() && strings.HasSuffix(p, ".liquid") {
-			names = append(names, p)
+		if value != nil {
+			k.c.occasion = append(k.c.occasion, value)
+			k.checkOccasion(at, value)
 		}
-		return nil
-	})
-	return names
+	}
+	if k.f.Has("$.audience.occasion") && k.wellFormed && len(a.Occasion) == 0 {
+		k.problem("$.audience.occasion", "such as [vehicle.id, vehicle.next_service_on]; or leave the line out", "no expression is named")
+	}
+	if k.c.where != nil {
+		k.add(inYAML(k.f, "$.audience.where", a.Where, inexact(k.c.scope, k.c.where))...)
+	}
 }
 
-// textPart makes the text part of an HTML-only e-mail.
-func (k *checker) textPart(html string) *templates.Template {
-	scope := templates.Scope{Schema: k.c.schema, Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged()}
-	text := templates.TextTemplate(html)
-	t, problems := templates.Parse(templates.Source{Text: text, File: &diag.Source{Name: "text part made from the HTML", Text: text}}, templates.Text, scope)
-	k.add(problems...)
-	return t
+// checkOccasion refuses what the database can't say.
+func (k *checker) checkOccasion(at string, v *segment.Value) {
+	q, err := segment.Audience(k.c.scope, nil, nil, &segment.Args{}, anyClock())
+	if err == nil {
+		_, err = v.SQL(q.Args, anyClock(), q.Aliases)
+	}
+	if err != nil {
+		k.problem(at, "leave that part out", "%v", err)
+	}
 }
 
-func (k *checker) collectLinks(part string, t *templates.Template) {
-	if t == nil {
-		return
+// anyClock is for asking how a rule translates, not what it means today.
+func anyClock() segment.Clock {
+	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	return segment.Clock{Today: day, Now: day, Zone: time.UTC}
+}
+
+// inexact are the parts of a rule that the database can't decide; planning asks nobody else yet. They are placed in the
+// rule's own text.
+func inexact(scope *segment.Scope, rule *segment.Rule) diag.List {
+	var problems diag.List
+	q, err := segment.Audience(scope, nil, rule, &segment.Args{}, anyClock())
+	if err != nil {
+		problems.Add(nil, diag.Span{}, "", "%v", err)
+		return problems
 	}
-	for i, l := range t.Links() {
-		k.c.Links = append(k.c.Links, Link{Part: part, Position: i, URL: l.URL})
+	for _, r := range q.Residual {
+		problems.Add(nil, r.Span, "", "campaigns can't use this yet: %s", r.Why)
 	}
+	return problems
 }

@@ -30,6 +30,9 @@ type Library struct {
 // Base is customers.where, checked; nil for every row. Its problems point into sapa.yaml.
 func Base(cfg *customer.Config, schema *customer.Schema) (*segment.Rule, diag.List) {
 	base, problems := segment.Base(schema, segment.Text(schema.Where))
+	if base != nil {
+		problems = inexact(segment.NewScope(schema), base)
+	}
 	return base, inYAML(cfg.File, "$.customers.where", schema.Where, problems)
 }
 
@@ -76,7 +79,7 @@ func (l *Library) load(ctx context.Context, id int) (*Campaign, error) {
 	}
 	c, problems := Check(fmt.Sprintf("%s version %d", name, number), source, memory(files), l.schema, l.base)
 	if err := problems.Err(); err != nil {
-		return nil, fmt.Errorf("version %d of %s no longer fits the company's tables:\n%w", number, name, err)
+		return nil, fmt.Errorf("version %d of %s does not fit the company's tables as they were when this process started:\n%w", number, name, err)
 	}
 	return c, nil
 }

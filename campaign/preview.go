@@ -20,14 +20,15 @@ import (
 // Preview is a message as it would be sent, with links that lead where the author pointed them and without a pixel.
 type Preview struct {
 	CustomerKey string
-	Rows        []string // keys of the rows of `each`
+	Rows        []string // keys of the rows of `each`; nil without it
 	Due         bool     // the customer is in the audience now
 	Address     string   // as the company wrote it
 	Message     *channels.Message
 }
 
 // Preview composes the message for one customer: the one of key, or the first of the audience. A customer outside the
-// audience gets a preview all the same, unless the campaign goes through rows and there is none.
+// audience gets a preview all the same, unless the campaign goes through rows and there is none. A zero tick is now, in
+// the company's zone.
 func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, now time.Time) (*Preview, error) {
 	r := &Run{Tick: tick, AsOf: now}
 	if tick.IsZero() {
@@ -37,11 +38,11 @@ func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, no
 	if err != nil {
 		return nil, err
 	}
-	person, err := c.read(ctx, db, p, r)
+	composer, err := delivery.NewComposer(c.schema, c.Content, r.Tick)
 	if err != nil {
 		return nil, err
 	}
-	composer, err := delivery.NewComposer(c.schema, c.Content, r.Tick)
+	person, err := c.read(ctx, db, p, composer)
 	if err != nil {
 		return nil, err
 	}
@@ -56,27 +57,35 @@ func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, no
 // choose finds whom to preview.
 func (c *Campaign) choose(ctx context.Context, db pg.DBTX, r *Run, key string) (*Preview, error) {
 	p, err := c.chooseFrom(ctx, db, r, key, c.where)
-	if p != nil || err != nil {
-		if p != nil {
-			p.Due = true
-		}
-		return p, err
-	}
-	if key == "" {
+	switch {
+	case err != nil:
+		return nil, err
+	case p != nil:
+		p.Due = true
+		return p, nil
+	case key == "":
 		return nil, errors.New("nobody is in the audience now; name somebody with --customer, or another day with --as-of")
 	}
-	if p, err = c.chooseFrom(ctx, db, r, key, nil); p != nil || err != nil {
+	p, err = c.chooseFrom(ctx, db, r, key, nil)
+	switch {
+	case p != nil || err != nil:
 		return p, err
-	}
-	if c.each != nil {
+	case c.each != nil:
 		return nil, fmt.Errorf("customer %s: %w, or has no %s", key, ErrNotFound, c.each.Name)
 	}
 	return nil, fmt.Errorf("customer %s: %w", key, ErrNotFound)
 }
 
+// chooseFrom finds the customer, or the first, for whom the rule holds; nil when there is none. The rows of `each` come
+// in the order in which they are sent.
 func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key string, where *segment.Rule) (*Preview, error) {
 	args := &segment.Args{}
-	q, err := segment.Audience(c.scope, c.base, where, args, c.clock(r.Tick, r.AsOf))
+	clock := c.clock(r.Tick, r.AsOf)
+	q, err := segment.Audience(c.scope, c.base, where, args, clock)
+	if err != nil {
+		return nil, err
+	}
+	occasion, err := c.occasionSQL(r, q, clock)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +99,9 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 	if key != "" {
 		only = fmt.Sprintf(" and %s::text = %s", keyColumn, args.Bind(key, "text"))
 	}
-	sql := fmt.Sprintf(`select %[1]s::text, array_agg(%[2]s order by %[2]s), coalesce(min(%[3]s::text), '') from %[4]s where %[5]s%[6]s group by %[1]s order by %[1]s limit 1`,
-		keyColumn, row, segment.CustomerAlias+"."+pgx.Identifier{address.Column}.Sanitize(), q.From, q.Where, only)
+	sql := fmt.Sprintf(`select %[1]s::text, array_agg(%[2]s order by (%[3]s) collate "C"), coalesce(min(%[4]s::text), '')
+		from %[5]s where %[6]s%[7]s group by %[1]s order by %[1]s limit 1`,
+		keyColumn, row, occasion, segment.CustomerAlias+"."+pgx.Identifier{address.Column}.Sanitize(), q.From, q.Where, only)
 	p := &Preview{}
 	err = db.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeExec}, args.Values()...)...).Scan(&p.CustomerKey, &p.Rows, &p.Address)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -100,17 +110,16 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 	if err != nil {
 		return nil, fmt.Errorf("ask the company's tables: %w", err)
 	}
-	if !c.Merged() {
+	switch {
+	case c.each == nil:
+		p.Rows = nil
+	case !c.Merged():
 		p.Rows = p.Rows[:1]
 	}
 	return p, nil
 }
 
-func (c *Campaign) read(ctx context.Context, db pg.DBTX, p *Preview, r *Run) (*delivery.Person, error) {
-	composer, err := delivery.NewComposer(c.schema, c.Content, r.Tick)
-	if err != nil {
-		return nil, err
-	}
+func (c *Campaign) read(ctx context.Context, db pg.DBTX, p *Preview, composer *delivery.Composer) (*delivery.Person, error) {
 	customers, err := customer.NewFetch(c.schema.Customer, composer.CustomerPaths())
 	if err != nil {
 		return nil, err

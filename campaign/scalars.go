@@ -3,32 +3,37 @@ package campaign
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/strictyaml"
 )
 
-// Duration is a length of time as marketers write it: 90m, 12h, 300d, 2w. A day is 24 hours.
-type Duration time.Duration
+// The forms of scalars, for the decoder and for the JSON Schema alike.
+const (
+	durationForm  = `^[1-9][0-9]{0,3}[hdw]$`
+	clockForm     = `^([01]?[0-9]|2[0-3]):[0-5][0-9]$`
+	civilForm     = `^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2})?$`
+	civilTimeHint = "a date and time such as 2026-12-24 08:00"
+)
 
-var durationUnits = map[byte]time.Duration{'m': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+// Duration is a length of time as marketers write it: 12h, 300d, 2w. A day is 24 hours. There is no unit for minutes,
+// since 6m would be taken for months.
+type Duration time.Duration
 
 // UnmarshalScalar reads 300d.
 func (d *Duration) UnmarshalScalar(text string) error {
-	wrong := errors.New("expected a duration such as 300d, 2w, 12h or 90m")
-	if len(text) < 2 {
-		return wrong
+	if !regexp.MustCompile(durationForm).MatchString(text) {
+		return errors.New("expected a duration such as 300d, 2w or 12h")
 	}
-	unit, ok := durationUnits[text[len(text)-1]]
+	units := map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
 	n, err := strconv.Atoi(text[:len(text)-1])
-	if !ok || err != nil || n < 1 || n > 100_000 {
-		return wrong
-	}
-	*d = Duration(time.Duration(n) * unit)
-	return nil
+	*d = Duration(time.Duration(n) * units[text[len(text)-1]])
+	return err
 }
 
 // Texts is one text or a list of texts.
@@ -43,6 +48,19 @@ func (t *Texts) UnmarshalNode(n strictyaml.Node) diag.List {
 	return n.Decode((*[]string)(t))
 }
 
+// ReplyAddress is an e-mail address, normalised.
+type ReplyAddress string
+
+// UnmarshalScalar reads an address, with or without a name.
+func (a *ReplyAddress) UnmarshalScalar(text string) error {
+	var m customer.Mailbox
+	if err := m.UnmarshalScalar(text); err != nil {
+		return err
+	}
+	*a = ReplyAddress(m.Addr)
+	return nil
+}
+
 // ClockTime is a time of day, in minutes since midnight.
 type ClockTime int
 
@@ -52,37 +70,38 @@ func (c *ClockTime) UnmarshalScalar(text string) error {
 	if err != nil {
 		return errors.New(`expected a time of day such as "18:00"`)
 	}
-	*c = ClockTime(t.Hour()*60 + t.Minute())
+	*c = clockOf(t)
 	return nil
 }
 
 // CivilTime is a date and time without a zone.
 type CivilTime time.Time
 
-// UnmarshalScalar reads 2026-12-24 08:00.
+// UnmarshalScalar reads 2026-12-24 08:00. A date alone is refused: nobody wants a campaign to go out at midnight.
 func (c *CivilTime) UnmarshalScalar(text string) error {
-	t, err := parseCivil(text)
-	if err != nil {
-		return err
+	t, ok := parseCivil(text, "2006-01-02 15:04", "2006-01-02 15:04:05")
+	if !ok {
+		return errors.New("expected " + civilTimeHint)
 	}
 	*c = CivilTime(t)
 	return nil
 }
 
-func parseCivil(text string) (time.Time, error) {
-	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02"} {
-		if t, err := time.Parse(layout, strings.TrimSpace(text)); err == nil {
-			return t, nil
+func parseCivil(text string, layouts ...string) (time.Time, bool) {
+	text = strings.Replace(strings.TrimSpace(text), "T", " ", 1)
+	for _, layout := range layouts {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, true
 		}
 	}
-	return time.Time{}, errors.New("expected a date and time such as 2026-12-24 08:00")
+	return time.Time{}, false
 }
 
 // ParseTick reads what --as-of takes: a date, or a date and time, in the company's zone.
 func ParseTick(text string) (time.Time, error) {
-	t, err := parseCivil(text)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%q: %w", text, err)
+	t, ok := parseCivil(text, time.DateOnly, "2006-01-02 15:04", "2006-01-02 15:04:05")
+	if !ok {
+		return t, fmt.Errorf("%q: expected a date such as 2026-12-24, or %s", text, civilTimeHint)
 	}
 	return t, nil
 }

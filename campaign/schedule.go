@@ -1,14 +1,13 @@
 package campaign
 
 import (
-	"errors"
 	"strings"
 	"time"
 
 	"github.com/adhocore/gronx"
 
+	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/internal/diag"
-	"github.com/sapa-crm/sapa/internal/strictyaml"
 )
 
 // Schedule says when a campaign runs: once `at` a time, or at every tick of a cron expression.
@@ -22,6 +21,17 @@ type Schedule struct {
 
 // customerZone is the timezone that means each customer's own.
 const customerZone = "customer"
+
+// sameTicks says whether two schedules have the same ticks.
+func sameTicks(a, b *Schedule) bool {
+	switch {
+	case a == nil || b == nil:
+		return a == b
+	case a.At == nil || b.At == nil:
+		return a.At == b.At && a.Cron == b.Cron && a.Timezone == b.Timezone
+	}
+	return *a.At == *b.At && a.Timezone == b.Timezone
+}
 
 // calendar is a checked schedule: it knows its ticks, which are civil times.
 type calendar struct {
@@ -45,58 +55,114 @@ const planAhead = 10 * time.Minute
 // grace is how late a tick may be and still not count as missed.
 const grace = 10 * time.Minute
 
-func newCalendar(f *strictyaml.File, s *Schedule, companyZone string) (*calendar, diag.List) {
-	var problems diag.List
-	c := &calendar{until: s.Until, cron: s.Cron, customer: s.Timezone == customerZone}
-	name := s.Timezone
-	if name == "" || c.customer {
-		name = companyZone
+func (k *checker) checkSchedule() {
+	s := k.c.Definition.Schedule
+	if s == nil {
+		return
 	}
-	zone, err := loadZone(name)
-	if err != nil {
-		problems = append(problems, f.Problem("$.schedule.timezone", `write "customer", or an IANA name such as Asia/Jakarta`, "unknown time zone %q", name))
-		zone = time.UTC
-	}
-	c.zone = zone
-	problems = append(problems, c.setTicks(f, s)...)
-	switch s.CatchUp {
-	case "", "once":
-	case "skip":
-		c.skip = true
-	default:
-		problems = append(problems, f.Problem("$.schedule.catch_up", "", "catch_up is once or skip, not %q", s.CatchUp))
-	}
-	return c, problems
-}
-
-var errUnknownZone = errors.New("unknown time zone")
-
-// loadZone refuses "" and "Local", which time.LoadLocation takes.
-func loadZone(name string) (*time.Location, error) {
-	if name == "" || strings.EqualFold(name, "local") {
-		return nil, errUnknownZone
-	}
-	return time.LoadLocation(name)
-}
-
-func (c *calendar) setTicks(f *strictyaml.File, s *Schedule) diag.List {
-	switch {
-	case s.At != nil && s.Cron != "":
-		return diag.List{f.KeyProblem("$.schedule.cron", "keep one of them", "a schedule has `at` or `cron`, not both")}
-	case s.At != nil:
+	c := &calendar{until: s.Until, cron: s.Cron, customer: s.Timezone == customerZone, skip: s.CatchUp == "skip"}
+	if s.At != nil {
 		c.at = time.Time(*s.At)
-	case s.Cron == "":
-		return diag.List{f.Problem("$.schedule", "such as cron: \"0 8 * * *\"", "a schedule needs `at` or `cron`")}
-	case len(strings.Fields(s.Cron)) != 5 && !strings.HasPrefix(s.Cron, "@"), !gronx.New().IsValid(s.Cron):
-		return diag.List{f.Problem("$.schedule.cron", "five fields: minute hour day month weekday, such as \"0 8 * * 1\" for Mondays at 8",
-			"%q is not a cron expression", s.Cron)}
-	default:
-		if _, err := gronx.NextTickAfter(s.Cron, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), false); err != nil {
-			return diag.List{f.Problem("$.schedule.cron", "", "%q never comes", s.Cron)}
+	}
+	before := len(k.problems)
+	c.zone = k.checkZone(s.Timezone)
+	if s.CatchUp != "" && s.CatchUp != "once" && s.CatchUp != "skip" {
+		k.problem("$.schedule.catch_up", "write once, or skip", "unknown catch_up %q", s.CatchUp)
+	}
+	k.checkTicks(s)
+	if len(k.problems) == before && k.wellFormed {
+		k.checkUntil(c)
+	}
+	k.c.calendar = c
+}
+
+// checkZone is the zone of ticks.
+func (k *checker) checkZone(name string) *time.Location {
+	if strings.TrimSpace(name) == "" || name == customerZone {
+		name = k.c.schema.Zone
+	}
+	if customer.ValidZone(name) {
+		if zone, err := time.LoadLocation(name); err == nil {
+			return zone
 		}
 	}
-	return nil
+	k.problem("$.schedule.timezone", zoneHint(name), "no time zone is called %q", name)
+	return time.UTC
 }
+
+func zoneHint(name string) string {
+	abbreviations := map[string]string{"WIB": "Asia/Jakarta", "WITA": "Asia/Makassar", "WIT": "Asia/Jayapura", "GMT": "UTC", "Z": "UTC"}
+	if zone, ok := abbreviations[strings.ToUpper(name)]; ok {
+		return "did you mean " + zone + "?"
+	}
+	near := diag.DidYouMean(name, []string{customerZone, "Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura", "Asia/Singapore", "UTC"})
+	if strings.HasPrefix(near, "did you mean") {
+		return near
+	}
+	return "write customer, or a name of the IANA list, such as Asia/Jakarta"
+}
+
+func (k *checker) checkTicks(s *Schedule) {
+	switch {
+	case s.At != nil && s.Cron != "":
+		k.add(k.f.KeyProblem("$.schedule.cron", "keep one of them", "a schedule has at, for once, or cron, for ever, not both"))
+	case s.At != nil, strings.TrimSpace(s.Cron) != "":
+	case k.wellFormed && !k.f.Has("$.schedule.cron"):
+		k.problem("$.schedule", `such as  cron: "0 8 * * *"  for every day at 8`, "a schedule needs at, or cron")
+	}
+	if strings.TrimSpace(s.Cron) != "" {
+		k.checkCron(s.Cron)
+	}
+}
+
+const cronHint = `five fields: minute hour day month weekday, such as "0 8 * * 1" for Mondays at 8`
+
+func (k *checker) checkCron(cron string) {
+	const at = "$.schedule.cron"
+	fields := strings.Fields(cron)
+	if len(fields) != 5 {
+		k.problem(at, cronHint, "%q is not a cron expression", cron)
+		return
+	}
+	what := []string{"minute (0 to 59)", "hour (0 to 23)", "day of the month (1 to 31)", "month (1 to 12, or JAN to DEC)",
+		"weekday (0 to 7, or SUN to SAT; 0 and 7 are Sunday)"}
+	offset, wrong := 0, false
+	for i, field := range fields {
+		offset += strings.Index(cron[offset:], field)
+		alone := []string{"*", "*", "*", "*", "*"}
+		alone[i] = field
+		if !gronx.New().IsValid(strings.Join(alone, " ")) {
+			p := k.f.Problem(at, cronHint, "%q can't be the %s", field, what[i])
+			p.Span, wrong = k.f.At(at, offset, len(field)), true
+			k.add(p)
+		}
+		offset += len(field)
+	}
+	if _, ok := (&calendar{cron: cron}).next(anyClock().Now); !wrong && !ok {
+		k.problem(at, "", "%q never comes", cron)
+	}
+}
+
+// checkUntil refuses an end that every tick comes after. The first hundred ticks stand for all.
+func (k *checker) checkUntil(c *calendar) {
+	if c.until == nil {
+		return
+	}
+	tick, ok := c.next(time.Time{})
+	if c.cron != "" {
+		tick, ok = c.next(anyClock().Now)
+	}
+	first := tick
+	for i := 0; ok && i < 100; i++ {
+		if clockOf(tick) < *c.until {
+			return
+		}
+		tick, ok = c.next(tick)
+	}
+	k.problem("$.schedule.until", "choose a later time; nothing is sent after it", "until is not after the tick at %s", first.Format("15:04"))
+}
+
+func clockOf(t time.Time) ClockTime { return ClockTime(t.Hour()*60 + t.Minute()) }
 
 // next is the first tick after a civil time; false when there is none.
 func (c *calendar) next(after time.Time) (time.Time, bool) {
@@ -104,26 +170,48 @@ func (c *calendar) next(after time.Time) (time.Time, bool) {
 		return c.at, c.at.After(after)
 	}
 	t, err := gronx.NextTickAfter(c.cron, after, false)
-	if err != nil {
-		return time.Time{}, false
-	}
-	return t, true
+	return t, err == nil
 }
 
-// instant is when a civil time comes in a zone. One that daylight saving skips comes an hour later by the clock, as
-// with PostgreSQL's `at time zone`; of one that comes twice it is the first.
+// first is the first tick that is still to come at a moment. For customers' zones the company's own counts: a schedule
+// that is applied at seven begins with today's tick at eight, wherever its customers live.
+func (c *calendar) first(now time.Time) (time.Time, bool) {
+	after := civil(now, c.zone).Add(-3 * time.Hour) // clocks are never put back by more
+	for {
+		t, ok := c.next(after)
+		if !ok || instant(t, c.zone).After(now) {
+			return t, ok
+		}
+		after = t
+	}
+}
+
+// civil is a moment as date and time in a zone, in which midnight UTC stands for midnight.
+func civil(now time.Time, zone *time.Location) time.Time {
+	t := now.In(zone)
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
+}
+
+// instant is when a civil time comes in a zone. It chooses as PostgreSQL's `at time zone` does: where clocks are put
+// forward over the time, it comes by the old offset, an hour later on the new clock; where they are put back, so that it
+// comes twice, it is the second.
 func instant(civil time.Time, zone *time.Location) time.Time {
-	y, m, d := civil.Date()
-	h, mi, s := civil.Clock()
-	t := time.Date(y, m, d, h, mi, s, 0, zone)
-	if earlier := t.Add(-time.Hour); sameClock(earlier.In(zone), civil) {
-		return earlier
+	utc := time.Date(civil.Year(), civil.Month(), civil.Day(), civil.Hour(), civil.Minute(), civil.Second(), civil.Nanosecond(), time.UTC)
+	dayBefore := utc.AddDate(0, 0, -1).In(zone) // no clock is more than a day away from UTC
+	_, change := dayBefore.ZoneBounds()
+	if change.IsZero() {
+		return less(utc, dayBefore)
 	}
-	return t
+	if after := less(utc, change.In(zone)); !after.Before(change) {
+		return after
+	}
+	return less(utc, dayBefore)
 }
 
-func sameClock(t, civil time.Time) bool {
-	return t.Format("2006-01-02 15:04:05") == civil.Format("2006-01-02 15:04:05")
+// less takes off a civil time the offset from UTC that holds at a moment.
+func less(civil, at time.Time) time.Time {
+	_, offset := at.Zone()
+	return civil.Add(-time.Duration(offset) * time.Second).In(at.Location())
 }
 
 // planAt is when the run of a tick is planned.
@@ -134,49 +222,33 @@ func (c *calendar) planAt(tick time.Time) time.Time {
 	return instant(tick, c.zone)
 }
 
-// lastAt is when a tick is certainly over: its last zone has reached `until`, or the end of its day.
-func (c *calendar) lastAt(tick time.Time) time.Time {
-	end := date(tick).AddDate(0, 0, 1)
-	if c.until != nil {
-		end = date(tick).Add(time.Duration(*c.until) * time.Minute)
+// over says that nobody could get the tick's messages any more: its last zone has reached `until`.
+func (c *calendar) over(tick, now time.Time) bool {
+	if c.until == nil {
+		return false
 	}
+	end := date(tick).Add(time.Duration(*c.until) * time.Minute)
 	if c.customer {
-		return end.Add(-westMost)
+		return now.After(end.Add(-westMost))
 	}
-	return instant(end, c.zone)
-}
-
-// civilNow is a moment as a civil time of the calendar; for customer zones that of the first zone on earth, whose ticks
-// are planned first.
-func (c *calendar) civilNow(now time.Time) time.Time {
-	if c.customer {
-		return now.UTC().Add(eastMost + planAhead)
-	}
-	t := now.In(c.zone)
-	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
+	return now.After(instant(end, c.zone))
 }
 
 // due decides what to do at a moment about the tick that was noted as next: the tick to run, if any, and the one to
 // note. Of several missed ticks at most the latest is run; none with catch_up: skip.
-func (c *calendar) due(noted, now time.Time) (run *time.Time, next *time.Time) {
+func (c *calendar) due(noted, now time.Time) (run, next *time.Time) {
 	latest := noted
-	for {
-		t, ok := c.next(latest)
-		if !ok {
-			break
-		}
-		if c.planAt(t).After(now) {
-			next = &t
-			break
-		}
+	t, ok := c.next(latest)
+	for ok && !c.planAt(t).After(now) {
 		latest = t
+		t, ok = c.next(latest)
 	}
-	late := now.Sub(c.planAt(latest)) > grace && !(c.customer && now.Before(latest.Add(-westMost)))
-	if late && c.skip {
+	if ok {
+		next = &t
+	}
+	missed := now.Sub(instant(latest, c.zone)) > grace
+	if missed && c.skip || c.over(latest, now) {
 		return nil, next
-	}
-	if c.until != nil && now.After(c.lastAt(latest)) {
-		return nil, next // nobody could get it any more
 	}
 	return &latest, next
 }

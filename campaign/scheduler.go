@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
+	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
@@ -25,12 +26,14 @@ type planWorker struct {
 	planner *Planner
 }
 
-// Work plans the run. What stands in its way is on the run, which is then paused: to try again blindly helps nobody.
+// Work plans the run. What stands in its way is on the run, which is then paused, and to work the job again does nothing;
+// only what could not even be noted there, as when the database was away, is tried again.
 func (w *planWorker) Work(ctx context.Context, job *river.Job[PlanArgs]) error {
-	if err := w.planner.PlanRun(ctx, job.Args.Run); err != nil {
+	err := w.planner.PlanRun(ctx, job.Args.Run)
+	if err != nil {
 		w.planner.Log.Error("plan", "run", job.Args.Run, "error", err)
 	}
-	return nil
+	return err
 }
 
 // AddWorkers registers the planner's jobs with a River client.
@@ -52,15 +55,20 @@ func (p *Planner) RunSchedules(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			for {
-				more, err := p.Tick(ctx)
-				if err != nil && ctx.Err() == nil {
-					p.Log.Error("schedule", "error", err)
-				}
-				if err != nil || !more {
-					break
-				}
-			}
+			p.takeDue(ctx)
+		}
+	}
+}
+
+// takeDue takes every schedule that is due.
+func (p *Planner) takeDue(ctx context.Context) {
+	for {
+		more, err := p.Tick(ctx)
+		if err != nil && ctx.Err() == nil {
+			p.Log.Error("schedule", "error", err)
+		}
+		if err != nil || !more {
+			return
 		}
 	}
 }
@@ -90,8 +98,11 @@ func (p *Planner) Tick(ctx context.Context) (more bool, err error) {
 
 func (p *Planner) take(ctx context.Context, tx pgx.Tx, r *Run, noted time.Time) error {
 	c, err := p.Library.version(ctx, r.VersionID)
+	if unfit := (diag.List)(nil); errors.As(err, &unfit) {
+		return p.waitForRepair(ctx, tx, r, err)
+	}
 	if err != nil {
-		return p.stopSchedule(ctx, tx, r, err)
+		return err
 	}
 	if c.calendar == nil {
 		return p.move(ctx, tx, r, nil, nil)
@@ -99,22 +110,27 @@ func (p *Planner) take(ctx context.Context, tx pgx.Tx, r *Run, noted time.Time) 
 	run, next := c.calendar.due(noted, p.Now())
 	if run == nil {
 		p.Log.Warn("tick skipped", "campaign", r.CampaignID, "tick", noted)
-		if err := audit(ctx, tx, "sapa", "skip tick", "campaign "+r.Campaign, map[string]any{"tick": noted.Format("2006-01-02T15:04")}); err != nil {
-			return err
-		}
-		return p.move(ctx, tx, r, c.calendar, next)
+		err = audit(ctx, tx, "sapa", "skip tick", "campaign "+r.Campaign, map[string]any{"tick": noted.Format(tickFormat)})
+	} else {
+		r.Tick, r.AsOf = *run, p.Now()
+		err = p.makeRun(ctx, tx, r)
 	}
-	r.Tick, r.AsOf = *run, p.Now()
-	if err := insertRun(ctx, tx, r, "schedule"); err != nil {
-		return err
-	}
-	if err := audit(ctx, tx, "schedule", "run", fmt.Sprintf("run %d", r.ID), map[string]any{"campaign": r.Campaign, "tick": run.Format("2006-01-02T15:04")}); err != nil {
-		return err
-	}
-	if err := p.Queue.InsertTx(ctx, tx, PlanArgs{Run: r.ID}, nil); err != nil {
+	if err != nil {
 		return err
 	}
 	return p.move(ctx, tx, r, c.calendar, next)
+}
+
+// makeRun makes the run of a tick, and the job that plans it.
+func (p *Planner) makeRun(ctx context.Context, tx pgx.Tx, r *Run) error {
+	if err := insertRun(ctx, tx, r, "schedule"); err != nil {
+		return err
+	}
+	err := audit(ctx, tx, "schedule", "run", fmt.Sprintf("run %d", r.ID), map[string]any{"campaign": r.Campaign, "tick": r.Tick.Format(tickFormat)})
+	if err != nil {
+		return err
+	}
+	return p.Queue.InsertTx(ctx, tx, PlanArgs{Run: r.ID}, nil)
 }
 
 // move notes the next tick; nil ends the schedule.
@@ -131,11 +147,14 @@ func (p *Planner) move(ctx context.Context, tx pgx.Tx, r *Run, c *calendar, next
 	return nil
 }
 
-// stopSchedule notes in the audit log that a version can no longer be used, and looks at the schedule again an hour
-// later: the tick is not lost.
-func (p *Planner) stopSchedule(ctx context.Context, tx pgx.Tx, r *Run, cause error) error {
+// repairWait is how long a schedule whose version can't be used waits before it is looked at again.
+const repairWait = 10 * time.Minute
+
+// waitForRepair notes in the audit log that a version no longer fits the company's tables. The tick is not lost: it is
+// looked at again later, and as soon as another version is applied.
+func (p *Planner) waitForRepair(ctx context.Context, tx pgx.Tx, r *Run, cause error) error {
 	p.Log.Error("schedule", "campaign", r.CampaignID, "error", cause)
-	_, err := tx.Exec(ctx, `update schedules set next_at = $2 where campaign_id = $1`, r.CampaignID, p.Now().Add(time.Hour))
+	_, err := tx.Exec(ctx, `update schedules set next_at = $2 where campaign_id = $1`, r.CampaignID, p.Now().Add(repairWait))
 	if err != nil {
 		return fmt.Errorf("move schedule of %s: %w", r.Campaign, err)
 	}

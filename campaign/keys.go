@@ -1,0 +1,72 @@
+package campaign
+
+import "slices"
+
+// Keys that are no keys, but that authors may look for: they stand elsewhere, or are planned and not available yet.
+
+const notAvailable = "leave it out for now"
+
+// elsewhere says where keys stand that are often written a level too high or too low.
+func elsewhere(key string) string {
+	switch key {
+	case "each", "where", "occasion", "merge", "cooldown":
+		return "it belongs below  audience:"
+	case "at", "cron", "timezone", "until", "catch_up":
+		return "it belongs below  schedule:"
+	case "email":
+		return "it belongs below  content:"
+	case "subject", "html", "text", "reply_to":
+		return "it belongs below  email:  in  content:"
+	case "campaign", "description", "topic", "audience", "schedule", "channels", "content":
+		return "it belongs at the beginning of a line, not inside something else"
+	}
+	return ""
+}
+
+// hint chooses the hint for a key: one that is planned, one that stands elsewhere, or the words for one that is missing.
+func hint(key string, planned []string, missing map[string]string) string {
+	if words, ok := missing[key]; ok {
+		return words
+	}
+	if slices.Contains(planned, key) {
+		return "it is not available yet: " + notAvailable
+	}
+	return elsewhere(key)
+}
+
+// KeyHint implements strictyaml.KeyHinter.
+func (*Definition) KeyHint(key string) string {
+	return hint(key, []string{"goal", "holdout", "limits", "locales", "seeds", "variants", "trigger", "cap", "quiet_hours", "on_unknown"},
+		map[string]string{
+			"campaign": "the name of the file without .yaml, such as  campaign: oil-change",
+			"audience": "such as  audience: {where: birthday(customer.birth_date)}",
+			"content":  "such as  content: {email: {subject: Selamat, html: greeting.html.liquid}}",
+		})
+}
+
+// KeyHint implements strictyaml.KeyHinter.
+func (*Audience) KeyHint(key string) string {
+	return hint(key, []string{"segment", "holdout", "limits", "max_audience"}, map[string]string{
+		"where": "write a rule, or  where: true  for everybody"})
+}
+
+// KeyHint implements strictyaml.KeyHinter.
+func (*Schedule) KeyHint(key string) string {
+	return hint(key, []string{"quiet_hours", "trigger"}, nil)
+}
+
+// KeyHint implements strictyaml.KeyHinter.
+func (*Content) KeyHint(key string) string {
+	return hint(key, []string{"sms", "whatsapp", "voice", "letter", "calls", "webhook", "alert", "locales", "variants"}, map[string]string{
+		"email": "such as  email: {subject: Selamat, html: greeting.html.liquid}"})
+}
+
+// KeyHint implements strictyaml.KeyHinter.
+func (*Email) KeyHint(key string) string {
+	return hint(key, []string{"locales", "variants", "attachments", "account"}, map[string]string{
+		"from":     "the sender is the same for all campaigns: sapa.yaml, below  channels: email:",
+		"template": "write it as  html:  or as  text:",
+		"body":     "write it as  html:  or as  text:",
+		"subject":  "such as  subject: Selamat ulang tahun",
+	})
+}
