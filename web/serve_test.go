@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -68,6 +69,11 @@ func TestServeDrains(t *testing.T) {
 	}()
 	<-begun
 	stop()
+	select {
+	case err := <-ended:
+		t.Fatalf("serve ended with a request under way: %v", err)
+	case <-time.After(50 * time.Millisecond): // it must not happen
+	}
 	close(release)
 	if got := <-body; got != "done" {
 		t.Errorf("the request got %q", got)
