@@ -176,7 +176,7 @@ func (s *shop) await(run int, states ...string) *delivery.Progress {
 	s.t.Helper()
 	deadline := time.Now().Add(60 * time.Second)
 	for {
-		p, err := delivery.ReadProgress(s.t.Context(), s.pool, run)
+		p, err := delivery.ReadProgress(s.t.Context(), s.pool, run, s.now())
 		s.must(err)
 		for _, state := range states {
 			if p.State == state {

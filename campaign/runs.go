@@ -190,6 +190,9 @@ func (p *Planner) Resume(ctx context.Context, id int, actor string) error {
 	if r.State == "paused" && r.messageBase == 0 { // it was paused because it could not be planned
 		return p.replan(ctx, r, actor)
 	}
+	if r.State == "sending" { // whoever asks may just want to send it from here
+		return nil
+	}
 	return p.change(ctx, id, actor, "resume", []string{"paused"}, "sending", "", p.wake(id))
 }
 

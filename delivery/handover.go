@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -22,7 +24,8 @@ type sender struct {
 	pool    *sessionPool
 	limit   *rate.Limiter
 	session channels.Session
-	broken  int // sessions in a row that broke without taking a message
+	broken  int   // sessions in a row that broke without taking a message
+	cause   error // why the last of them did
 }
 
 // connect makes sure that there is a session.
@@ -31,7 +34,7 @@ func (s *sender) connect(ctx context.Context) (err error) {
 		return nil
 	}
 	if s.broken > 2 {
-		return channels.Unavailable(errors.New("the provider drops every connection before it takes a message"))
+		return channels.Unavailable(fmt.Errorf("no message is taken: %w", s.cause))
 	}
 	if s.session, err = s.pool.get(ctx); err != nil {
 		s.session = nil
@@ -110,15 +113,17 @@ func (s *sender) permit() error {
 	return s.engine.node.permit()
 }
 
-// dropSession forgets a session that broke; two in a row that took nothing open the breaker.
+// dropSession forgets a session that broke; three in a row that took nothing open the breaker. One that we broke off
+// ourselves, because of a pause, says nothing about the provider.
 func (s *sender) dropSession(taken int, err error) {
-	s.engine.Log.Warn("session broke", "channel", s.lease.channel, "batch", s.lease.batch, "error", err)
 	session := s.session
 	s.session = nil
 	go func() { _ = session.Close() }() // it is broken; its goodbye may block and matters to nobody
-	if taken > 0 {
+	if taken > 0 || errors.Is(err, errPaused) || errors.Is(err, errNoLease) {
 		return
 	}
+	s.engine.Log.Warn("session broke", slog.String("channel", s.lease.channel), slog.Int64("batch", s.lease.batch), slog.Any("error", err))
+	s.cause = err
 	if s.broken++; s.broken > 2 {
 		s.pool.trip()
 	}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,12 +17,20 @@ type Progress struct {
 	Reason  string         `json:"reason,omitempty"` // why it is paused or does not move
 	Counts  map[string]int `json:"counts"`           // by message state, and audience and already
 	Reasons map[string]int `json:"reasons"`          // of failed and skipped: "failed: refused"
+	// Resting is until when nothing can be done: all that is left waits for another attempt, or for its hour.
+	Resting *time.Time `json:"resting_until,omitempty"`
 }
 
-// ReadProgress reads a run's totals.
-func ReadProgress(ctx context.Context, db pg.DBTX, run int) (*Progress, error) {
+// restless is how soon something must be due for a run not to be resting.
+const restless = 5 * time.Second
+
+// ReadProgress reads a run's totals. now is business time.
+func ReadProgress(ctx context.Context, db pg.DBTX, run int, now time.Time) (*Progress, error) {
 	p := &Progress{Run: run, Counts: map[string]int{}, Reasons: map[string]int{}}
-	err := db.QueryRow(ctx, `select state::text, coalesce(reason, '') from runs where id = $1`, run).Scan(&p.State, &p.Reason)
+	err := db.QueryRow(ctx, `
+		select state::text, coalesce(reason, ''), (
+			select case when count(worker) = 0 and min(due_at) > $2 then min(due_at) end from batches where run_id = $1 and not done)
+		from runs where id = $1`, run, now.Add(restless)).Scan(&p.State, &p.Reason, &p.Resting)
 	if err != nil {
 		return nil, fmt.Errorf("read run %d: %w", run, err)
 	}

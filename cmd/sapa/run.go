@@ -151,7 +151,7 @@ func (s *session) engine(ctx context.Context, a *app) (*delivery.Engine, error) 
 
 // work sends from this process until the run needs no more: done, cancelled, or paused by the engine.
 func (s *session) work(ctx context.Context, a *app, planner *campaign.Planner, run int, asJSON bool) error {
-	p, err := delivery.ReadProgress(ctx, s.pool, run)
+	p, err := delivery.ReadProgress(ctx, s.pool, run, a.now())
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (s *session) watch(ctx context.Context, a *app, planner *campaign.Planner, 
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		p, err := delivery.ReadProgress(context.WithoutCancel(ctx), s.pool, run)
+		p, err := delivery.ReadProgress(context.WithoutCancel(ctx), s.pool, run, a.now())
 		if err != nil {
 			return err
 		}
@@ -203,6 +203,8 @@ func stopped(p *delivery.Progress) bool {
 	switch p.State {
 	case "done", "cancelled":
 		return true
+	case "sending":
+		return p.Resting != nil && p.Reason == ""
 	case "paused":
 		return !strings.HasPrefix(p.Reason, byHand)
 	}
@@ -230,6 +232,10 @@ func (a *app) conclude(p *delivery.Progress, asJSON bool) error {
 		}
 	}
 	switch {
+	case p.State == "sending":
+		fmt.Fprintf(a.stderr, "%s wait until %s; sapa serve sends them by itself, or then: sapa resume %d\n",
+			thousands(p.Waiting()), p.Resting.Local().Format("Mon 2 Jan 15:04 MST"), p.Run)
+		return &exitError{code: exitPartial}
 	case p.State == "paused":
 		return fmt.Errorf("run %d is paused: %s\nwhen that is mended: sapa resume %d", p.Run, p.Reason, p.Run)
 	case p.State == "cancelled":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"time"
 
@@ -95,13 +96,21 @@ func (s *session) urls(ctx context.Context) (*response.URLs, error) {
 
 // servePublic answers customers until the context ends; hits that were taken are written before it returns.
 func (s *session) servePublic(ctx context.Context, a *app, listen string) error {
-	keys, err := response.LoadKeyring(ctx, s.pool)
+	l, err := web.Listen(ctx, listen)
 	if err != nil {
 		return err
 	}
+	return s.servePublicOn(ctx, a, l)
+}
+
+func (s *session) servePublicOn(ctx context.Context, a *app, l net.Listener) error {
+	keys, err := response.LoadKeyring(ctx, s.pool)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
 	recorder := response.NewRecorder(s.pool, response.RecorderOptions{Log: a.log()})
 	tracker := response.NewTracker(s.pool, keys, recorder)
-	serveErr := web.Serve(ctx, listen, web.Public(s.publicDeps(a, tracker)))
+	serveErr := web.ServeListener(ctx, l, web.Public(s.publicDeps(a, tracker)))
 	closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	return errors.Join(serveErr, recorder.Close(closeCtx))

@@ -37,6 +37,19 @@ const privateDatabase = "sapa"
 // openDB connects: to DATABASE_URL where it is set, else to the project's private cluster, whose schema is kept up to
 // date by itself. A database of the company's is migrated only by sapa migrate.
 func (a *app) openDB(ctx context.Context) (*session, error) {
+	s, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkMigrated(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// connect opens the database as it is, migrated or not.
+func (a *app) connect(ctx context.Context) (*session, error) {
 	s := &session{dbSchema: a.dbSchema(), projectDir: a.dir}
 	url := a.env("DATABASE_URL")
 	if url == "" {
@@ -46,10 +59,7 @@ func (a *app) openDB(ctx context.Context) (*session, error) {
 		url = s.cluster.URL(privateDatabase)
 	}
 	var err error
-	if s.pool, err = pg.Connect(ctx, url, pg.Options{Schema: s.dbSchema, MaxConns: 24}); err == nil {
-		err = s.checkMigrated(ctx)
-	}
-	if err != nil {
+	if s.pool, err = pg.Connect(ctx, url, pg.Options{Schema: s.dbSchema, MaxConns: 24}); err != nil {
 		s.close()
 		return nil, err
 	}
