@@ -169,13 +169,14 @@ func tags(r *rand.Rand, spender bool) []string {
 // phone is a mobile number with four zeros behind its prefix, which no network gives out, as people write numbers.
 func phone(r *rand.Rand, id int64) string {
 	prefixes := []int{811, 812, 813, 821, 822, 852, 853, 814, 815, 816, 855, 856, 857, 858, 817, 818, 819, 859, 877, 878, 895, 896, 897, 898}
-	prefix, last := prefixes[id/10_000%int64(len(prefixes))], id%10_000
-	switch n := r.IntN(20); {
-	case n < 12:
+	n := int64(len(prefixes))
+	prefix, last := prefixes[id%n], id/n%10_000
+	switch style := r.IntN(20); {
+	case style < 12:
 		return fmt.Sprintf("+62 %d-0000-%04d", prefix, last)
-	case n < 17:
+	case style < 17:
 		return fmt.Sprintf("0%d0000%04d", prefix, last)
-	case n < 19:
+	case style < 19:
 		return fmt.Sprintf("62%d0000%04d", prefix, last)
 	default:
 		return fmt.Sprintf("0%d.0000.%04d", prefix, last)

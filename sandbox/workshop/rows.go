@@ -57,13 +57,13 @@ func (w *world) vehicle(id int64) vehicle {
 	v := vehicle{id: id, owner: w.owner(id, r), model: pick(r, w.cars), dice: r}
 	v.plate = plate(r, w.person(v.owner).home.plate, id)
 	age := r.IntN(16)
-	v.year = w.Today.Year() - age
 	next := w.Today.AddDate(0, 0, r.IntN(serviceDays+60)-59) // some are long overdue
 	if id <= 3 {
 		next = w.Today.AddDate(0, 0, int(3*id))
 	}
 	last := next.AddDate(0, 0, -serviceDays)
 	v.last = &last
+	v.year = min(w.Today.Year()-age, last.Year())
 	if !missing(r) || id <= 3 {
 		v.next = &next
 	}
@@ -112,6 +112,9 @@ func (w *world) services() iter.Seq[[]any] {
 					return
 				}
 				day = day.AddDate(0, 0, -serviceDays-v.dice.IntN(30))
+				if day.Year() < v.year {
+					break
+				}
 			}
 		}
 	}

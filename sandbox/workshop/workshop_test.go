@@ -151,6 +151,8 @@ func TestTheDataIsAsImperfectAsRealData(t *testing.T) {
 		"plates":         {`select count(*) from workshop.vehicles where plate !~ '^[A-Z]{1,2} \d{4} [A-Z]{3}$'`, "0"},
 		"plates of Semarang": {`select count(*) from workshop.vehicles v join workshop.customers c on c.id = v.customer_id
 			where c.city = 'Semarang' and plate !~ '^H '`, "0"},
+		"services before the car was built": {`select count(*) from workshop.services s join workshop.vehicles v on v.id = s.vehicle_id
+			where extract(year from serviced_on) < v.year`, "0"},
 		"services' owners": {`select count(*) from workshop.services s join workshop.vehicles v on v.id = s.vehicle_id
 			where v.customer_id <> s.customer_id`, "0"},
 	} {
