@@ -2,7 +2,6 @@ package segment
 
 import (
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -27,7 +26,6 @@ func analyse(s *source, scope *Scope, w want) (root node, v *vars, problems diag
 		if p := recover(); p != nil {
 			c.problems.Add(s.file, s.span(span{}), "please report this rule", "the rule can't be read: %v", p)
 			root, problems = nil, c.problems
-			debug.PrintStack()
 		}
 	}()
 	tree := parse(s, &c.problems)

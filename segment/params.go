@@ -22,14 +22,22 @@ func (e *emitter) constant(v any, t Type) string {
 		}
 		return "false"
 	}
-	if _, ok := v.(decimal.Decimal); ok && t == typeInt { // beyond bigint
-		t = typeNumeric
+	if d, ok := v.(decimal.Decimal); ok {
+		if d.NumDigits() > maxDigits || d.Exponent() > maxDigits || d.Exponent() < -maxDigits {
+			return e.fail("a number with more than %d digits", maxDigits)
+		}
+		if t == typeInt { // beyond bigint
+			t = typeNumeric
+		}
 	}
 	if p, ok := v.(period); ok {
 		return e.interval(p)
 	}
 	return e.bind(parameter(v, t), sqlType(t))
 }
+
+// maxDigits is far from what PostgreSQL's numeric can hold.
+const maxDigits = 1000
 
 func sqlType(t Type) string {
 	switch t {

@@ -18,8 +18,8 @@ import (
 
 // maxRule and maxNodes keep parser, translator and database far from their limits of recursion.
 const (
-	maxRule  = 16_000 // runes
-	maxNodes = 2_000
+	maxRule  = 64_000 // runes
+	maxNodes = 4_000
 )
 
 // parse is expr's parser with our limits. Problems are added to the list.

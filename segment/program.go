@@ -18,7 +18,8 @@ type Program struct {
 }
 
 // Program compiles the rule for frozen time.
-func (r *Rule) Program(clock Clock) (*Program, error) {
+func (r *Rule) Program(clock Clock) (p *Program, err error) {
+	defer recovered(&err)
 	lowered, err := r.lower(clock)
 	if err != nil {
 		return nil, err
@@ -31,11 +32,12 @@ func newFrame(v *vars) frame { return frame{rows: make([]map[string]any, len(v.a
 
 // Match says whether the row satisfies the rule. It is an error when a root is absent or a value has a Go type that
 // its column can't have; neither happens with rows loaded as Columns says.
-func (p *Program) Match(row Row) (bool, error) {
+func (p *Program) Match(row Row) (ok bool, err error) {
+	defer recovered(&err)
 	if err := p.frame.load(p.rule, row); err != nil {
 		return false, err
 	}
-	ok := p.test(&p.frame)
+	ok = p.test(&p.frame)
 	if p.frame.err != nil {
 		return false, fmt.Errorf("rule %q: %w", p.rule.Text(), p.frame.err)
 	}
@@ -63,7 +65,8 @@ type ValueProgram struct {
 }
 
 // Program compiles the value for frozen time.
-func (v *Value) Program(clock Clock) (*ValueProgram, error) {
+func (v *Value) Program(clock Clock) (p *ValueProgram, err error) {
+	defer recovered(&err)
 	lowered, err := v.rule.lower(clock)
 	if err != nil {
 		return nil, err
@@ -73,7 +76,8 @@ func (v *Value) Program(clock Clock) (*ValueProgram, error) {
 }
 
 // Text is the row's value in the canonical format; false when it is missing.
-func (p *ValueProgram) Text(row Row) (string, bool, error) {
+func (p *ValueProgram) Text(row Row) (text string, ok bool, err error) {
+	defer recovered(&err)
 	if err := p.frame.load(&p.value.rule, row); err != nil {
 		return "", false, err
 	}

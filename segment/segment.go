@@ -134,7 +134,8 @@ func (r Reason) String() string { return fmt.Sprintf("%s: %s", r.Text, r.Why) }
 
 // SQL translates the rule for frozen time. aliases has the caller's table alias for each root name that the rule
 // uses; aliases s1, s2 … are taken by the translation. The condition may be NULL where it is not true.
-func (r *Rule) SQL(args *Args, clock Clock, aliases map[string]string) (Condition, error) {
+func (r *Rule) SQL(args *Args, clock Clock, aliases map[string]string) (c Condition, err error) {
+	defer recovered(&err)
 	lowered, err := r.lower(clock)
 	if err != nil {
 		return Condition{}, err
@@ -149,15 +150,23 @@ func (r *Rule) SQL(args *Args, clock Clock, aliases map[string]string) (Conditio
 
 // SQL translates the value into an expression of type text in the canonical format (see canonical.go), NULL where the
 // value is missing. It is an error when SQL can't say it exactly.
-func (v *Value) SQL(args *Args, clock Clock, aliases map[string]string) (string, error) {
+func (v *Value) SQL(args *Args, clock Clock, aliases map[string]string) (sql string, err error) {
+	defer recovered(&err)
 	lowered, err := v.rule.lower(clock)
 	if err != nil {
 		return "", err
 	}
 	e := newEmitter(&v.rule, args, clock, aliases)
-	sql, err := e.canonicalText(lowered)
+	sql, err = e.canonicalText(lowered)
 	if err != nil {
 		return "", fmt.Errorf("translate %q: %w", v.Text(), err)
 	}
 	return sql, nil
+}
+
+// recovered makes a panic, which is a mistake of this package, an error of the caller's one rule.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("segment: %v", p)
+	}
 }
