@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
+	"unicode/utf8"
 
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/internal/diag"
@@ -46,6 +46,14 @@ func (k *checker) add(p ...diag.Problem) { k.problems = append(k.problems, p...)
 // problem is about the value at a path.
 func (k *checker) problem(at, hint, format string, args ...any) {
 	k.add(k.f.Problem(at, hint, format, args...))
+}
+
+// problemIn is about length bytes of the text at a path, which is of one line.
+func (k *checker) problemIn(at string, offset, length int, hint, format string, args ...any) {
+	text, _, _ := k.f.Scalar(at)
+	p := k.f.Problem(at, hint, format, args...)
+	p.Span = k.f.At(at, utf8.RuneCountInString(text[:offset]), utf8.RuneCountInString(text[offset:offset+length]))
+	k.add(p)
 }
 
 func (k *checker) check() {
@@ -102,7 +110,7 @@ func (k *checker) checkForm(at, what, name string) bool {
 	if nameForm.MatchString(name) && len(name) <= 60 {
 		return true
 	}
-	k.problem(at, "use lower-case letters, digits and single hyphens, at most 60: "+slug(name), "%q can't be %s", name, what)
+	k.problem(at, "such as "+slug(name)+": lower-case letters, digits and single hyphens, at most 60", "%q can't be %s", name, what)
 	return false
 }
 
@@ -112,7 +120,7 @@ var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
 func slug(name string) string {
 	s := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-")
 	if s == "" || len(s) > 60 {
-		return "such as oil-change"
+		return "oil-change"
 	}
 	return s
 }
@@ -171,7 +179,8 @@ func (k *checker) checkEach() bool {
 		k.c.eachName = a.Each[m[4]:m[5]]
 	}
 	if slices.Contains(reserved(), k.c.eachName) {
-		k.problem("$.audience.each", "choose another word, as in  each: customer."+rel.Name+" as row", "%q means something else already", k.c.eachName)
+		k.problemIn("$.audience.each", max(m[2], m[4]), len(k.c.eachName), "choose another word, as in  each: customer."+rel.Name+" as row",
+			"%q means something else already", k.c.eachName)
 		return false
 	}
 	k.c.scope = k.c.scope.WithEach(rel, k.c.eachName)
@@ -196,9 +205,7 @@ func (k *checker) relation(name string, offset int) (*customer.Relation, bool) {
 		}
 	}
 	problem := func(hint, format string) {
-		p := k.f.Problem("$.audience.each", hint, format, name)
-		p.Span = k.f.At("$.audience.each", offset, len(name))
-		k.add(p)
+		k.problemIn("$.audience.each", offset, len(name), hint, format, name)
 	}
 	rel, ok := k.c.schema.Customer.Relation(name)
 	switch {
@@ -214,66 +221,4 @@ func (k *checker) relation(name string, offset int) (*customer.Relation, bool) {
 		return rel, true
 	}
 	return nil, false
-}
-
-func (k *checker) checkRules() {
-	a := &k.c.Definition.Audience
-	if strings.TrimSpace(a.Where) != "" {
-		rule, problems := segment.ParseRule(segment.Text(a.Where), k.c.scope)
-		k.add(inYAML(k.f, "$.audience.where", a.Where, problems)...)
-		k.c.where = rule
-	}
-	for i, text := range a.Occasion {
-		at := "$.audience.occasion"
-		if k.f.Has(strictyaml.Index(at, i)) { // a list; otherwise one text
-			at = strictyaml.Index(at, i)
-		}
-		if strings.TrimSpace(text) == "" {
-			continue
-		}
-		value, problems := segment.ParseValue(segment.Text(text), k.c.scope)
-		k.add(inYAML(k.f, at, text, problems)...)
-		if value != nil {
-			k.c.occasion = append(k.c.occasion, value)
-			k.checkOccasion(at, value)
-		}
-	}
-	if k.f.Has("$.audience.occasion") && k.wellFormed && len(a.Occasion) == 0 {
-		k.problem("$.audience.occasion", "such as [vehicle.id, vehicle.next_service_on]; or leave the line out", "no expression is named")
-	}
-	if k.c.where != nil {
-		k.add(inYAML(k.f, "$.audience.where", a.Where, inexact(k.c.scope, k.c.where))...)
-	}
-}
-
-// checkOccasion refuses what the database can't say.
-func (k *checker) checkOccasion(at string, v *segment.Value) {
-	q, err := segment.Audience(k.c.scope, nil, nil, &segment.Args{}, anyClock())
-	if err == nil {
-		_, err = v.SQL(q.Args, anyClock(), q.Aliases)
-	}
-	if err != nil {
-		k.problem(at, "leave that part out", "%v", err)
-	}
-}
-
-// anyClock is for asking how a rule translates, not what it means today.
-func anyClock() segment.Clock {
-	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	return segment.Clock{Today: day, Now: day, Zone: time.UTC}
-}
-
-// inexact are the parts of a rule that the database can't decide; planning asks nobody else yet. They are placed in the
-// rule's own text.
-func inexact(scope *segment.Scope, rule *segment.Rule) diag.List {
-	var problems diag.List
-	q, err := segment.Audience(scope, nil, rule, &segment.Args{}, anyClock())
-	if err != nil {
-		problems.Add(nil, diag.Span{}, "", "%v", err)
-		return problems
-	}
-	for _, r := range q.Residual {
-		problems.Add(nil, r.Span, "", "campaigns can't use this yet: %s", r.Why)
-	}
-	return problems
 }

@@ -46,8 +46,10 @@ func (k *checker) template(at, text string, format templates.Format) (*templates
 		}
 		return k.parse(templates.Source{File: source, Text: source.Text}, format), source.Text
 	case otherFile.MatchString(text):
-		k.problem(at, "name it "+otherFile.ReplaceAllString(text, "$1.$2.liquid")+"; a text that is no file's name holds more than one word",
-			"a template file's name ends in .liquid")
+		k.problem(at, "name it "+otherFile.ReplaceAllString(text, "$1.$2.liquid")+", here and in templates/", "a template file's name ends in .liquid")
+		return nil, ""
+	case k.commented(at):
+		k.problem(at, "put the text in quotes; or put the comment on a line of its own", `YAML takes " #" for the beginning of a comment: the text ends here`)
 		return nil, ""
 	}
 	return k.inline(at, text, format), text

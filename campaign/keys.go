@@ -38,6 +38,7 @@ func hint(key string, planned []string, missing map[string]string) string {
 func (*Definition) KeyHint(key string) string {
 	return hint(key, []string{"goal", "holdout", "limits", "locales", "seeds", "variants", "trigger", "cap", "quiet_hours", "on_unknown"},
 		map[string]string{
+			"":         "such as  campaign: birthday",
 			"campaign": "the name of the file without .yaml, such as  campaign: oil-change",
 			"audience": "such as  audience: {where: birthday(customer.birth_date)}",
 			"content":  "such as  content: {email: {subject: Selamat, html: greeting.html.liquid}}",
@@ -47,23 +48,28 @@ func (*Definition) KeyHint(key string) string {
 // KeyHint implements strictyaml.KeyHinter.
 func (*Audience) KeyHint(key string) string {
 	return hint(key, []string{"segment", "holdout", "limits", "max_audience"}, map[string]string{
-		"where": "write a rule, or  where: true  for everybody"})
+		"":      "such as  audience: {where: birthday(customer.birth_date)}",
+		"where": "write a rule, or  where: true  for everybody",
+	})
 }
 
 // KeyHint implements strictyaml.KeyHinter.
 func (*Schedule) KeyHint(key string) string {
-	return hint(key, []string{"quiet_hours", "trigger"}, nil)
+	return hint(key, []string{"quiet_hours", "trigger"}, map[string]string{"": `such as  schedule: {cron: "0 8 * * *"}`})
 }
 
 // KeyHint implements strictyaml.KeyHinter.
 func (*Content) KeyHint(key string) string {
 	return hint(key, []string{"sms", "whatsapp", "voice", "letter", "calls", "webhook", "alert", "locales", "variants"}, map[string]string{
-		"email": "such as  email: {subject: Selamat, html: greeting.html.liquid}"})
+		"":      "such as  content: {email: {subject: Selamat, html: greeting.html.liquid}}",
+		"email": "such as  email: {subject: Selamat, html: greeting.html.liquid}",
+	})
 }
 
 // KeyHint implements strictyaml.KeyHinter.
 func (*Email) KeyHint(key string) string {
 	return hint(key, []string{"locales", "variants", "attachments", "account"}, map[string]string{
+		"":         "such as  email: {subject: Selamat, html: greeting.html.liquid}",
 		"from":     "the sender is the same for all campaigns: sapa.yaml, below  channels: email:",
 		"template": "write it as  html:  or as  text:",
 		"body":     "write it as  html:  or as  text:",

@@ -47,7 +47,18 @@ func LoadProject(dir fs.FS, schema *customer.Schema, base *segment.Rule) (*Proje
 		seen[c.Name()] = name
 		p.Campaigns = append(p.Campaigns, c)
 	}
-	return p, problems, nil
+	return p, withoutRepeats(problems), nil
+}
+
+// withoutRepeats says once what is wrong with a template that several campaigns use.
+func withoutRepeats(problems diag.List) diag.List {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(problems, func(p diag.Problem) bool {
+		text := p.String()
+		twice := seen[text]
+		seen[text] = true
+		return twice
+	})
 }
 
 // campaignFiles lists campaigns/*.yaml. That there is no such folder is an error: it is the wrong place.

@@ -41,9 +41,12 @@ type Texts []string
 
 // UnmarshalNode takes both forms.
 func (t *Texts) UnmarshalNode(n strictyaml.Node) diag.List {
-	if n.Kind() == strictyaml.Text {
+	switch n.Kind() {
+	case strictyaml.Text:
 		*t = Texts{n.Text()}
 		return nil
+	case strictyaml.Map:
+		return diag.List{n.Expected("such as [vehicle.id, vehicle.next_service_on]", "one text or a list of them")}
 	}
 	return n.Decode((*[]string)(t))
 }

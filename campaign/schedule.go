@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -93,7 +94,7 @@ func (k *checker) checkZone(name string) *time.Location {
 func zoneHint(name string) string {
 	abbreviations := map[string]string{"WIB": "Asia/Jakarta", "WITA": "Asia/Makassar", "WIT": "Asia/Jayapura", "GMT": "UTC", "Z": "UTC"}
 	if zone, ok := abbreviations[strings.ToUpper(name)]; ok {
-		return "did you mean " + zone + "?"
+		return fmt.Sprintf("did you mean %q?", zone)
 	}
 	near := diag.DidYouMean(name, []string{customerZone, "Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura", "Asia/Singapore", "UTC"})
 	if strings.HasPrefix(near, "did you mean") {
@@ -132,14 +133,13 @@ func (k *checker) checkCron(cron string) {
 		alone := []string{"*", "*", "*", "*", "*"}
 		alone[i] = field
 		if !gronx.New().IsValid(strings.Join(alone, " ")) {
-			p := k.f.Problem(at, cronHint, "%q can't be the %s", field, what[i])
-			p.Span, wrong = k.f.At(at, offset, len(field)), true
-			k.add(p)
+			k.problemIn(at, offset, len(field), cronHint, "%q can't be the %s", field, what[i])
+			wrong = true
 		}
 		offset += len(field)
 	}
 	if _, ok := (&calendar{cron: cron}).next(anyClock().Now); !wrong && !ok {
-		k.problem(at, "", "%q never comes", cron)
+		k.problem(at, "the months have no such day", "%q never comes", cron)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/sapa-crm/sapa/internal/diag"
 )
 
@@ -70,7 +72,7 @@ func (n Node) decodeCustom(u ScalarUnmarshaler, problems *diag.List) {
 
 func (n Node) decodeStruct(v reflect.Value, problems *diag.List) {
 	if n.Kind() != Map {
-		*problems = append(*problems, n.Expected("", "a group of keys"))
+		*problems = append(*problems, n.Expected(ownHint(v, ""), "a group of keys"))
 		return
 	}
 	fields := fieldsOf(v)
@@ -78,7 +80,7 @@ func (n Node) decodeStruct(v reflect.Value, problems *diag.List) {
 	for _, e := range n.Entries() {
 		at := slices.IndexFunc(fields, func(f field) bool { return f.name == e.Key })
 		if at < 0 {
-			hint := n.keyHint(v, e.Key, fields)
+			hint := n.keyHint(v, e, fields)
 			*problems = append(*problems, n.f.KeyProblem(e.Value.Path(), hint, "unknown key %q", e.Key))
 			markMeant(fields, hint, seen)
 			continue
@@ -118,9 +120,13 @@ func ownHint(v reflect.Value, key string) string {
 }
 
 // keyHint is what an unknown key could have meant: first of all a key that the map does not have yet.
-func (n Node) keyHint(v reflect.Value, key string, fields []field) string {
+func (n Node) keyHint(v reflect.Value, e Entry, fields []field) string {
+	key := e.Key
 	if hint := ownHint(v, key); hint != "" {
 		return hint
+	}
+	if n.n.Style&yaml.FlowStyle != 0 && e.Value.Kind() == Null {
+		return "inside { } a comma ends a value: put the value before it in quotes"
 	}
 	var all, unseen []string
 	for _, f := range fields {

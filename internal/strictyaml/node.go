@@ -25,7 +25,8 @@ type NodeUnmarshaler interface {
 
 // KeyHinter is a struct that knows more of a key than did-you-mean can: that it stands elsewhere, or is not there yet.
 type KeyHinter interface {
-	// KeyHint is the hint for a key that the struct does not have, or that is required and missing; "" for none.
+	// KeyHint is the hint for a key that the struct does not have, or that is required and missing, and, for the key "",
+	// where there is no group of keys at all; "" for none.
 	KeyHint(key string) string
 }
 

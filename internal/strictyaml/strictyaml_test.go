@@ -129,7 +129,7 @@ type hinted struct {
 }
 
 func (*hinted) KeyHint(key string) string {
-	return map[string]string{"where": "such as  where: true", "goal": "it is not available yet"}[key]
+	return map[string]string{"": "such as  {where: true}", "where": "such as  where: true", "goal": "it is not available yet"}[key]
 }
 
 func TestKeyHints(t *testing.T) {
@@ -147,6 +147,29 @@ f.yaml:2:1: unknown key "other"
    2 | other: y
      | ^^^^^
      known here: where`
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestKeyHintOfGroupsAndCommas(t *testing.T) {
+	t.Parallel()
+	f, _ := Parse("f.yaml", "{where: count(a, .b == 1)}")
+	var into hinted
+	got := f.Decode(&into).Err().Error()
+	want := `f.yaml:1:18: unknown key ".b == 1)"
+   1 | {where: count(a, .b == 1)}
+     |                  ^^^^^^^^
+     inside { } a comma ends a value: put the value before it in quotes`
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	f, _ = Parse("f.yaml", "x")
+	got = f.Decode(&into).Err().Error()
+	want = `f.yaml:1:1: expected a group of keys, found "x"
+   1 | x
+     | ^
+     such as  {where: true}`
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
