@@ -315,16 +315,19 @@ func (c *checker) relation(name string) *customer.Relation {
 	return nil
 }
 
-// readPaths lists the columns that the template reads, sorted.
+// readPaths lists the columns that the template reads, sorted. A row of which no column is read, but whose existence
+// matters, is read by the column that joins it.
 func (c *checker) readPaths() [][]string {
-	for key, path := range c.exists {
-		if !slices.ContainsFunc(sortedKeys(c.paths), func(k string) bool { return strings.HasPrefix(k, key+"\x00") }) {
-			c.paths[key+"\x00"] = path
-		}
-	}
+	direct := map[string]bool{} // rows of which a column is read
 	var all [][]string
 	for _, path := range c.paths {
 		all = append(all, path)
+		direct[strings.Join(path[:len(path)-1], "\x00")] = true
+	}
+	for row, path := range c.exists {
+		if !direct[row] {
+			all = append(all, path)
+		}
 	}
 	slices.SortFunc(all, slices.Compare)
 	return all

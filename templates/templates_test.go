@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/shopspring/decimal"
 )
 
 // mustParse parses a template that has no problem.
@@ -42,6 +43,7 @@ func TestHazards(t *testing.T) {
 		"a text that doubles":        {`{% assign s = "0123456789" %}{% for i in (1..40) %}{% assign s = s | append: s %}{% endfor %}`, `1:70: append: the text is longer than 1048576 bytes`},
 		"a number that squares":      {`{% assign n = 9999 %}{% for i in (1..40) %}{% assign n = n | times: n %}{% endfor %}`, `1:62: times: the number has too many digits`},
 		"a replacement that grows":   {`{% assign s = "aaaaaaaaaa" %}{% for i in (1..40) %}{% assign s = s | replace: "a", s %}{% endfor %}`, `1:70: replace: the text is longer than 1048576 bytes`},
+		"filters on long texts":      {`{% assign s = "0123456789" %}{% for i in (1..13) %}{% assign s = s | append: s %}{% endfor %}{% for i in (1..500) %}{% for j in (1..100) %}{% assign t = s | upcase %}{% endfor %}{% endfor %}`, `1:158: upcase: the template takes more than 200000 steps`},
 		"endless output":             {`{% for a in (1..1000) %}{% for b in (1..100) %}` + strings.Repeat("x", 100) + `{% endfor %}{% endfor %}`, `1:25: the message is longer than 1048576 bytes`},
 		"parentheses without end":    {`{{ ` + strings.Repeat("(", 1000) + ` }}`, `1:54: this is nested too deep`},
 		"blocks without end":         {strings.Repeat("{% if true %}", 60), `1:651: blocks are nested too deep`},
@@ -240,6 +242,18 @@ func TestValuesOfOtherTypes(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+func TestNumbersWithTooManyDigits(t *testing.T) {
+	t.Parallel()
+	vars := map[string]any{"customer": map[string]any{"income": decimal.New(1, 1_000_000)}}
+	for _, filter := range []string{"plus: 1", "ceil", "rupiah", "number", "round: 2", "at_most: 3"} {
+		_, err := mustParse(t, "{{ customer.income | "+filter+" }}", Text, testScope("")).Render(vars, nil)
+		name, _, _ := strings.Cut(filter, ":")
+		if want := "1:22: " + name + ": the number has too many digits"; err == nil || err.Error() != want {
+			t.Errorf("%s: err = %v, want %s", filter, err, want)
+		}
 	}
 }
 
