@@ -1,0 +1,57 @@
+package workshop
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+//go:embed sample/*.csv
+var sample embed.FS
+
+// Starter is the project with which somebody begins: that of the demo over tables which the sample files, in data/, are
+// imported into, sent by the sandbox. Files are named as in a project's folder.
+func Starter() (map[string]string, error) {
+	project, err := Project()
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{}
+	if err := read(project, ".", "", files); err != nil {
+		return nil, err
+	}
+	if err := read(sample, "sample", "data", files); err != nil {
+		return nil, err
+	}
+	files["sapa.yaml"] = starterConfig.Replace(files["sapa.yaml"])
+	return files, nil
+}
+
+var starterConfig = strings.NewReplacer(
+	Schema+".", "data.",
+	`"${SMTP_URL}"`, `"smtp://127.0.0.1:2525"`,
+	"${PUBLIC_URL}", "http://127.0.0.1:8080",
+	"channels:", "# This is the mail server of `sapa sandbox`, which delivers nothing. A real one comes from the environment:\n"+
+		"# smtp: \"${SMTP_URL}\", with SMTP_URL=smtp://user:password@mail.your-company.example:587\nchannels:",
+	"public_url:", "# Where customers reach `sapa serve`; behind your proxy, such as https://sapa.your-company.example\npublic_url:",
+)
+
+func read(from fs.FS, root, to string, into map[string]string) error {
+	err := fs.WalkDir(from, root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(from, name)
+		if err != nil {
+			return err
+		}
+		into[path.Join(to, strings.TrimPrefix(name, root+"/"))] = string(text)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read starter: %w", err)
+	}
+	return nil
+}
