@@ -25,16 +25,28 @@ func testSchema() *customer.Schema {
 	}}
 	models := &customer.Entity{Name: "model", Columns: []customer.Column{{Name: "id", Kind: customer.Int}, {Name: "title", Kind: customer.Text}}}
 	vehicles := &customer.Entity{Name: "vehicles", Key: "id", Columns: []customer.Column{
-		{Name: "id", Kind: customer.Int}, {Name: "customer_id", Kind: customer.Int}, {Name: "plate", Kind: customer.Text},
-		{Name: "brand", Kind: customer.Text}, {Name: "price", Kind: customer.Numeric}, {Name: "note", Kind: customer.Text},
+		{Name: "id", Kind: customer.Int},
+		{Name: "customer_id", Kind: customer.Int},
+		{Name: "plate", Kind: customer.Text},
+		{Name: "brand", Kind: customer.Text},
+		{Name: "price", Kind: customer.Numeric},
+		{Name: "note", Kind: customer.Text},
 		{Name: "next_service_on", Kind: customer.Date},
 	}, Relations: []*customer.Relation{{Name: "model", One: true, Local: "model_id", Remote: "id", Target: models}}}
 	orders := &customer.Entity{Name: "orders", Columns: []customer.Column{{Name: "total", Kind: customer.Numeric}}}
 	people := &customer.Entity{Name: "customer", Key: "id", Columns: []customer.Column{
-		{Name: "id", Kind: customer.Int}, {Name: "first_name", Kind: customer.Text}, {Name: "nickname", Kind: customer.Text},
-		{Name: "email", Kind: customer.Text}, {Name: "points", Kind: customer.Int}, {Name: "income", Kind: customer.Numeric},
-		{Name: "vip", Kind: customer.Bool}, {Name: "birth_date", Kind: customer.Date}, {Name: "tags", Kind: customer.TextArray},
-		{Name: "extra", Kind: customer.JSON}, {Name: "Home City", Kind: customer.Text}, {Name: "photo", Kind: customer.Text},
+		{Name: "id", Kind: customer.Int},
+		{Name: "first_name", Kind: customer.Text},
+		{Name: "nickname", Kind: customer.Text},
+		{Name: "email", Kind: customer.Text},
+		{Name: "points", Kind: customer.Int},
+		{Name: "income", Kind: customer.Numeric},
+		{Name: "vip", Kind: customer.Bool},
+		{Name: "birth_date", Kind: customer.Date},
+		{Name: "tags", Kind: customer.TextArray},
+		{Name: "extra", Kind: customer.JSON},
+		{Name: "Home City", Kind: customer.Text},
+		{Name: "photo", Kind: customer.Text},
 	}, Relations: []*customer.Relation{
 		{Name: "dealer", One: true, Local: "dealer_id", Remote: "id", Target: dealers},
 		{Name: "vehicles", Local: "id", Remote: "customer_id", Target: vehicles},

@@ -93,8 +93,10 @@ func drawFiltered(t *rapid.T, values []string) string {
 		return drawNumber(t) + drawChain(t, []string{"plus: 3", "minus: 5", "times: 2", "divided_by: 2", "abs | modulo: 4", "abs", "ceil", "floor", "default: 4"})
 	}
 	text := rapid.SampledFrom([]string{`"Siti Aisyah"`, `"a-b-c-"`, `"  x "`, `"ÉÀ ü"`, "customer.first_name"}).Draw(t, "text")
-	return text + drawChain(t, []string{"upcase", "downcase", "strip", "lstrip", "rstrip", `append: "!"`, `prepend: "~ "`, `replace: "a", "o"`, `replace_first: "-", "+"`,
-		`remove: "-"`, `remove_first: "a"`, "slice: 1", "slice: -3, 2", "slice: 0, 4", `default: "d"`, "strip_newlines", `split: "-" | join: "+"`, "truncate: 40"})
+	return text + drawChain(t, []string{
+		"upcase", "downcase", "strip", "lstrip", "rstrip", `append: "!"`, `prepend: "~ "`, `replace: "a", "o"`, `replace_first: "-", "+"`,
+		`remove: "-"`, `remove_first: "a"`, "slice: 1", "slice: -3, 2", "slice: 0, 4", `default: "d"`, "strip_newlines", `split: "-" | join: "+"`, "truncate: 40",
+	})
 }
 
 func drawChain(t *rapid.T, filters []string) string {

@@ -91,8 +91,10 @@ func (p *parser) tag(t token) node {
 }
 
 // tags are the names that {% … %} knows.
-var tags = []string{"assign", "break", "capture", "case", "comment", "continue", "cycle", "else", "elsif", "for", "if",
-	"link", "raw", "unless", "when"}
+var tags = []string{
+	"assign", "break", "capture", "case", "comment", "continue", "cycle", "else", "elsif", "for", "if",
+	"link", "raw", "unless", "when",
+}
 
 func tagHint(name string) string {
 	switch name {

@@ -10,6 +10,12 @@
 // do not exist, links whose host is not fixed, values where HTML can't be escaped safely. What only one person's data
 // can get wrong is an error of Render, and fails that message alone: most of all a value that is missing (NULL) and
 // printed without `| default:`.
+//
+// The stages are one-way: lex → parse → check (names and types against the schema) → htmlPass (the place of every value,
+// links) → render. The language is implemented here, because checking needs the trees of its expressions, which
+// github.com/osteele/liquid keeps to itself, and because dates and exact numbers have to compare; that library is what
+// the tests compare with (oracle_test.go). A rendering knows plain values only and counts its steps, so that no template
+// can call a method, read a file, or run away.
 package templates
 
 import (
