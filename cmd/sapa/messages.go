@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/report"
+)
+
+type messagesOptions struct {
+	state string
+	limit int
+	json  bool
+}
+
+func newMessagesCommand(a *app) *cobra.Command {
+	var o messagesOptions
+	c := &cobra.Command{
+		Use:   "messages RUN",
+		Short: "List a run's messages: who got it, who did not, and why in the server's words",
+		Args:  cobra.ExactArgs(1),
+		RunE:  func(c *cobra.Command, args []string) error { return runMessages(c.Context(), a, args[0], o) },
+	}
+	c.Flags().StringVar(&o.state, "state", "", "only those that are planned, claimed, sent, failed, skipped or unknown")
+	c.Flags().IntVar(&o.limit, "limit", 50, "at most so many")
+	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	return c
+}
+
+var messageStates = []string{"planned", "claimed", "sent", "failed", "skipped", "held_out", "unknown"}
+
+func runMessages(ctx context.Context, a *app, arg string, o messagesOptions) error {
+	run, err := strconv.Atoi(arg)
+	if err != nil {
+		return &exitError{exitUsage, fmt.Errorf("%q is not the number of a run; see: sapa status --all", arg)}
+	}
+	if o.state != "" && !slices.Contains(messageStates, o.state) {
+		return &exitError{exitUsage, fmt.Errorf("--state: no state %q; %s", o.state, diag.DidYouMean(o.state, messageStates))}
+	}
+	s, err := a.openDB(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	list, err := report.Messages(ctx, s.pool, run, o.state, o.limit)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return a.printJSON(list)
+	}
+	t := a.table("customer", "state", "reason", "code", "words")
+	for _, m := range list {
+		t.AppendRow([]any{m.CustomerKey, m.State, value(m.Reason), value(m.Code), value(m.Words)})
+	}
+	t.Render()
+	if len(list) == o.limit {
+		fmt.Fprintf(a.stdout, "the first %d; more with --limit\n", o.limit)
+	}
+	return nil
+}
+
+// value prints what may be missing.
+func value[T any](p *T) any {
+	if p == nil {
+		return ""
+	}
+	return *p
+}

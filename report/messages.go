@@ -1,0 +1,41 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/internal/pg"
+)
+
+// Message is one message of a run, without its address.
+type Message struct {
+	MessageID   int64      `json:"message_id,string"`
+	CustomerKey string     `json:"customer_key"`
+	Channel     string     `json:"channel"`
+	State       string     `json:"state"`
+	Reason      *string    `json:"reason"`
+	SentAt      *time.Time `json:"sent_at"`
+	OpenedAt    *time.Time `json:"opened_at"`
+	ClickedAt   *time.Time `json:"clicked_at"`
+	Attempts    int        `json:"attempts"`
+	Code        *int       `json:"code"`
+	Words       *string    `json:"words"`
+}
+
+// Messages lists at most limit messages of a run, in the order of their ids; state "" is all of them.
+func Messages(ctx context.Context, db pg.DBTX, run int, state string, limit int) ([]Message, error) {
+	rows, _ := db.Query(ctx, `
+		select message_id, customer_key, channel, state, reason, sent_at, opened_at, clicked_at, attempts, code, words
+		from report_messages
+		where run_id = $1 and (state = $2 or $2 = '')
+		order by message_id
+		limit $3`, run, state, limit)
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Message])
+	if err != nil {
+		return nil, fmt.Errorf("list messages of run %d: %w", run, err)
+	}
+	return list, nil
+}
