@@ -17,10 +17,11 @@ type textMaker struct {
 	out    []byte
 	chunks *placeholders // nil: no Liquid
 	line   lineState
-	breaks int  // line breaks due before the next visible character
-	bullet bool // due before the next visible character
-	lists  int  // depth of lists
-	pre    int  // depth of <pre>
+	breaks int   // line breaks due before the next visible character
+	bullet bool  // due before the next visible character
+	lists  int   // depth of lists
+	pre    int   // depth of <pre>
+	cells  []int // cells of the open table rows
 	blocks []liquidBlock
 	anchor *anchor
 	hidden atom.Atom // the element whose content is left out
@@ -158,8 +159,13 @@ func (m *textMaker) start(t html.Token) {
 		m.bullet = true
 	case atom.Pre:
 		m.pre++
+	case atom.Tr:
+		m.cells = append(m.cells, 0)
 	case atom.Td, atom.Th:
 		m.space()
+		if n := len(m.cells); n > 0 {
+			m.cells[n-1]++
+		}
 	}
 }
 
@@ -173,8 +179,22 @@ func (m *textMaker) end(t html.Token) {
 		m.bullet = false
 	case atom.Pre:
 		m.pre = max(0, m.pre-1)
+	case atom.Tr:
+		m.endRow()
 	}
 	m.due(breaksOf(t.DataAtom, m.lists))
+}
+
+// endRow ends a table row. One with a single cell is layout: a paragraph.
+func (m *textMaker) endRow() {
+	n := len(m.cells)
+	if n == 0 {
+		return
+	}
+	if m.cells[n-1] == 1 {
+		m.due(2)
+	}
+	m.cells = m.cells[:n-1]
 }
 
 // breaksOf is how many line breaks stand around an element.
