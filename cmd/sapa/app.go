@@ -29,7 +29,8 @@ func (a *app) commands() []*cobra.Command {
 		newInitCommand(a), newImportCommand(a), newDoctorCommand(a), newMigrateCommand(a),
 		newValidateCommand(a), newPreviewCommand(a), newApplyCommand(a), newSegmentCommand(a), newSchemaCommand(a),
 		newRunCommand(a), newServeCommand(a), newPauseCommand(a), newResumeCommand(a), newCancelCommand(a), newRetryCommand(a),
-		newStatusCommand(a), newReportCommand(a), newMessagesCommand(a), newCheckCommand(a), newSandboxCommand(a), newDemoCommand(a), newReportCommand(a), newStatusCommand(a), newCheckCommand(a),
+		newStatusCommand(a), newReportCommand(a), newMessagesCommand(a), newCheckCommand(a),
+		newSandboxCommand(a), newDemoCommand(a),
 	}
 }
 
