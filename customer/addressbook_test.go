@@ -249,8 +249,10 @@ func TestConsent(t *testing.T) {
 	db, ctx := pgtest.Pool(t), t.Context()
 	say := func(channel, topic string, granted bool) {
 		t.Helper()
-		err := SetConsent(ctx, db, ConsentChange{CustomerKey: "17", Channel: channel, Topic: topic, Granted: granted, Source: "one-click",
-			Evidence: map[string]any{"ip": "192.0.2.1"}, At: at})
+		err := SetConsent(ctx, db, ConsentChange{
+			CustomerKey: "17", Channel: channel, Topic: topic, Granted: granted, Source: "one-click",
+			Evidence: map[string]any{"ip": "192.0.2.1"}, At: at,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,14 +71,17 @@ func TestLoadConfig(t *testing.T) {
 			Consent: Consent{Granted: false, Columns: map[string]string{"email": "newsletter_ok", "sms": "sms_ok"}},
 			Relations: map[string]*RelationConfig{
 				"vehicles": {Table: TableName{"Sales", "Vehicles.All"}, By: "customer_id", Key: "id"},
-				"orders": {Table: TableName{"shop", "orders"}, By: "customer_id", Key: "id", At: "ordered_at", Amount: "total",
-					Relations: map[string]*RelationConfig{"items": {Table: TableName{"shop", "order items"}, By: "order_id"}}},
+				"orders": {
+					Table: TableName{"shop", "orders"}, By: "customer_id", Key: "id", At: "ordered_at", Amount: "total",
+					Relations: map[string]*RelationConfig{"items": {Table: TableName{"shop", "order items"}, By: "order_id"}},
+				},
 				"dealer": {Table: TableName{"public", "dealers"}, Via: "dealer_id", Key: "id"},
 			},
 		},
 		Channels: ChannelsConfig{Email: &EmailSettings{
 			SMTP: "smtp://user:hunter2@mail.example:587", From: Mailbox{"Bengkel Maju", "halo@bengkel.example"},
-			ReplyTo: Mailbox{Addr: "cs@bengkel.example"}, Rate: Rate{600, time.Minute}, Connections: 8}},
+			ReplyTo: Mailbox{Addr: "cs@bengkel.example"}, Rate: Rate{600, time.Minute}, Connections: 8,
+		}},
 		PublicURL: "https://sapa.bengkel.example",
 		Company:   Company{Name: "Bengkel Maju", Address: "Jl. Pemuda 1, Semarang"},
 	}

@@ -37,8 +37,10 @@ func SetConsent(ctx context.Context, db pg.DBTX, c ConsentChange) error {
 	_, err := db.Exec(ctx, `
 		insert into consents (customer_key, channel, topic, granted, source, evidence, at)
 		values (@key, @channel, @topic, @granted, @source, @evidence, @at)`,
-		pgx.NamedArgs{"key": c.CustomerKey, "channel": c.Channel, "topic": c.Topic, "granted": c.Granted,
-			"source": c.Source, "evidence": c.Evidence, "at": c.At})
+		pgx.NamedArgs{
+			"key": c.CustomerKey, "channel": c.Channel, "topic": c.Topic, "granted": c.Granted,
+			"source": c.Source, "evidence": c.Evidence, "at": c.At,
+		})
 	if err != nil {
 		return fmt.Errorf("record consent of customer %s: %w", c.CustomerKey, err)
 	}

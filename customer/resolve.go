@@ -217,8 +217,10 @@ func (r *resolver) column(path string, t *catalogTable, name string, kinds ...Ki
 
 // kindWords are the kinds as "text or enum", each word once.
 func kindWords(kinds []Kind) string {
-	words := map[Kind]string{Text: "text", Enum: "an enum", Bool: "boolean", Date: "a date", Timestamp: "a timestamp",
-		Timestamptz: "a timestamp", Int: "a number", Numeric: "a number", Float: "a number"}
+	words := map[Kind]string{
+		Text: "text", Enum: "an enum", Bool: "boolean", Date: "a date", Timestamp: "a timestamp",
+		Timestamptz: "a timestamp", Int: "a number", Numeric: "a number", Float: "a number",
+	}
 	var list []string
 	for _, k := range kinds {
 		list = append(list, words[k])

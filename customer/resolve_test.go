@@ -102,26 +102,49 @@ customers:
 	if problems != "" {
 		t.Fatal(problems)
 	}
-	parts := &Entity{Name: "parts", Table: TableName{"Sales", "parts"},
-		Columns: []Column{{"no", Int, "integer", true}, {"Order", Int, "integer", true}}}
-	orders := &Entity{Name: "orders", Table: TableName{"Sales", "Order.Lines"}, Key: "No", At: "When", Amount: "Net",
-		Columns: []Column{{"No", Int, "bigint", false}, {"Customer", UUID, "uuid", true},
-			{"When", Timestamptz, "timestamp with time zone", true}, {"Total", Other, "money", true}, {"Net", Numeric, "numeric", true}},
-		Relations: []*Relation{{Name: "parts", Local: "No", Remote: "Order", Target: parts}}}
-	dealer := &Entity{Name: "dealer", Table: TableName{"Sales", "Dealers"}, Key: "DealerNo",
-		Columns: []Column{{"DealerNo", Int, "integer", true}, {"Town", Text, "character(30)", true}}}
+	parts := &Entity{
+		Name: "parts", Table: TableName{"Sales", "parts"},
+		Columns: []Column{{"no", Int, "integer", true}, {"Order", Int, "integer", true}},
+	}
+	orders := &Entity{
+		Name: "orders", Table: TableName{"Sales", "Order.Lines"}, Key: "No", At: "When", Amount: "Net",
+		Columns: []Column{
+			{"No", Int, "bigint", false},
+			{"Customer", UUID, "uuid", true},
+			{"When", Timestamptz, "timestamp with time zone", true},
+			{"Total", Other, "money", true},
+			{"Net", Numeric, "numeric", true},
+		},
+		Relations: []*Relation{{Name: "parts", Local: "No", Remote: "Order", Target: parts}},
+	}
+	dealer := &Entity{
+		Name: "dealer", Table: TableName{"Sales", "Dealers"}, Key: "DealerNo",
+		Columns: []Column{{"DealerNo", Int, "integer", true}, {"Town", Text, "character(30)", true}},
+	}
 	want := &Schema{
-		Customer: &Entity{Name: "customer", Table: TableName{"Sales", "Customer Table"}, Key: "CustomerKey",
+		Customer: &Entity{
+			Name: "customer", Table: TableName{"Sales", "Customer Table"}, Key: "CustomerKey",
 			Columns: []Column{
-				{"CustomerKey", UUID, "uuid", false}, {"EMail", Text, "character varying(254)", false},
-				{"FullName", Text, "text", true}, {"Yearly Income", Numeric, "numeric(12,2)", true},
-				{"Mood", Enum, `"Sales"."Mood"`, true}, {"Tags", TextArray, "character varying(20)[]", true},
-				{"Extra", JSON, "jsonb", true}, {"BirthDate", Date, "date", true}, {"NewsOK", Bool, "boolean", false},
-				{"Seen", Timestamp, "timestamp without time zone", true}, {"SeenTZ", Timestamptz, "timestamp with time zone", true},
-				{"Score", Float, "real", true}, {"Wait", Other, "interval", true}, {"DealerNo", Int, "smallint", true}},
+				{"CustomerKey", UUID, "uuid", false},
+				{"EMail", Text, "character varying(254)", false},
+				{"FullName", Text, "text", true},
+				{"Yearly Income", Numeric, "numeric(12,2)", true},
+				{"Mood", Enum, `"Sales"."Mood"`, true},
+				{"Tags", TextArray, "character varying(20)[]", true},
+				{"Extra", JSON, "jsonb", true},
+				{"BirthDate", Date, "date", true},
+				{"NewsOK", Bool, "boolean", false},
+				{"Seen", Timestamp, "timestamp without time zone", true},
+				{"SeenTZ", Timestamptz, "timestamp with time zone", true},
+				{"Score", Float, "real", true},
+				{"Wait", Other, "interval", true},
+				{"DealerNo", Int, "smallint", true},
+			},
 			Relations: []*Relation{
 				{Name: "orders", Local: "CustomerKey", Remote: "Customer", Target: orders},
-				{Name: "dealer", One: true, Local: "DealerNo", Remote: "DealerNo", Target: dealer}}},
+				{Name: "dealer", One: true, Local: "DealerNo", Remote: "DealerNo", Target: dealer},
+			},
+		},
 		Email: Field{Column: "EMail"}, Name: Field{Column: "FullName"}, Region: Field{"Mood", "ID"},
 		Consent: Consent{Columns: map[string]string{"email": "NewsOK"}}, Where: "customer.Mood != nil", Zone: "UTC",
 	}
@@ -158,8 +181,10 @@ func TestResolveKeyTypes(t *testing.T) {
 		create domain public.customer_no as integer;
 		create table public.k (a numeric, h bigint, b integer, c smallint, d text, e varchar(20), f uuid, g public.customer_no,
 		  primary key (a, b), unique (a, c), unique (b))`)
-	for column, want := range map[string]string{"b": "integer", "c": "smallint", "d": "text",
-		"e": "character varying(20)", "h": "bigint", "f": "uuid", "g": "integer"} {
+	for column, want := range map[string]string{
+		"b": "integer", "c": "smallint", "d": "text",
+		"e": "character varying(20)", "h": "bigint", "f": "uuid", "g": "integer",
+	} {
 		s, problems := resolve(t, db, "customers: {table: k, key: "+column+"}")
 		if problems != "" || s.KeyColumn().PGType != want {
 			t.Errorf("%s: %v %s", column, s, problems)

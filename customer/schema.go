@@ -30,8 +30,10 @@ const (
 
 // String is the kind's word in messages to authors.
 func (k Kind) String() string {
-	return [...]string{"other", "boolean", "whole number", "number", "number", "text", "date", "date and time",
-		"instant", "uuid", "text", "list of texts", "json"}[k]
+	return [...]string{
+		"other", "boolean", "whole number", "number", "number", "text", "date", "date and time",
+		"instant", "uuid", "text", "list of texts", "json",
+	}[k]
 }
 
 // TableName is a table or view of the company, both parts exactly as in the catalog.

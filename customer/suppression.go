@@ -27,8 +27,10 @@ func Suppress(ctx context.Context, db pg.DBTX, channel, address string, s Suppre
 	_, err = db.Exec(ctx, `
 		insert into suppressions (channel, hash, address, reason, source, at)
 		values (@channel, @hash, @address, @reason, @source, @at) on conflict do nothing`,
-		pgx.NamedArgs{"channel": channel, "hash": h.Hash(channel, address), "address": address,
-			"reason": s.Reason, "source": s.Source, "at": s.At})
+		pgx.NamedArgs{
+			"channel": channel, "hash": h.Hash(channel, address), "address": address,
+			"reason": s.Reason, "source": s.Source, "at": s.At,
+		})
 	if err != nil {
 		return fmt.Errorf("suppress an address on %s: %w", channel, err)
 	}

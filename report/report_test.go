@@ -68,9 +68,15 @@ func settle(t *testing.T, run *ledgertest.Run, random *rand.Rand) {
 		code                   int
 	}{
 		{"sent", "", "accepted", 250},
-		{"failed", "hard bounce", "suppress", 550}, {"failed", "refused", "permanent", 554}, {"failed", "content", "", 0},
-		{"skipped", "no consent", "", 0}, {"skipped", "no address", "", 0},
-		{"held_out", "", "", 0}, {"unknown", "", "unknown", 0}, {"claimed", "", "", 0}, {"planned", "", "", 0},
+		{"failed", "hard bounce", "suppress", 550},
+		{"failed", "refused", "permanent", 554},
+		{"failed", "content", "", 0},
+		{"skipped", "no consent", "", 0},
+		{"skipped", "no address", "", 0},
+		{"held_out", "", "", 0},
+		{"unknown", "", "unknown", 0},
+		{"claimed", "", "", 0},
+		{"planned", "", "", 0},
 	}
 	next := 1
 	for _, e := range ends {

@@ -255,31 +255,38 @@ func TestBursts(t *testing.T) {
 	}{
 		"two links, two commits": {
 			func(m int64) []Hit { return []Hit{clickHit(m, 0, ms(0)), clickHit(m, 1, ms(400))} },
-			[]string{"machine_click 2/1"}},
+			[]string{"machine_click 2/1"},
+		},
 		"a link and the unsubscribe page": {
 			func(m int64) []Hit { return []Hit{page(m, ms(0)), clickHit(m, 0, ms(900))} },
-			[]string{"machine_click 1/1"}},
+			[]string{"machine_click 1/1"},
+		},
 		"with the pixel": {
 			func(m int64) []Hit { return []Hit{openHit(m, ms(0)), clickHit(m, 0, ms(10)), clickHit(m, 1, ms(20))} },
-			[]string{"machine_click 2/1", "machine_open 1/1"}},
+			[]string{"machine_click 2/1", "machine_open 1/1"},
+		},
 		"the person comes later": {
 			func(m int64) []Hit {
 				return []Hit{clickHit(m, 0, ms(0)), clickHit(m, 1, ms(10)), openHit(m, ms(60_000)), clickHit(m, 0, ms(61_000))}
 			},
-			[]string{"click 1/1", "click html 0 1/1", "machine_click 2/1", "open 1/1"}},
+			[]string{"click 1/1", "click html 0 1/1", "machine_click 2/1", "open 1/1"},
+		},
 		"the person came before": {
 			func(m int64) []Hit {
 				return []Hit{clickHit(m, 1, ms(0)), clickHit(m, 0, ms(5000)), clickHit(m, 1, ms(5010))}
 			},
-			[]string{"click 1/1", "click html 1 1/1", "machine_click 2/1"}},
+			[]string{"click 1/1", "click html 1 1/1", "machine_click 2/1"},
+		},
 		"one link twice": {
 			func(m int64) []Hit { return []Hit{clickHit(m, 0, ms(0)), clickHit(m, 0, ms(200))} },
-			[]string{"click 2/1", "click html 0 2/1"}},
+			[]string{"click 2/1", "click html 0 2/1"},
+		},
 		"a quick reader": {
 			func(m int64) []Hit {
 				return []Hit{openHit(m, ms(0)), clickHit(m, 0, ms(700)), clickHit(m, 1, ms(1800))}
 			},
-			[]string{"click 2/1", "click html 0 1/1", "click html 1 1/1", "open 1/1"}},
+			[]string{"click 2/1", "click html 0 1/1", "click html 1 1/1", "open 1/1"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

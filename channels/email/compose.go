@@ -91,9 +91,15 @@ func (c *composer) headers(m *channels.Message) (headers, error) {
 // checkValues refuses what would end a header line, in every value that comes from data or templates.
 func checkValues(m *channels.Message, sender channels.Address) error {
 	for _, v := range []struct{ what, value string }{
-		{"the subject", m.Subject}, {"the recipient's name", m.To.Name}, {"the recipient's address", m.To.Addr},
-		{"the sender's name", sender.Name}, {"the sender's address", sender.Addr}, {"the reply address", m.ReplyTo},
-		{"the unsubscribe link", m.UnsubscribeURL}, {"the campaign's name", m.Campaign}, {"the topic", m.Topic},
+		{"the subject", m.Subject},
+		{"the recipient's name", m.To.Name},
+		{"the recipient's address", m.To.Addr},
+		{"the sender's name", sender.Name},
+		{"the sender's address", sender.Addr},
+		{"the reply address", m.ReplyTo},
+		{"the unsubscribe link", m.UnsubscribeURL},
+		{"the campaign's name", m.Campaign},
+		{"the topic", m.Topic},
 		{"the message's token", m.Token},
 	} {
 		if err := noLineBreak(v.what, v.value); err != nil {

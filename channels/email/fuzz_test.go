@@ -84,8 +84,10 @@ func (s *scripted) start(t *testing.T, pipelining bool) channels.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := New(Config{Host: "pipe", Port: 25, From: channels.Address{Addr: "halo@bengkel.example"},
-		CommandTimeout: 20 * time.Millisecond, DataTimeout: 20 * time.Millisecond})
+	c, err := New(Config{
+		Host: "pipe", Port: 25, From: channels.Address{Addr: "halo@bengkel.example"},
+		CommandTimeout: 20 * time.Millisecond, DataTimeout: 20 * time.Millisecond,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

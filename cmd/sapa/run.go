@@ -145,8 +145,10 @@ func (s *session) engine(ctx context.Context, a *app) (*delivery.Engine, error) 
 	if err != nil {
 		return nil, err
 	}
-	return delivery.New(delivery.Config{Pool: s.pool, DBSchema: s.dbSchema, Schema: s.schema, Accounts: accounts,
-		Library: s.library, URLs: urls, Log: a.log(), Now: a.now})
+	return delivery.New(delivery.Config{
+		Pool: s.pool, DBSchema: s.dbSchema, Schema: s.schema, Accounts: accounts,
+		Library: s.library, URLs: urls, Log: a.log(), Now: a.now,
+	})
 }
 
 // work sends from this process until the run needs no more: done, cancelled, or paused by the engine.

@@ -137,6 +137,8 @@ func (s *session) publicDeps(a *app, tracker *response.Tracker) web.PublicDeps {
 	if name == "" && s.config.Channels.Email != nil {
 		name = s.config.Channels.Email.From.Name
 	}
-	return web.PublicDeps{Tracker: tracker, Company: name, PublicURL: s.config.PublicURL, Now: a.now, Log: a.log(),
-		Healthy: func(ctx context.Context) error { return s.pool.Ping(ctx) }}
+	return web.PublicDeps{
+		Tracker: tracker, Company: name, PublicURL: s.config.PublicURL, Now: a.now, Log: a.log(),
+		Healthy: func(ctx context.Context) error { return s.pool.Ping(ctx) },
+	}
 }

@@ -50,8 +50,10 @@ func TestAdventureWorks(t *testing.T) {
 		b.want(f.file, b.loadFile(filepath.Join(dir, "AdventureWorks_"+f.file+".csv"), Options{Table: f.table, Key: f.key}), f.want)
 	}
 	checks := []struct{ what, sql, want string }{
-		{"customers", `select concat_ws(' ', count(*), sum(customer_key), sum(annual_income), sum(birth_date - '1970-01-01'), min(birth_date), max(birth_date), sum(total_children)) from data.customers`,
-			"18148 367451094 1039320000 -52538607 1900-04-08 1980-12-26 33458"},
+		{
+			"customers", `select concat_ws(' ', count(*), sum(customer_key), sum(annual_income), sum(birth_date - '1970-01-01'), min(birth_date), max(birth_date), sum(total_children)) from data.customers`,
+			"18148 367451094 1039320000 -52538607 1900-04-08 1980-12-26 33458",
+		},
 		{"birthdays on 22 November", `select count(*)::text from data.customers where to_char(birth_date, 'MM-DD') = '11-22'`, "69"},
 		{"missing and boolean", `select concat_ws(' ', count(*) filter (where home_owner), count(*) filter (where not home_owner), count(*) filter (where gender is null), count(*) filter (where prefix is null)) from data.customers`, "12260 5888 130 130"},
 		{"accents", `select concat_ws(' ', count(*) filter (where (first_name || last_name || email_address) ~ '[^\x01-\x7f]'), count(*) filter (where email_address ~ '[^\x01-\x7f]')) from data.customers`, "90 39"},
@@ -65,11 +67,13 @@ func TestAdventureWorks(t *testing.T) {
 		{"subcategories join products", `select count(*)::text from data.products join data.subcategories using (product_subcategory_key) join data.categories using (product_category_key)`, "293"},
 		{"territories", `select string_agg(region, ', ' order by sales_territory_key) from data.territories`, "Northwest, Northeast, Central, Southwest, Southeast, Canada, France, Germany, Australia, United Kingdom"},
 		{"returns", `select concat_ws(' ', count(*), sum(return_quantity), sum(return_date - '1970-01-01')) from data.returns`, "1809 1828 34992462"},
-		{"sales", `select concat_ws(' ', extract(year from order_date), count(*), sum(order_quantity), sum(sales), sum(order_date - '1970-01-01'), sum(stock_date - '1970-01-01'), min(order_date), max(order_date), min(stock_date), max(stock_date), count(distinct customer_key))
+		{
+			"sales", `select concat_ws(' ', extract(year from order_date), count(*), sum(order_quantity), sum(sales), sum(order_date - '1970-01-01'), sum(stock_date - '1970-01-01'), min(order_date), max(order_date), min(stock_date), max(stock_date), count(distinct customer_key))
 			from data.sales group by extract(year from order_date) order by 1`,
 			"2021 2630 2630 6404933.5803 49501922 31074409 2021-01-01 2021-12-31 2001-09-11 2002-12-14 2630\n" +
 				"2022 23935 36230 9187824.1880 461128483 293402551 2022-01-01 2022-12-31 2002-09-06 2003-12-16 9133\n" +
-				"2023 29481 45314 9185449.4473 573458033 366887897 2023-01-01 2023-06-30 2003-09-03 2004-06-15 10502"},
+				"2023 29481 45314 9185449.4473 573458033 366887897 2023-01-01 2023-06-30 2003-09-03 2004-06-15 10502",
+		},
 	}
 	for _, c := range checks {
 		b.want(c.what, b.rows(c.sql), c.want)

@@ -50,12 +50,18 @@ func TestRecords(t *testing.T) {
 		{"line ends inside quotes", "a,\"b\r\nc\"\nd,e\n", []string{`1: ["a" "b\r\nc"]`, `3: ["d" "e"]`}},
 		{"spaces around quotes", "a, \"b,c\" ,d\n", []string{`1: ["a" "b,c" "d"]`}},
 		{"a quote inside an unquoted value is itself", "5\" pipe,2\n", []string{`1: ["5\" pipe" "2"]`}},
-		{"a lone quote inside quotes", "a,\"b\"c\"\nd,e\n",
-			[]string{`1! a quote inside a quoted value must be written twice: "a,\"b\"c\""`, `2: ["d" "e"]`}},
-		{"a quote that never ends costs its line only", "a,\"b\nc,d\ne,f\n",
-			[]string{`1! a quoted value does not end: "a,\"b"`, `2: ["c" "d"]`, `3: ["e" "f"]`}},
-		{"a quote that ends in another record", "1,\"x\n2,\"y\",z\n3,w\n",
-			[]string{`1! a quote inside a quoted value must be written twice: "1,\"x"`, `2: ["2" "y" "z"]`, `3: ["3" "w"]`}},
+		{
+			"a lone quote inside quotes", "a,\"b\"c\"\nd,e\n",
+			[]string{`1! a quote inside a quoted value must be written twice: "a,\"b\"c\""`, `2: ["d" "e"]`},
+		},
+		{
+			"a quote that never ends costs its line only", "a,\"b\nc,d\ne,f\n",
+			[]string{`1! a quoted value does not end: "a,\"b"`, `2: ["c" "d"]`, `3: ["e" "f"]`},
+		},
+		{
+			"a quote that ends in another record", "1,\"x\n2,\"y\",z\n3,w\n",
+			[]string{`1! a quote inside a quoted value must be written twice: "1,\"x"`, `2: ["2" "y" "z"]`, `3: ["3" "w"]`},
+		},
 		{"bytes that are not UTF-8", "a,\xe9\nb,c\n", []string{`1! some bytes are not valid UTF-8: "a,\xe9"`, `2: ["b" "c"]`}},
 		{"a NUL", "a,b\x00\nb,c\n", []string{`1! contains a NUL byte, which PostgreSQL can't store: "a,b\x00"`, `2: ["b" "c"]`}},
 	}

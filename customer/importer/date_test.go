@@ -106,8 +106,18 @@ func TestCentury(t *testing.T) {
 		digits int
 		births bool
 		want   int
-	}{{1, false, 2001}, {26, false, 2026}, {46, false, 2046}, {47, false, 1947}, {65, false, 1965}, {99, false, 1999},
-		{26, true, 2026}, {27, true, 1927}, {0, true, 2000}, {65, true, 1965}} {
+	}{
+		{1, false, 2001},
+		{26, false, 2026},
+		{46, false, 2046},
+		{47, false, 1947},
+		{65, false, 1965},
+		{99, false, 1999},
+		{26, true, 2026},
+		{27, true, 1927},
+		{0, true, 2000},
+		{65, true, 1965},
+	} {
 		if got := century(test.digits, latestYear(now, test.births)); got != test.want {
 			t.Errorf("%02d (births %v) is %d, want %d", test.digits, test.births, got, test.want)
 		}

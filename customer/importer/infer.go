@@ -141,9 +141,11 @@ func notationOf(col *Column) (notation, *Question) {
 	dot, comma := s.styles[provesDot], s.styles[provesComma]
 	switch {
 	case s.mixed.line > 0:
-		return undecided, &Question{Column: col.Header,
+		return undecided, &Question{
+			Column:  col.Header,
 			Message: fmt.Sprintf("amounts in several currencies: %q (line %d), but %q (line %d)", s.firstAny.value, s.firstAny.line, s.mixed.value, s.mixed.line),
-			Flags:   []string{col.flag(Text, ""), col.flag(Numeric, dotDecimal.String()), col.flag(Numeric, commaDecimal.String())}}
+			Flags:   []string{col.flag(Text, ""), col.flag(Numeric, dotDecimal.String()), col.flag(Numeric, commaDecimal.String())},
+		}
 	case dot > 0 && comma > 0:
 		a, b := s.first[provesDot], s.first[provesComma]
 		return undecided, askNotation(col, fmt.Sprintf("%q (line %d) is written like 1,234.56, but %q (line %d) like 1.234,56", a.value, a.line, b.value, b.line))
@@ -160,8 +162,10 @@ func notationOf(col *Column) (notation, *Question) {
 }
 
 func askNotation(col *Column, message string) *Question {
-	return &Question{Column: col.Header, Message: message,
-		Flags: []string{col.flag(Numeric, dotDecimal.String()), col.flag(Numeric, commaDecimal.String())}}
+	return &Question{
+		Column: col.Header, Message: message,
+		Flags: []string{col.flag(Numeric, dotDecimal.String()), col.flag(Numeric, commaDecimal.String())},
+	}
 }
 
 // inferDate decides between date, timestamp and timestamptz, and on the order of days and months.
@@ -172,9 +176,11 @@ func inferDate(col *Column, forced Type) verdict {
 		v.kind = s.dateType()
 	}
 	if forced == "" && s.zoned > 0 && s.unzone > 0 {
-		v.question = &Question{Column: col.Header,
+		v.question = &Question{
+			Column:  col.Header,
 			Message: fmt.Sprintf("%q (line %d) has a time zone, but %q (line %d) has none", s.firstZoned.value, s.firstZoned.line, s.firstBare.value, s.firstBare.line),
-			Flags:   []string{col.flag(Timestamptz, "") + " (without a zone: UTC)", col.flag(Text, "")}}
+			Flags:   []string{col.flag(Timestamptz, "") + " (without a zone: UTC)", col.flag(Text, "")},
+		}
 		return v
 	}
 	formats, note, question := dateFormats(col, v.kind)
@@ -313,17 +319,21 @@ func askSwapped(col *Column, kind Type, p *patternStats) *Question {
 		}
 		swap = append(swap, f)
 	}
-	return &Question{Column: col.Header,
+	return &Question{
+		Column: col.Header,
 		Message: fmt.Sprintf("%q (line %d) may have day and month in each other's place: only the days past 12 are written otherwise, as spreadsheets leave dates that they misread",
 			p.first.value, p.first.line),
-		Flags: []string{col.flag(kind, formatNames(asIs)), col.flag(kind, formatNames(swap)), col.flag(Text, "")}}
+		Flags: []string{col.flag(kind, formatNames(asIs)), col.flag(kind, formatNames(swap)), col.flag(Text, "")},
+	}
 }
 
 func askConflict(col *Column, kind Type, p *patternStats) *Question {
 	a, b := p.against[dayMonthYear], p.against[monthDayYear]
-	return &Question{Column: col.Header,
+	return &Question{
+		Column:  col.Header,
 		Message: fmt.Sprintf("%q (line %d) has the month first, but %q (line %d) the day", a.value, a.line, b.value, b.line),
-		Flags:   orderFlags(col, kind, nil, col.stats.dates, []dateOrder{monthDayYear, dayMonthYear})}
+		Flags:   orderFlags(col, kind, nil, col.stats.dates, []dateOrder{monthDayYear, dayMonthYear}),
+	}
 }
 
 func askOrder(col *Column, kind Type, p *patternStats, decided []dateFormat, open []*patternStats) *Question {
@@ -331,9 +341,11 @@ func askOrder(col *Column, kind Type, p *patternStats, decided []dateFormat, ope
 	for _, o := range open {
 		rest = append(rest, *o)
 	}
-	return &Question{Column: col.Header,
+	return &Question{
+		Column:  col.Header,
 		Message: fmt.Sprintf("which number of %q (line %d) is the month? No value of the column decides", p.first.value, p.first.line),
-		Flags:   orderFlags(col, kind, decided, rest, p.possible())}
+		Flags:   orderFlags(col, kind, decided, rest, p.possible()),
+	}
 }
 
 // orderFlags are the overrides for each order of the undecided patterns, and the way out.

@@ -80,14 +80,22 @@ func TestInfer(t *testing.T) {
 		{"leading zero among many", "n", append(times(200, "12"), "007"), `text | n stays text: "007" (line 202) is no quantity`},
 		{"leading plus", "n", []string{"+628123", "+628124"}, "text"},
 		{"long digits", "n", []string{"1234567890123456789"}, "text"},
-		{"a name that holds codes", "phone", []string{"81234567", "81234568"},
-			"text | phone stays text: a column with this name holds no quantities; --type phone=bigint makes it a number"},
+		{
+			"a name that holds codes", "phone",
+			[]string{"81234567", "81234568"},
+			"text | phone stays text: a column with this name holds no quantities; --type phone=bigint makes it a number",
+		},
 		{"nothing", "n", []string{"", " ", "NA"}, `text | n: "NA" means missing (1 value)`},
 		{"sizes", "size", []string{"44", "M", "L"}, "text"},
-		{"one odd value of few", "n", []string{"1", "2", "3", "4", "x"},
-			`text | n stays text: 4 of 5 values are numbers, but not "x" (line 6); --type n=numeric would load the numbers and reject the rest`},
-		{"one odd value of many", "n", append(times(100, "1"), "x"),
-			`bigint | n: 1 value is no bigint, as "x" on line 102: rejected unless --type n=text, or --null where a word means missing`},
+		{
+			"one odd value of few", "n",
+			[]string{"1", "2", "3", "4", "x"},
+			`text | n stays text: 4 of 5 values are numbers, but not "x" (line 6); --type n=numeric would load the numbers and reject the rest`,
+		},
+		{
+			"one odd value of many", "n", append(times(100, "1"), "x"),
+			`bigint | n: 1 value is no bigint, as "x" on line 102: rejected unless --type n=text, or --null where a word means missing`,
+		},
 
 		{"yes and no", "b", []string{"Y", "N", ""}, "boolean"},
 		{"ya and tidak", "b", []string{"Ya", "tidak"}, "boolean"},
@@ -102,17 +110,23 @@ func TestInfer(t *testing.T) {
 		{"day first", "d", []string{"01/02/2021", "13/01/2021"}, "date DD/MM/YYYY"},
 		{"two patterns, each decided", "d", []string{"01-13-21", "01/13/2021"}, "date MM-DD-YY,MM/DD/YYYY"},
 		{"two patterns, differently", "d", []string{"13.01.2021", "01/13/2021"}, "date DD.MM.YYYY,MM/DD/YYYY"},
-		{"torn by a spreadsheet", "d", append(times(2, "01-02-21", "12-01-21"), times(1, "01/13/2021", "02/14/2021", "03/15/2021", "04/16/2021", "05/17/2021")...),
-			`date MM/DD/YYYY,MM-DD-YY | d: "01-02-21" is read as MM-DD-YY, for only the days past 12 are written otherwise, as spreadsheets leave them; --type d=date:MM/DD/YYYY,MM-DD-YY says so for good`},
-		{"torn the other way", "d", append(times(2, "01/02/2021"), times(5, "13.01.2021")...),
-			`date DD.MM.YYYY,DD/MM/YYYY | d: "01/02/2021" is read as DD/MM/YYYY, for only the days past 12 are written otherwise, as spreadsheets leave them; --type d=date:DD.MM.YYYY,DD/MM/YYYY says so for good`},
+		{
+			"torn by a spreadsheet", "d", append(times(2, "01-02-21", "12-01-21"), times(1, "01/13/2021", "02/14/2021", "03/15/2021", "04/16/2021", "05/17/2021")...),
+			`date MM/DD/YYYY,MM-DD-YY | d: "01-02-21" is read as MM-DD-YY, for only the days past 12 are written otherwise, as spreadsheets leave them; --type d=date:MM/DD/YYYY,MM-DD-YY says so for good`,
+		},
+		{
+			"torn the other way", "d", append(times(2, "01/02/2021"), times(5, "13.01.2021")...),
+			`date DD.MM.YYYY,DD/MM/YYYY | d: "01/02/2021" is read as DD/MM/YYYY, for only the days past 12 are written otherwise, as spreadsheets leave them; --type d=date:DD.MM.YYYY,DD/MM/YYYY says so for good`,
+		},
 		{"years of two digits at the end", "d", []string{"13-01-85", "01-02-99"}, "date DD-MM-YY"},
 		{"years of two digits at the beginning", "d", []string{"85-01-13", "99-02-01"}, "date YY-MM-DD"},
 		{"few years at the end", "d", []string{"13-01-21", "14-02-21", "25-12-22", "03-04-22", "28-05-22"}, "date DD-MM-YY"},
 		{"a later day says that nothing was swapped", "d", append(times(5, "2021-02-01", "2021-02-13"), times(5, "01/13/2021")...), "date YYYY-MM-DD,MM/DD/YYYY"},
 		{"months by name", "d", []string{"13 Jan 2021", "Mei 5, 2021"}, "date DD MON YYYY,MON DD YYYY"},
-		{"no such day", "d", append(times(9, "01/13/2021"), "02/30/2021", "13/13/2021"),
-			`date MM/DD/YYYY | d: 2 values are no date, as "02/30/2021" on line 11: rejected unless --type d=text, or --null where a word means missing`},
+		{
+			"no such day", "d", append(times(9, "01/13/2021"), "02/30/2021", "13/13/2021"),
+			`date MM/DD/YYYY | d: 2 values are no date, as "02/30/2021" on line 11: rejected unless --type d=text, or --null where a word means missing`,
+		},
 		{"times", "d", []string{"2021-01-13 08:30:00", "2021-01-14"}, "timestamp YYYY-MM-DD"},
 		{"midnights are dates", "d", []string{"2021-01-13 00:00:00", "2021-01-14 00:00:00.000"}, "date YYYY-MM-DD"},
 		{"zones", "d", []string{"2021-01-13T08:30:00Z", "2021-01-14T00:00:00+07:00"}, "timestamptz YYYY-MM-DD"},
@@ -172,20 +186,25 @@ func TestDangerousGuessesAreAsked(t *testing.T) {
             or: --type d=date:MM/DD/YYYY,DD-MM-YY
             or: --type d=date:MM/DD/YYYY,YY-MM-DD
             or: --type d=text`},
-		{"not torn, for one small day has the other pattern", "d", append(times(9, "01/13/2021"), "01/12/2021", "03.04.2021"),
+		{
+			"not torn, for one small day has the other pattern", "d", append(times(9, "01/13/2021"), "01/12/2021", "03.04.2021"),
 			`t.csv: column d: which number of "03.04.2021" (line 12) is the month? No value of the column decides
      say which: --type d=date:MM/DD/YYYY,MM.DD.YYYY
             or: --type d=date:MM/DD/YYYY,DD.MM.YYYY
-            or: --type d=text`},
+            or: --type d=text`,
+		},
 		{"day or year", "d", []string{"13-01-21", "14-01-22"}, `t.csv: column d: which number of "13-01-21" (line 2) is the month? No value of the column decides
      say which: --type d=date:DD-MM-YY
             or: --type d=date:YY-MM-DD
             or: --type d=text`},
-		{"the first day of each month, year first", "d", []string{"13-01-01", "14-02-01", "15-03-01", "16-04-01"},
+		{
+			"the first day of each month, year first", "d",
+			[]string{"13-01-01", "14-02-01", "15-03-01", "16-04-01"},
 			`t.csv: column d: which number of "13-01-01" (line 2) is the month? No value of the column decides
      say which: --type d=date:DD-MM-YY
             or: --type d=date:YY-MM-DD
-            or: --type d=text`},
+            or: --type d=text`,
+		},
 		{"day and month swapped by a spreadsheet", "d", append(times(5, "2021-02-01"), times(5, "01/13/2021")...), `t.csv: column d: "2021-02-01" (line 2) may have day and month in each other's place: only the days past 12 are written otherwise, as spreadsheets leave dates that they misread
      say which: --type d=date:YYYY-MM-DD,MM/DD/YYYY
             or: --type d=date:YYYY-DD-MM,MM/DD/YYYY

@@ -104,8 +104,10 @@ data: {phone: +62811, zip: 01234, n: 5, zero: 0, x: 0.5, b: false, list: [a, "1"
 		Name: "it's", Inner: shared{`a "b"`}, Audience: &audience{"x", []string{"a", "b.c"}},
 		Cooldown: 3, Size: 10000, Share: -1.5, On: true, Channels: oneOrMany{"email"}, Tags: []string{"one", "two"},
 		Content: map[string]contentOfCase{"email": {"{{ x }}", "null"}},
-		Data: map[string]any{"phone": "+62811", "zip": "01234", "n": int64(5), "zero": int64(0), "x": 0.5, "b": false,
-			"list": []any{"a", "1"}, "none": "~"},
+		Data: map[string]any{
+			"phone": "+62811", "zip": "01234", "n": int64(5), "zero": int64(0), "x": 0.5, "b": false,
+			"list": []any{"a", "1"}, "none": "~",
+		},
 	}
 	if problems != "" {
 		t.Error(problems)
