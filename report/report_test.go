@@ -263,7 +263,7 @@ func TestFilter(t *testing.T) {
 		{Filter{Run: 8}, "up-sell 8"},
 		{Filter{Open: true}, "oil-change 5 6 up-sell 7 8 9"},
 		{Filter{Since: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Campaign: "birthday"}, "birthday"},
-		{Filter{Campaign: "brithday"}, "there is no campaign \"brithday\"\n  did you mean \"birthday\"?"},
+		{Filter{Campaign: "birtday"}, "there is no campaign \"birtday\"\n  did you mean \"birthday\"?"},
 		{Filter{Run: 77}, "there is no run 77; see: sapa status"},
 		{Filter{Run: 1, Campaign: "up-sell"}, "there is no run 1 of campaign up-sell; see: sapa status"},
 	} {

@@ -215,7 +215,7 @@ func (r *Recorder) persist(ctx context.Context, hits []Hit) error {
 		return errors.Join(r.persist(ctx, hits[:half]), r.persist(ctx, hits[half:]))
 	}
 	r.dropped.Add(int64(len(hits)))
-	r.opts.Log.Error("hits dropped", "hits", len(hits), "first_message", hits[0].MessageID, "error", err)
+	r.opts.Log.Error("hits dropped", slog.Int("hits", len(hits)), slog.Int64("first_message", hits[0].MessageID), slog.Any("error", err))
 	return errors.Join(ErrDropped, err)
 }
 
@@ -227,7 +227,7 @@ func (r *Recorder) retry(ctx context.Context, hits []Hit) error {
 		if err == nil || refused(err) || ctx.Err() != nil {
 			return err
 		}
-		r.opts.Log.Warn("hits wait for PostgreSQL", "hits", len(hits), "error", err)
+		r.opts.Log.Warn("hits wait for PostgreSQL", slog.Int("hits", len(hits)), slog.Any("error", err))
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

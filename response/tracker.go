@@ -15,7 +15,7 @@ import (
 // Patience is how long the answer to an open or a click waits for its row to be durable.
 const Patience = 500 * time.Millisecond
 
-// ErrNoLink: the token is ours, but its message or link is not in this database (any more).
+// ErrNoLink says that the token is ours, but its message or link is not in this database (any more).
 var ErrNoLink = errors.New("no such message or link")
 
 // Visit is a request on the public listener.
@@ -89,7 +89,7 @@ func (t *Tracker) record(ctx context.Context, h Hit) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	if err := t.rec.Record(ctx, h); err != nil {
-		t.log.Debug("hit not durable yet", "message", h.MessageID, "kind", h.Kind, "error", err)
+		t.log.Debug("hit not durable yet", slog.Int64("message", h.MessageID), slog.Any("kind", h.Kind), slog.Any("error", err))
 	}
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -21,15 +22,15 @@ func (p *public) guard(next http.Handler) http.Handler {
 		seen := &statusWriter{ResponseWriter: w}
 		defer func() {
 			if cause := recover(); cause != nil {
-				if cause == http.ErrAbortHandler {
+				if cause == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
 					panic(cause)
 				}
-				p.Log.Error("request panicked", "route", route(r), "panic", cause, "stack", string(debug.Stack()))
+				p.Log.Error("request panicked", slog.String("route", route(r)), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
 				if seen.status == 0 {
 					http.Error(seen, "something went wrong; please try again later", http.StatusInternalServerError)
 				}
 			}
-			p.Log.Debug("request", "method", method(r), "route", route(r), "status", seen.status, "took", time.Since(start))
+			p.Log.Debug("request", slog.String("method", method(r)), slog.String("route", route(r)), slog.Int("status", seen.status), slog.Duration("took", time.Since(start)))
 		}()
 		next.ServeHTTP(seen, r)
 	})

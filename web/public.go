@@ -126,7 +126,7 @@ func (p *public) health(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if p.Healthy != nil {
 		if err := p.Healthy(ctx); err != nil {
-			p.Log.Warn("not healthy", "error", err)
+			p.Log.Warn("not healthy", slog.Any("error", err))
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write([]byte("the database does not answer\n"))
 			return
@@ -142,11 +142,11 @@ func (p *public) notFound(w http.ResponseWriter, r *http.Request) {
 // fail shows an error of the Tracker: a link that is not ours or has gone is not found, anything else is our trouble.
 func (p *public) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, response.ErrToken) || errors.Is(err, response.ErrNoLink) {
-		p.Log.Debug("not found", "route", route(r), "reason", err)
+		p.Log.Debug("not found", slog.String("route", route(r)), slog.Any("reason", err))
 		p.notFound(w, r)
 		return
 	}
-	p.Log.Error("request failed", "route", route(r), "error", err)
+	p.Log.Error("request failed", slog.String("route", route(r)), slog.Any("error", err))
 	w.Header().Set("Retry-After", "60")
 	p.pages.write(w, r, http.StatusServiceUnavailable, page{kind: pageTrouble})
 }

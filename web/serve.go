@@ -70,6 +70,6 @@ func ServeListener(ctx context.Context, l net.Listener, handler http.Handler) er
 	if err != nil {
 		err = errors.Join(fmt.Errorf("requests on %s did not end in time: %w", l.Addr(), err), s.Close())
 	}
-	<-stopped
+	<-stopped //nolint:errcheck // http.ErrServerClosed
 	return err
 }

@@ -106,7 +106,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "cfg", cfg, "password", cfg.Password)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", slog.Any("cfg", cfg), slog.Any("password", cfg.Password))
 	for _, printed := range []string{
 		string(asJSON), log.String(), c.Account(),
 		fmt.Sprint(cfg), fmt.Sprintf("%v %+v %#v %s %q", cfg, cfg, cfg, cfg, cfg), fmt.Sprintf("%v %+v %#v", &cfg, c, c),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -126,7 +127,7 @@ func (d *demo) close() {
 	}
 	_ = d.public.Close() // closed already when it was served
 	if err := d.mail.Close(); err != nil {
-		d.log().Warn("stop the mail server", "error", err)
+		d.log().Warn("stop the mail server", slog.Any("error", err))
 	}
 }
 

@@ -90,7 +90,7 @@ func TestReportCommand(t *testing.T) {
 	if code, printed := r.run("report", "--json", "--since", "1d"); code != exitOK || !strings.HasPrefix(printed, "{\n  \"at\": ") {
 		t.Errorf("%d:\n%s", code, printed)
 	}
-	r.want(exitFailed, "sapa: there is no campaign \"brithday\"\n  did you mean \"birthday\"?\n", "report", "brithday")
+	r.want(exitFailed, "sapa: there is no campaign \"birtday\"\n  did you mean \"birthday\"?\n", "report", "birtday")
 	r.want(exitUsage, "sapa: --since May is neither a date such as 2026-11-01 nor a time such as 30d or 12h\n", "report", "--since", "May")
 }
 

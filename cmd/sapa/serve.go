@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"time"
@@ -126,7 +127,7 @@ func (s *session) compact(ctx context.Context, a *app) error {
 			return nil
 		case <-ticker.C:
 			if err := report.Compact(ctx, s.pool); err != nil && ctx.Err() == nil {
-				a.log().Warn("compact totals", "error", err)
+				a.log().Warn("compact totals", slog.Any("error", err))
 			}
 		}
 	}

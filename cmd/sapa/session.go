@@ -112,7 +112,7 @@ func (s *session) close() {
 	}
 	if s.cluster != nil {
 		if err := s.cluster.Release(); err != nil {
-			slog.Warn("release the private database", "error", err)
+			slog.Warn("release the private database", slog.Any("error", err))
 		}
 	}
 }

@@ -88,7 +88,7 @@ func (p *Plan) chooseEncoding(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	if p.encoding, err = detectEncoding(in); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (p *Plan) delimiter(head []byte, whole bool, excel byte) (byte, error) {
 // header reads the column names.
 func (p *Plan) header(r *csvReader) ([]string, error) {
 	rec, err := r.next()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s is empty", p.Source.Name)
 	}
 	if err != nil {
@@ -193,7 +193,7 @@ func (p *Plan) gather(ctx context.Context) (err error) {
 	p.name(header)
 	for {
 		rec, err := r.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return p.dropEmpty()
 		}
 		if err != nil {

@@ -200,7 +200,7 @@ func (l *loader) writeDuplicates(ctx context.Context, tx pgx.Tx) (err error) {
 func recordAt(r *csvReader, line int) (*record, error) {
 	for {
 		rec, err := r.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("the file has no line %d any more: import it again", line)
 		}
 		if err != nil || rec.line == line {

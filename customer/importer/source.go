@@ -55,7 +55,7 @@ func openSource(path string, stdin io.Reader) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the file to import: %w", err)
 	}
-	defer pipe.Close()
+	defer func() { _ = pipe.Close() }()
 	return spool(path, pipe)
 }
 
@@ -70,7 +70,7 @@ func spool(name string, in io.Reader) (src *Source, err error) {
 			err = e
 		}
 		if err != nil {
-			os.Remove(f.Name())
+			_ = os.Remove(f.Name())
 		}
 	}()
 	size, err := io.Copy(f, in)
@@ -101,7 +101,7 @@ func (s *Source) sniff() error {
 	if err != nil {
 		return fmt.Errorf("open the file to import: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	head := make([]byte, 8)
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
@@ -171,7 +171,7 @@ type content struct {
 
 func (c *content) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("read %s: %w", c.name, err)
 	}
 	return n, err
@@ -181,7 +181,7 @@ func (c *content) Close() error { return c.file.Close() }
 
 // countingReader reports progress and ends when ctx does.
 type countingReader struct {
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // io.Reader has no place for it
 	in       io.Reader
 	report   func(Progress)
 	progress Progress

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -25,10 +26,10 @@ type copyStream struct {
 func (s *copyStream) Read(p []byte) (int, error) {
 	if len(s.pending) == 0 && s.err == nil {
 		err := s.fill()
-		if err == io.EOF && len(s.pending) == 0 {
+		if errors.Is(err, io.EOF) && len(s.pending) == 0 {
 			return 0, io.EOF
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			s.err = err
 		}
 	}
