@@ -36,6 +36,9 @@ func (w *planWorker) Work(ctx context.Context, job *river.Job[PlanArgs]) error {
 	return err
 }
 
+// Timeout lets River give a job to somebody else, an hour after its process died.
+func (w *planWorker) Timeout(*river.Job[PlanArgs]) time.Duration { return time.Hour }
+
 // AddWorkers registers the planner's jobs with a River client.
 func (p *Planner) AddWorkers(workers *river.Workers) {
 	river.AddWorker(workers, &planWorker{planner: p})
