@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/internal/diag"
 )
 
 func newValidateCommand(a *app) *cobra.Command {
@@ -79,6 +81,9 @@ func runApply(ctx context.Context, a *app, o applyOptions) error {
 	} else {
 		changes, err = campaign.Apply(ctx, s.pool, project.Campaigns, a.now(), a.actor())
 	}
+	if list := (diag.List)(nil); errors.As(err, &list) {
+		return findings(list)
+	}
 	if err != nil {
 		return err
 	}
@@ -94,13 +99,21 @@ func (a *app) printChanges(changes []campaign.Change) {
 	count := map[string]int{}
 	for _, c := range changes {
 		count[c.Action]++
+		if c.Action == "remove" {
+			fmt.Fprintf(a.stdout, "- %s (file gone): schedule stopped\n", c.Campaign)
+			continue
+		}
 		fmt.Fprintf(a.stdout, "%s %s version %d", marks[c.Action], c.Campaign, c.Number)
 		if c.Next != nil {
 			fmt.Fprintf(a.stdout, ", next run planned %s", c.Next.Local().Format("Mon 2 Jan 2006 15:04 MST"))
 		}
 		fmt.Fprintln(a.stdout)
 	}
-	fmt.Fprintf(a.stdout, "%d added, %d changed, %d unchanged.\n", count["add"], count["change"], count["none"])
+	removed := ""
+	if count["remove"] > 0 {
+		removed = fmt.Sprintf(", %d removed", count["remove"])
+	}
+	fmt.Fprintf(a.stdout, "%d added, %d changed, %d unchanged%s.\n", count["add"], count["change"], count["none"], removed)
 }
 
 func (a *app) printJSON(v any) error {
