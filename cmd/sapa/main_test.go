@@ -1,0 +1,9 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/sapa-crm/sapa/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.MainNoLeaks(m) }
