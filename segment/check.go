@@ -209,6 +209,9 @@ func (c *checker) number(n *ast.FloatNode) node {
 	if err != nil || len(d.Coefficient().String()) > 40 || d.Exponent() > 30 || d.Exponent() < -30 {
 		return c.problem(at, "", "a number can have up to 30 digits on either side of its point")
 	}
+	if d.IsInteger() && d.Abs().LessThan(decimal.New(1, 18)) { // 1e6 is as whole as 1_000_000, and an index serves it
+		return &constant{base{t: typeInt, loc: at}, d.IntPart(), text}
+	}
 	return &constant{base{t: typeNumeric, loc: at}, d, text}
 }
 

@@ -75,6 +75,9 @@ func newDecision(q *Query, tx pgx.Tx) (*decision, error) {
 }
 
 func (d *decision) run(ctx context.Context, visit func([]Key) error) error {
+	if _, err := d.loader.tx.Exec(ctx, `set local cursor_tuple_fraction = 1`); err != nil { // all rows are wanted, not the first
+		return err
+	}
 	if _, err := d.loader.tx.Exec(ctx, "declare sapa_candidates no scroll cursor for "+d.sql(), d.query.args()...); err != nil {
 		return err
 	}

@@ -30,6 +30,9 @@ func (g *generator) condition(depth int) string {
 	if depth <= 0 {
 		return g.atom(0)
 	}
+	if g.n(12) == 0 {
+		return g.written(depth - 1)
+	}
 	switch g.n(9) { // the first cases are the simplest, because failures shrink towards them
 	case 0, 1:
 		return g.atom(depth)
@@ -45,6 +48,24 @@ func (g *generator) condition(depth int) string {
 		return g.quantified(depth - 1)
 	}
 	return g.atom(depth)
+}
+
+// written draws other ways of writing.
+func (g *generator) written(depth int) string {
+	switch g.n(4) {
+	case 0:
+		name := "x" + strconv.Itoa(len(g.closures)) + strconv.Itoa(depth)
+		return "(let " + name + " = " + g.number(depth) + "; " + name + " > 0 || " + name + " == " + g.number(0) + ")"
+	case 1:
+		return "(" + g.number(depth) + " < " + g.number(0) + " <= " + g.number(0) + ")"
+	case 2:
+		rows, pred, ok := g.relation(func() string { return g.condition(depth - 1) })
+		if !ok {
+			return g.atom(0)
+		}
+		return "(" + rows + " | filter(" + pred + ") | count(true) " + oneOf(g, "> 0", "== 1", "< 2", "!= 0") + ")"
+	}
+	return "(if " + g.condition(depth-1) + " { " + g.condition(depth-1) + " } else { " + g.condition(depth-1) + " })"
 }
 
 func (g *generator) atom(depth int) string {
@@ -170,6 +191,9 @@ func (g *generator) number(depth int) string {
 	case 5:
 		return "(" + g.condition(depth-1) + " ? " + g.number(depth-1) + " : " + oneOf(g, g.number(depth-1), "nil") + ")"
 	case 6:
+		if c, ok := g.column(customer.TextArray); ok && g.n(4) == 0 {
+			return "len(" + c + ")"
+		}
 		return "len(" + g.text(depth-1) + ")"
 	case 7:
 		return g.aggregate(depth-1, g.number)
@@ -226,7 +250,11 @@ func (g *generator) text(depth int) string {
 // moment is a date, a timestamp or an instant.
 func (g *generator) moment(depth int) string {
 	if depth > 0 {
-		switch g.n(7) {
+		switch g.n(8) {
+		case 7:
+			if c, ok := g.column(oneOf(g, customer.Timestamp, customer.Timestamptz)); ok {
+				return "(" + c + oneOf(g, " + ", " - ") + oneOf(g, "hours(5)", "minutes(-90)", `duration("24h0m0.5s")`) + ")"
+			}
 		case 0, 1:
 			return "(" + g.moment(depth-1) + oneOf(g, " + ", " - ") + g.period() + ")"
 		case 2:

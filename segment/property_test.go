@@ -69,7 +69,7 @@ func (w *world) checkRule(t *rapid.T, db *pgxpool.Pool, m mutation) {
 	w.compare(t, db, text, clock, m)
 }
 
-func g0(t *rapid.T) bool { return rapid.IntRange(0, 3).Draw(t, "residual") == 0 }
+func g0(t *rapid.T) bool { return rapid.Bool().Draw(t, "residual") }
 
 func (w *world) compare(t fataler, db *pgxpool.Pool, text string, clock Clock, m mutation) {
 	scope := NewScope(w.schema)

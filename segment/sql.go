@@ -98,6 +98,10 @@ func (e *emitter) cond(n node, want bool, d direction) string {
 		return e.junction(n.parts, !want, want, d)
 	case *quantifier:
 		return e.quantifier(n, want, d)
+	case *compare, *equal:
+		if q := e.asExistence(n); q != nil {
+			return e.quantifier(q, want, d)
+		}
 	case *truth:
 		if c, ok := n.a.(*choose); ok {
 			return e.chooseCondition(c, want, d)

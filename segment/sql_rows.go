@@ -137,9 +137,6 @@ func (e *emitter) groupLeaf(n node, want bool) (string, bool) {
 	if agg == nil || len(e.grouped) > 0 {
 		return "", false
 	}
-	if text, ok := e.existenceLeaf(n, agg, want); ok {
-		return text, true
-	}
 	if !independent(agg) {
 		return "", false
 	}
@@ -162,21 +159,21 @@ func (e *emitter) groupLeaf(n node, want bool) (string, bool) {
 		e.field(agg.rows.of, quote(agg.rows.rel.Local)), e.cond(n, !without, widen)), true
 }
 
-// existenceLeaf turns count(…) > 0 and its like into EXISTS.
-func (e *emitter) existenceLeaf(n node, agg *aggregate, want bool) (string, bool) {
-	if agg.op != "count" {
-		return "", false
-	}
-	switch n.(type) {
-	case *compare, *equal:
-	default:
-		return "", false
+// asExistence turns count(…) > 0 and its like into any or none; nil for other leaves.
+func (e *emitter) asExistence(n node) *quantifier {
+	agg := soleAggregate(n)
+	if agg == nil || agg.op != "count" || len(e.grouped) > 0 {
+		return nil
 	}
 	none, one := e.holds(n, agg, int64(0)), e.holds(n, agg, int64(1))
 	if none == one || one != e.holds(n, agg, int64(2)) || one != e.holds(n, agg, int64(1<<50)) {
-		return "", false
+		return nil
 	}
-	return existence(want == one) + e.subquery(agg.rows, func() []string { return e.filters(agg.rows) }), true
+	op := "any"
+	if none {
+		op = "none"
+	}
+	return &quantifier{condition(n.at()), op, agg.rows, &constant{base{t: typeBool, loc: n.at()}, true, ""}}
 }
 
 // soleAggregate is the one aggregate of a leaf whose other parts are constants, nil if there is none or more.

@@ -41,7 +41,7 @@ func (e *emitter) value(n node) string {
 func (e *emitter) columnValue(n *column) string {
 	sql := e.columnSQL(n)
 	switch {
-	case n.col.PGType == "real": // whose cast to numeric would keep 6 digits
+	case n.t == typeFloat && n.col.PGType != "double precision": // real, whose cast to numeric would keep 6 digits
 		return sql + "::float8"
 	case n.t == typeText && !plainText(n.col.PGType):
 		return sql + "::text"
