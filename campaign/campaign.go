@@ -47,7 +47,7 @@ type Audience struct {
 
 // Content is what is sent, per channel.
 type Content struct {
-	Email *Email `yaml:"email,required" jsonschema_description:"The e-mail"`
+	Email *Email `yaml:"email,required" jsonschema:"required" jsonschema_description:"The e-mail"`
 }
 
 // Email is the content of an e-mail. HTML and Text are templates, or names of files in templates/ ending in .liquid.

@@ -86,6 +86,9 @@ func (k *checker) checkEmpty(key string, n strictyaml.Node) {
 	}
 }
 
+// maxName is how long a name is at most.
+const maxName = 60
+
 var nameForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (k *checker) checkName() {
@@ -107,10 +110,10 @@ func (k *checker) checkForm(at, what, name string) bool {
 	if strings.TrimSpace(name) == "" {
 		return false
 	}
-	if nameForm.MatchString(name) && len(name) <= 60 {
+	if nameForm.MatchString(name) && len(name) <= maxName {
 		return true
 	}
-	k.problem(at, "such as "+slug(name)+": lower-case letters, digits and single hyphens, at most 60", "%q can't be %s", name, what)
+	k.problem(at, fmt.Sprintf("such as %s: lower-case letters, digits and single hyphens, at most %d", slug(name), maxName), "%q can't be %s", name, what)
 	return false
 }
 
@@ -119,7 +122,7 @@ var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
 // slug is what a name could be.
 func slug(name string) string {
 	s := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-")
-	if s == "" || len(s) > 60 {
+	if s == "" || len(s) > maxName {
 		return "oil-change"
 	}
 	return s

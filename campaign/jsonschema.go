@@ -21,23 +21,68 @@ func JSONSchema() ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// JSONSchema is the form of a duration.
-func (Duration) JSONSchema() *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "string", Pattern: `^[1-9][0-9]*[mhdw]$`, Examples: []any{"300d", "2w", "12h", "90m"}}
+// property is a key of a group; the struct has it.
+func property(s *jsonschema.Schema, name string) *jsonschema.Schema {
+	p, _ := s.Properties.Get(name)
+	return p
 }
 
-// JSONSchema is the form of one text or a list of texts.
+// needsOneOf says that a group needs one of some keys: a schema for each.
+func needsOneOf(keys ...string) []*jsonschema.Schema {
+	var list []*jsonschema.Schema
+	for _, key := range keys {
+		list = append(list, &jsonschema.Schema{Required: []string{key}})
+	}
+	return list
+}
+
+// JSONSchemaExtend adds the form of names.
+func (Definition) JSONSchemaExtend(s *jsonschema.Schema) {
+	longest, one := uint64(maxName), uint64(1)
+	for _, name := range []string{"campaign", "topic"} {
+		property(s, name).Pattern, property(s, name).MaxLength = nameForm.String(), &longest
+	}
+	channels := property(s, "channels")
+	channels.Items.Enum, channels.MinItems, channels.UniqueItems = []any{"email"}, &one, true
+}
+
+// JSONSchemaExtend says that a rule may also be the bare word true, which editors take for no text, and that merge
+// needs each.
+func (Audience) JSONSchemaExtend(s *jsonschema.Schema) {
+	where := property(s, "where")
+	where.Type, where.OneOf = "", []*jsonschema.Schema{{Type: "string"}, {Type: "boolean"}}
+	s.DependentRequired = map[string][]string{"merge": {"each"}}
+}
+
+// JSONSchemaExtend says that there is either a time or a cron expression.
+func (Schedule) JSONSchemaExtend(s *jsonschema.Schema) { s.OneOf = needsOneOf("at", "cron") }
+
+// JSONSchemaExtend says that there is a body.
+func (Email) JSONSchemaExtend(s *jsonschema.Schema) { s.AnyOf = needsOneOf("html", "text") }
+
+// JSONSchema is the form of a duration.
+func (Duration) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: durationForm, Examples: []any{"300d", "2w", "12h"}}
+}
+
+// JSONSchema is the form of one text or a list of texts. Editors take 2026 for a number and true for a boolean.
 func (Texts) JSONSchema() *jsonschema.Schema {
-	text := &jsonschema.Schema{Type: "string"}
-	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{text, {Type: "array", Items: text}}}
+	kinds, one := []*jsonschema.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}, uint64(1)
+	list := &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{OneOf: kinds}, MinItems: &one}
+	return &jsonschema.Schema{OneOf: append([]*jsonschema.Schema{list}, kinds...)}
+}
+
+// JSONSchema is the form of an address; that it is one is checked elsewhere.
+func (ReplyAddress) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: "@", Examples: []any{"cs@bengkel.example"}}
 }
 
 // JSONSchema is the form of a time of day.
 func (ClockTime) JSONSchema() *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "string", Pattern: `^([01][0-9]|2[0-3]):[0-5][0-9]$`, Examples: []any{"18:00"}}
+	return &jsonschema.Schema{Type: "string", Pattern: clockForm, Examples: []any{"18:00"}}
 }
 
 // JSONSchema is the form of a date and time without a zone.
 func (CivilTime) JSONSchema() *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "string", Pattern: `^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2})?)?$`, Examples: []any{"2026-12-24 08:00"}}
+	return &jsonschema.Schema{Type: "string", Pattern: civilForm, Examples: []any{"2026-12-24 08:00"}}
 }
