@@ -219,8 +219,10 @@ func TestArgsMeanTheSameInEveryMode(t *testing.T) {
 		`birthday(customer.joined) || customer.joined + months(1) == today() || "vip" in customer.tags || customer.age in [1, 2]`
 	rule := mustRule(t, text, NewScope(w.schema))
 	want := w.match(t, rule, w.clocks[1])
-	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
-		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+	for _, mode := range []pgx.QueryExecMode{
+		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
+		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+	} {
 		q, err := Audience(NewScope(w.schema), nil, rule, &Args{}, w.clocks[1])
 		if err != nil {
 			t.Fatal(err)

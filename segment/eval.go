@@ -22,10 +22,7 @@ type (
 )
 
 // compiler turns nodes into closures.
-type compiler struct {
-	clock  Clock
-	mutate mutation
-}
+type compiler struct{ clock Clock }
 
 func (c compiler) value(n node) valueFunc {
 	switch n := n.(type) {

@@ -148,8 +148,10 @@ func (c compiler) member(n *member) testFunc {
 
 func (c compiler) textTest(n *textTest) testFunc {
 	a, b := c.value(n.a), c.value(n.b)
-	test := map[string]func(s, part string) bool{"contains": strings.Contains, "startsWith": strings.HasPrefix,
-		"endsWith": strings.HasSuffix}[n.op]
+	test := map[string]func(s, part string) bool{
+		"contains": strings.Contains, "startsWith": strings.HasPrefix,
+		"endsWith": strings.HasSuffix,
+	}[n.op]
 	return func(f *frame) bool {
 		s, ok := a(f).(string)
 		part, okToo := b(f).(string)

@@ -54,55 +54,81 @@ func Functions() []*Function {
 
 func rowFunctions() []*Function {
 	return []*Function{
-		{Name: "any", Usage: "any(rows, condition)", form: formQuantifier,
+		{
+			Name: "any", Usage: "any(rows, condition)", form: formQuantifier,
 			Sentence: "True when at least one row satisfies the condition.",
-			Example:  `any(customer.vehicles, .next_service_on <= today())`},
-		{Name: "none", Usage: "none(rows, condition)", form: formQuantifier,
+			Example:  `any(customer.vehicles, .next_service_on <= today())`,
+		},
+		{
+			Name: "none", Usage: "none(rows, condition)", form: formQuantifier,
 			Sentence: "True when no row satisfies the condition; so also when there are no rows.",
-			Example:  `none(customer.orders, .ordered_at > ago(days(180)))`},
-		{Name: "all", Usage: "all(rows, condition)", form: formQuantifier,
+			Example:  `none(customer.orders, .ordered_at > ago(days(180)))`,
+		},
+		{
+			Name: "all", Usage: "all(rows, condition)", form: formQuantifier,
 			Sentence: "True when every row satisfies the condition; so also when there are no rows.",
-			Example:  `all(customer.vehicles, .km < 100_000)`},
-		{Name: "filter", Usage: "filter(rows, condition)", form: formFilter,
+			Example:  `all(customer.vehicles, .km < 100_000)`,
+		},
+		{
+			Name: "filter", Usage: "filter(rows, condition)", form: formFilter,
 			Sentence: "The rows that satisfy the condition, for another function.",
-			Example:  `sum(filter(customer.orders, .kind == "part"), .total) > 500_000`},
-		{Name: "map", Usage: "map(rows, column)", form: formMap,
+			Example:  `sum(filter(customer.orders, .kind == "part"), .total) > 500_000`,
+		},
+		{
+			Name: "map", Usage: "map(rows, column)", form: formMap,
 			Sentence: "The values of a column, for sum, min, max and mean.",
-			Example:  `max(map(customer.orders, .ordered_at)) < ago(days(90))`},
-		{Name: "count", Usage: "count(rows) or count(rows, condition)", form: formCount,
+			Example:  `max(map(customer.orders, .ordered_at)) < ago(days(90))`,
+		},
+		{
+			Name: "count", Usage: "count(rows) or count(rows, condition)", form: formCount,
 			Sentence: "How many rows there are, or how many satisfy the condition.",
-			Example:  `count(customer.orders, .ordered_at > ago(days(90))) >= 3`},
-		{Name: "sum", Usage: "sum(rows, column)", form: formAggregate,
+			Example:  `count(customer.orders, .ordered_at > ago(days(90))) >= 3`,
+		},
+		{
+			Name: "sum", Usage: "sum(rows, column)", form: formAggregate,
 			Sentence: "The sum of a column; missing values are left out, and the sum of no rows is 0.",
-			Example:  `sum(customer.orders, .total) > 1_000_000`},
-		{Name: "min", Usage: "min(map(rows, column))", form: formAggregate,
+			Example:  `sum(customer.orders, .total) > 1_000_000`,
+		},
+		{
+			Name: "min", Usage: "min(map(rows, column))", form: formAggregate,
 			Sentence: "The smallest, earliest or first value of a column; missing when there is none.",
-			Example:  `min(map(customer.orders, .ordered_at)) > ago(days(30))`},
-		{Name: "max", Usage: "max(map(rows, column))", form: formAggregate,
+			Example:  `min(map(customer.orders, .ordered_at)) > ago(days(30))`,
+		},
+		{
+			Name: "max", Usage: "max(map(rows, column))", form: formAggregate,
 			Sentence: "The largest, latest or last value of a column; missing when there is none.",
-			Example:  `max(map(customer.orders, .total)) >= 250_000`},
-		{Name: "mean", Usage: "mean(map(rows, column))", form: formAggregate,
+			Example:  `max(map(customer.orders, .total)) >= 250_000`,
+		},
+		{
+			Name: "mean", Usage: "mean(map(rows, column))", form: formAggregate,
 			Sentence: "The average of a column, missing values left out; missing when there is none.",
-			Example:  `mean(map(customer.orders, .total)) > 100_000`},
+			Example:  `mean(map(customer.orders, .total)) > 100_000`,
+		},
 	}
 }
 
 func timeFunctions() []*Function {
 	return []*Function{
-		{Name: "today", Usage: "today()", Result: typeDate,
+		{
+			Name: "today", Usage: "today()", Result: typeDate,
 			Sentence: "The date of the run's tick: the same for every customer.",
 			Example:  `any(customer.vehicles, .next_service_on == today() + days(7))`,
-			eval:     func(clock Clock, _ []any) any { return clock.Today }},
-		{Name: "now", Usage: "now()", Result: typeInstant,
+			eval:     func(clock Clock, _ []any) any { return clock.Today },
+		},
+		{
+			Name: "now", Usage: "now()", Result: typeInstant,
 			Sentence: "The moment as of which the run was planned.",
 			Example:  `customer.created_at > now() - hours(48)`,
-			eval:     func(clock Clock, _ []any) any { return clock.Now }},
-		{Name: "ago", Usage: "ago(period)", form: formAgo, Result: typeInstant,
+			eval:     func(clock Clock, _ []any) any { return clock.Now },
+		},
+		{
+			Name: "ago", Usage: "ago(period)", form: formAgo, Result: typeInstant,
 			Sentence: "The moment a period before now().",
 			Example:  `customer.created_at > ago(months(6))`,
 			eval: func(clock Clock, args []any) any {
 				return addInstant(clock.Now, args[0].(period).negated(), clock.Zone)
-			}},
+			},
+		},
 		calendar("days", "calendar days", "today() + days(14) >= customer.birth_date", func(n int) period { return period{days: n} }),
 		calendar("weeks", "weeks", "customer.created_at < ago(weeks(2))", func(n int) period { return period{days: 7 * n} }),
 		calendar("months", "months; a day that a month does not have becomes its last day", "customer.created_at > ago(months(1))",
@@ -111,44 +137,58 @@ func timeFunctions() []*Function {
 			func(n int) period { return period{months: 12 * n} }),
 		clockwise("hours", "hours", "customer.created_at > now() - hours(6)", time.Hour),
 		clockwise("minutes", "minutes", "customer.created_at > now() - minutes(90)", time.Minute),
-		{Name: "duration", Usage: `duration("1h30m")`, Params: []Type{typeText}, Result: typeDuration, fixed: true, check: checkDuration,
+		{
+			Name: "duration", Usage: `duration("1h30m")`, Params: []Type{typeText}, Result: typeDuration, fixed: true, check: checkDuration,
 			Sentence: "A time span written with h, m and s.",
 			Example:  `customer.created_at > now() - duration("1h30m")`,
 			eval: func(_ Clock, args []any) any {
 				d, _ := time.ParseDuration(args[0].(string))
 				return period{micros: d.Microseconds()}
-			}},
-		{Name: "date", Usage: `date("2026-01-31") or date(time)`, form: formDate, Result: typeDate,
+			},
+		},
+		{
+			Name: "date", Usage: `date("2026-01-31") or date(time)`, form: formDate, Result: typeDate,
 			Sentence: "A date written as year-month-day, or the date of a time in the company's zone.",
-			Example:  `customer.birth_date < date("2000-01-31")`},
-		{Name: "birthday", Usage: "birthday(date)", Params: []Type{typeDate}, Result: typeBool, partial: true,
+			Example:  `customer.birth_date < date("2000-01-31")`,
+		},
+		{
+			Name: "birthday", Usage: "birthday(date)", Params: []Type{typeDate}, Result: typeBool, partial: true,
 			Sentence: "True when today() is the anniversary of the date; 29 February is kept on 28 February in common years.",
 			Example:  `birthday(customer.birth_date)`,
-			eval:     evalBirthday, sql: sqlBirthday, bindings: bindBirthday},
+			eval:     evalBirthday, sql: sqlBirthday, bindings: bindBirthday,
+		},
 	}
 }
 
 func textFunctions() []*Function {
 	return []*Function{
-		{Name: "len", Usage: "len(text)", form: formLen, Result: typeInt,
+		{
+			Name: "len", Usage: "len(text)", form: formLen, Result: typeInt,
 			Sentence: "How many characters a text has, or how many entries a list.",
-			Example:  `len(customer.name) > 40`, eval: evalLen, sql: sqlLen},
-		{Name: "trim", Usage: "trim(text)", Params: []Type{typeText}, Result: typeText,
+			Example:  `len(customer.name) > 40`, eval: evalLen, sql: sqlLen,
+		},
+		{
+			Name: "trim", Usage: "trim(text)", Params: []Type{typeText}, Result: typeText,
 			Sentence: "The text without white space at its ends.",
 			Example:  `trim(customer.city) == "Solo"`,
 			eval:     func(_ Clock, args []any) any { return strings.TrimSpace(args[0].(string)) },
 			sql:      func(args []sqlArg) string { return "btrim(" + args[0].text + ", " + args[1].text + ")" },
-			bindings: func(Clock) []binding { return []binding{{whiteSpace, "text"}} }},
-		{Name: "lower", Usage: "lower(text)", Params: []Type{typeText}, Result: typeText,
+			bindings: func(Clock) []binding { return []binding{{whiteSpace, "text"}} },
+		},
+		{
+			Name: "lower", Usage: "lower(text)", Params: []Type{typeText}, Result: typeText,
 			Sentence: "The text in small letters.",
 			Example:  `lower(customer.city) == "solo"`,
 			eval:     func(_ Clock, args []any) any { return strings.ToLower(args[0].(string)) },
-			residual: "databases differ in which letters they take for small and capital forms of each other"},
-		{Name: "upper", Usage: "upper(text)", Params: []Type{typeText}, Result: typeText,
+			residual: "databases differ in which letters they take for small and capital forms of each other",
+		},
+		{
+			Name: "upper", Usage: "upper(text)", Params: []Type{typeText}, Result: typeText,
 			Sentence: "The text in capital letters.",
 			Example:  `upper(customer.city) == "SOLO"`,
 			eval:     func(_ Clock, args []any) any { return strings.ToUpper(args[0].(string)) },
-			residual: "databases differ in which letters they take for small and capital forms of each other"},
+			residual: "databases differ in which letters they take for small and capital forms of each other",
+		},
 	}
 }
 
@@ -174,18 +214,22 @@ func functionNames() []string {
 
 // calendar is a function that makes a Period of n units.
 func calendar(name, unit, example string, of func(n int) period) *Function {
-	return &Function{Name: name, Usage: name + "(n)", Params: []Type{typeInt}, Result: typePeriod, fixed: true,
+	return &Function{
+		Name: name, Usage: name + "(n)", Params: []Type{typeInt}, Result: typePeriod, fixed: true,
 		Sentence: "A period of n " + unit + ".", Example: example,
 		check: func(args []node) string { return checkPeriod(args, of) },
-		eval:  func(_ Clock, args []any) any { return of(smallInt(args[0])) }}
+		eval:  func(_ Clock, args []any) any { return of(smallInt(args[0])) },
+	}
 }
 
 func clockwise(name, unit, example string, size time.Duration) *Function {
 	of := func(n int) period { return period{micros: int64(n) * size.Microseconds()} }
-	return &Function{Name: name, Usage: name + "(n)", Params: []Type{typeInt}, Result: typeDuration, fixed: true,
+	return &Function{
+		Name: name, Usage: name + "(n)", Params: []Type{typeInt}, Result: typeDuration, fixed: true,
 		Sentence: "A time span of n " + unit + ".", Example: example,
 		check: func(args []node) string { return checkPeriod(args, of) },
-		eval:  func(_ Clock, args []any) any { return of(smallInt(args[0])) }}
+		eval:  func(_ Clock, args []any) any { return of(smallInt(args[0])) },
+	}
 }
 
 // smallInt is a whole number clipped to what no period needs.

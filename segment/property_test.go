@@ -142,9 +142,11 @@ func disagreement(fromSQL, fromVM []int64, exact bool) string {
 }
 
 func (w *world) explain(d string) string {
-	var who string
-	var id int
-	fmt.Sscan(d, &who, &id)
+	who, number, _ := strings.Cut(d, " ")
+	id, err := strconv.Atoi(number)
+	if err != nil {
+		return d
+	}
 	return fmt.Sprintf("only %s chooses customer %d: %v", who, id, w.customers[id-1])
 }
 

@@ -84,15 +84,19 @@ func workshop() *customer.Schema {
 	dealers := entity("dealer", "dealers", "id", col("id!", customer.Int, "bigint"), col("city", customer.Text, "text"))
 	vehicles := entity("vehicles", "vehicles", "id", col("id!", customer.Int, "bigint"), col("km", customer.Int, "integer"),
 		col("next_service_on", customer.Date, "date"), col("dealer_id", customer.Int, "bigint"))
-	vehicles.Relations = []*customer.Relation{{Name: "dealer", One: true, Local: "dealer_id", Remote: "id", Target: dealers},
-		{Name: "services", Local: "id", Remote: "vehicle_id", Target: services}}
+	vehicles.Relations = []*customer.Relation{
+		{Name: "dealer", One: true, Local: "dealer_id", Remote: "id", Target: dealers},
+		{Name: "services", Local: "id", Remote: "vehicle_id", Target: services},
+	}
 	orders := entity("orders", "orders", "id", col("id!", customer.Int, "bigint"), col("total", customer.Numeric, money),
 		col("ordered_at", customer.Timestamptz, instant), col("kind", customer.Text, "text"))
 	customers := entity("customer", "customers", "id", col("id!", customer.Int, "bigint"), col("name", customer.Text, "text"),
 		col("city", customer.Text, "text"), col("income", customer.Int, "bigint"), col("visits", customer.Int, "integer"),
 		col("birth_date", customer.Date, "date"), col("created_at!", customer.Timestamptz, instant),
 		col("tags", customer.TextArray, "text[]"))
-	customers.Relations = []*customer.Relation{{Name: "vehicles", Local: "id", Remote: "customer_id", Target: vehicles},
-		{Name: "orders", Local: "id", Remote: "customer_id", Target: orders}}
+	customers.Relations = []*customer.Relation{
+		{Name: "vehicles", Local: "id", Remote: "customer_id", Target: vehicles},
+		{Name: "orders", Local: "id", Remote: "customer_id", Target: orders},
+	}
 	return &customer.Schema{Customer: customers, Zone: "Asia/Jakarta"}
 }

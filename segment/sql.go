@@ -38,8 +38,10 @@ const (
 )
 
 func newEmitter(r *Rule, args *Args, clock Clock, aliases map[string]string) *emitter {
-	e := &emitter{rule: r, args: args, clock: clock, aliases: map[*variable]string{}, grouped: map[node]string{},
-		reasons: map[span]struct{}{}, mutate: r.mutate}
+	e := &emitter{
+		rule: r, args: args, clock: clock, aliases: map[*variable]string{}, grouped: map[node]string{},
+		reasons: map[span]struct{}{}, mutate: r.mutate,
+	}
 	for i, root := range r.scope.roots() {
 		if alias := aliases[root.name]; alias != "" {
 			e.aliases[r.vars.all[i]] = alias

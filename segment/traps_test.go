@@ -21,8 +21,10 @@ func trapWorld() *world {
 	dealer := map[string]any{"id": int64(1), "city": "Solo", "big": true}
 	w.tables[w.schema.Customer.Relations[0].Target] = []map[string]any{dealer}
 	person := func(id int64, more map[string]any) map[string]any {
-		row := map[string]any{"id": id, "city": "", "visits": int64(0), "vip": false, "joined": day("2020-01-01"), "labels": []string{},
-			"vehicles": []map[string]any{}, "orders": []map[string]any{}}
+		row := map[string]any{
+			"id": id, "city": "", "visits": int64(0), "vip": false, "joined": day("2020-01-01"), "labels": []string{},
+			"vehicles": []map[string]any{}, "orders": []map[string]any{},
+		}
 		for k, v := range more {
 			row[k] = v
 		}
@@ -35,13 +37,17 @@ func trapWorld() *world {
 	w.tables[c.Relations[2].Target] = []map[string]any{order}
 	w.tables[c] = []map[string]any{
 		person(1, nil),
-		person(2, map[string]any{"name": "Solo", "city": "Solo", "age": int64(5), "visits": int64(7), "points": int64(9_223_372_036_854_775_807),
+		person(2, map[string]any{
+			"name": "Solo", "city": "Solo", "age": int64(5), "visits": int64(7), "points": int64(9_223_372_036_854_775_807),
 			"income": decimal.RequireFromString("0.30"), "score": 0.5, "active": true, "vip": true, "birth_date": day("2000-02-28"),
 			"created_at": time.Date(2026, 2, 28, 4, 59, 59, 999_999_000, time.UTC), "tags": []string{"vip"}, "dealer_id": int64(1),
-			"dealer": dealer, "vehicles": []map[string]any{vehicle, vehicle2}}),
-		person(3, map[string]any{"name": "b", "city": "É", "age": int64(-3), "active": false, "income": decimal.RequireFromString("-2"),
+			"dealer": dealer, "vehicles": []map[string]any{vehicle, vehicle2},
+		}),
+		person(3, map[string]any{
+			"name": "b", "city": "É", "age": int64(-3), "active": false, "income": decimal.RequireFromString("-2"),
 			"score": 0.0, "birth_date": day("2000-02-29"), "created_at": time.Date(2026, 2, 28, 5, 0, 0, 0, time.UTC), "tags": []string{},
-			"dealer_id": int64(99), "orders": []map[string]any{order}}),
+			"dealer_id": int64(99), "orders": []map[string]any{order},
+		}),
 	}
 	w.customers = w.tables[c]
 	return w

@@ -32,9 +32,11 @@ const (
 
 // String is the type in words, for messages.
 func (t Type) String() string {
-	return [...]string{"nil", "a value that rules can only compare with nil", "a boolean", "a whole number", "a number",
+	return [...]string{
+		"nil", "a value that rules can only compare with nil", "a boolean", "a whole number", "a number",
 		"a number", "text", "a list of texts", "a date", "a date and time", "an instant", "a period", "a duration", "a row",
-		"a list of rows", "a list"}[t]
+		"a list of rows", "a list",
+	}[t]
 }
 
 func columnType(k customer.Kind) Type {

@@ -64,8 +64,10 @@ func testSchema() *customer.Schema {
 	}
 	dealers.Relations = []*customer.Relation{one("region", "region_id", regions)}
 	vehicles.Relations = []*customer.Relation{one("dealer", "dealer_id", dealers), many("services", "vehicle_id", services)}
-	customers.Relations = []*customer.Relation{one("dealer", "dealer_id", dealers), many("vehicles", "customer_id", vehicles),
-		many("orders", "customer_id", orders)}
+	customers.Relations = []*customer.Relation{
+		one("dealer", "dealer_id", dealers), many("vehicles", "customer_id", vehicles),
+		many("orders", "customer_id", orders),
+	}
 	return &customer.Schema{Customer: customers, Zone: "America/New_York"}
 }
 
@@ -231,12 +233,16 @@ func textPool(pgType string) []any {
 	if pgType == "character(5)" {
 		return []any{"", "a", "A", "B", "É", "A_%", "ab", "10"}
 	}
-	return []any{"", "a", "A", "B", "b", "ab", "aB", "Solo", "solo", "É", "é", "ß", "A_%", "A1%", "%", "_", `a\b`, `\`, "x\ny", "Zürich",
-		" pad ", "\u00a0x", "10", "it's", `say "hi"`, "日本", "😀"}
+	return []any{
+		"", "a", "A", "B", "b", "ab", "aB", "Solo", "solo", "É", "é", "ß", "A_%", "A1%", "%", "_", `a\b`, `\`, "x\ny", "Zürich",
+		" pad ", "\u00a0x", "10", "it's", `say "hi"`, "日本", "😀",
+	}
 }
 
-var testDates = []string{"2026-02-28", "2024-02-29", "2000-02-29", "2026-03-01", "1990-11-22", "2026-11-22", "2026-11-21", "2026-11-23",
-	"2026-01-31", "2026-03-08", "2026-11-01", "1999-02-28", "0044-03-15", "1970-01-01"}
+var testDates = []string{
+	"2026-02-28", "2024-02-29", "2000-02-29", "2026-03-01", "1990-11-22", "2026-11-22", "2026-11-21", "2026-11-23",
+	"2026-01-31", "2026-03-08", "2026-11-01", "1999-02-28", "0044-03-15", "1970-01-01",
+}
 
 func datePool() []any {
 	values := []any{Infinity, NegInfinity}
