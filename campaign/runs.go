@@ -213,16 +213,27 @@ func (p *Planner) Cancel(ctx context.Context, id int, actor string) error {
 }
 
 // Retry plans a run's failed and skipped messages again and lets it send; it returns how many. Those whose occasion a
-// later run has taken over, and those without a usable address, stay as they are.
+// later run has taken over, and those without a usable address, stay as they are; where that is all of them, so does
+// the run.
 func (p *Planner) Retry(ctx context.Context, id int, actor string) (n int, err error) {
 	err = p.change(ctx, id, actor, "retry", []string{"done", "sending", "paused"}, "sending", "", func(tx pgx.Tx) error {
-		if n, err = delivery.Retry(ctx, tx, id); err != nil {
+		n, err = delivery.Retry(ctx, tx, id)
+		if err == nil && n == 0 {
+			err = errNothing
+		}
+		if err != nil {
 			return err
 		}
 		return p.wake(id)(tx)
 	})
+	if errors.Is(err, errNothing) {
+		return 0, nil
+	}
 	return n, err
 }
+
+// errNothing takes a change back that would change nothing.
+var errNothing = errors.New("nothing to do")
 
 func (p *Planner) wake(id int) func(pgx.Tx) error {
 	return func(tx pgx.Tx) error {
