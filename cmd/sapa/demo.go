@@ -292,16 +292,18 @@ func (d *demo) report(ctx context.Context) error {
 }
 
 func (d *demo) whereToLook(o demoOptions) {
+	sapa := os.Args[0] // as the person wrote it: bin/sapa after make demo
 	fmt.Fprintf(d.stdout, `
 Where to look
-  the project      %s
-  its numbers      sapa --project %s report birthday
-  who is meant     sapa --project %s segment list 'birthday(customer.birth_date)'
-`, d.dir, d.dir, d.dir)
+  the project      %[1]s
+  its numbers      %[2]s --project %[1]s report birthday
+  who is meant     %[2]s --project %[1]s segment list 'birthday(customer.birth_date)'
+  one message      %[2]s --project %[1]s preview oil-change
+`, d.dir, sapa)
 	if o.keep {
 		fmt.Fprintf(d.stdout, "  the mail caught  http://%s\n", d.mail.HTTPAddr())
 	} else {
-		fmt.Fprintln(d.stdout, "  the mail caught  sapa demo --keep leaves the mail page and the links running")
+		fmt.Fprintf(d.stdout, "  the mail caught  %s demo --keep  leaves the mail page and the links running\n", sapa)
 	}
 }
 

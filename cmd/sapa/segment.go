@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -68,14 +69,7 @@ func (s *session) segment(a *app, rule string, o segmentOptions) (*segment.Query
 	if err != nil {
 		return nil, err
 	}
-	q, err := segment.Audience(scope, s.library.Base(), parsed, &segment.Args{}, clock)
-	if err != nil {
-		return nil, err
-	}
-	if !q.Exact {
-		return nil, fmt.Errorf("part of the rule can't be said in SQL: %v", q.Residual[0])
-	}
-	return q, nil
+	return segment.Audience(scope, s.library.Base(), parsed, &segment.Args{}, clock)
 }
 
 // clock freezes time: now, or a civil date and time of the company's zone.
@@ -101,8 +95,8 @@ func queryArgs(q *segment.Query) []any {
 }
 
 func countSegment(ctx context.Context, a *app, s *session, q *segment.Query, o segmentOptions) error {
-	var n int64
-	if err := s.pool.QueryRow(ctx, "select count(*) from "+q.From+" where "+q.Where, queryArgs(q)...).Scan(&n); err != nil {
+	n, err := s.count(ctx, q)
+	if err != nil {
 		return fmt.Errorf("ask the company's tables: %w", err)
 	}
 	if o.json {
@@ -110,6 +104,16 @@ func countSegment(ctx context.Context, a *app, s *session, q *segment.Query, o s
 	}
 	fmt.Fprintln(a.stdout, n)
 	return nil
+}
+
+// count asks the database alone where SQL says the rule exactly; otherwise each candidate is asked here.
+func (s *session) count(ctx context.Context, q *segment.Query) (n int, err error) {
+	if q.Exact {
+		err = s.pool.QueryRow(ctx, "select count(*) from "+q.From+" where "+q.Where, queryArgs(q)...).Scan(&n)
+		return n, err
+	}
+	err = q.Keys(ctx, s.pool, func(keys []segment.Key) error { n += len(keys); return nil })
+	return n, err
 }
 
 type listed struct {
@@ -126,12 +130,16 @@ func listSegment(ctx context.Context, a *app, s *session, q *segment.Query, o se
 		return "coalesce(" + segment.CustomerAlias + "." + pgx.Identifier{name}.Sanitize() + "::text, '')"
 	}
 	key := segment.CustomerAlias + "." + s.schema.KeyColumn().SQL()
+	where, args, err := s.firstOf(ctx, q, key, o.limit)
+	if err != nil {
+		return fmt.Errorf("ask the company's tables: %w", err)
+	}
 	sql := fmt.Sprintf("select %s::text as key, %s as name, %s as address from %s where %s order by %s", key,
-		column(s.schema.Name.Column), column(s.schema.Email.Column), q.From, q.Where, key)
+		column(s.schema.Name.Column), column(s.schema.Email.Column), q.From, where, key)
 	if o.limit > 0 {
 		sql += fmt.Sprintf(" limit %d", o.limit)
 	}
-	rows, _ := s.pool.Query(ctx, sql, queryArgs(q)...)
+	rows, _ := s.pool.Query(ctx, sql, args...)
 	people, err := pgx.CollectRows(rows, pgx.RowToStructByName[listed])
 	if err != nil {
 		return fmt.Errorf("ask the company's tables: %w", err)
@@ -150,12 +158,39 @@ func listSegment(ctx context.Context, a *app, s *session, q *segment.Query, o se
 	return nil
 }
 
+var errEnough = errors.New("enough")
+
+// firstOf is the condition for the first rows of the query: its own, or, where each candidate must be asked here, the
+// list of keys that were found.
+func (s *session) firstOf(ctx context.Context, q *segment.Query, key string, limit int) (where string, args []any, err error) {
+	if q.Exact {
+		return q.Where, queryArgs(q), nil
+	}
+	var found []string
+	err = q.Keys(ctx, s.pool, func(keys []segment.Key) error {
+		for _, k := range keys {
+			found = append(found, k.Customer)
+		}
+		if limit > 0 && len(found) >= limit {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return "", nil, err
+	}
+	return key + "::text = any($1::text[])", []any{found}, nil
+}
+
 func sqlSegment(_ context.Context, a *app, s *session, q *segment.Query, o segmentOptions) error {
 	sql := fmt.Sprintf("select %s.%s\nfrom %s\nwhere %s", segment.CustomerAlias, s.schema.KeyColumn().SQL(), q.From, q.Where)
 	if o.json {
 		return a.printJSON(map[string]any{"sql": sql, "args": q.Args.Values()})
 	}
 	fmt.Fprintln(a.stdout, sql)
+	for _, r := range q.Residual {
+		fmt.Fprintf(a.stdout, "-- each of these is then asked in the program: %v\n", r)
+	}
 	for i, v := range q.Args.Values() {
 		fmt.Fprintf(a.stdout, "-- $%d = %v\n", i+1, v)
 	}
