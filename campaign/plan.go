@@ -34,18 +34,16 @@ func (p *Plan) Total() int {
 	return n
 }
 
-// batchSize is how many messages a River job carries at most.
-const batchSize = 500
-
 // maxMessages is how many messages a run can have: the bits of a message's id that count within a run.
 const maxMessages = 1<<28 - 1
 
 // errDryRun rolls a dry run back.
 var errDryRun = errors.New("dry run")
 
-// plan fills the ledger for a run whose row exists: one transaction, so that a run is planned whole or not at all. The
-// campaign's row is locked, so that two runs of a campaign never plan at the same time and the second sees the first's
-// occasions.
+// plan fills the ledger for a run whose row exists: one transaction, so that a run is planned whole or not at all. It
+// holds the run's row from its first statement on, so that a run in state planning whose row is free has lost its
+// planner. Later it locks the campaign's row, so that two runs of a campaign never plan at the same time and the second
+// sees the first's occasions. Everybody locks in this order: run, address book, campaign.
 func (p *Planner) plan(ctx context.Context, r *Run, c *Campaign, dryRun bool) (*Plan, error) {
 	if err := customer.CheckKeys(ctx, p.Pool, p.Schema); err != nil {
 		return nil, err
@@ -57,10 +55,7 @@ func (p *Planner) plan(ctx context.Context, r *Run, c *Campaign, dryRun bool) (*
 	}
 	plan := &Plan{Run: r.ID}
 	err := pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
-		if err := p.selectDue(ctx, tx, r, c); err != nil {
-			return err
-		}
-		if err := p.write(ctx, tx, r, c, plan); err != nil {
+		if err := p.fill(ctx, tx, r, c, plan, dryRun); err != nil {
 			return err
 		}
 		if dryRun {
@@ -77,23 +72,50 @@ func (p *Planner) plan(ctx context.Context, r *Run, c *Campaign, dryRun bool) (*
 	return plan, nil
 }
 
+func (p *Planner) fill(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan, dryRun bool) error {
+	if !dryRun {
+		if err := p.lockRun(ctx, tx, r); err != nil {
+			return err
+		}
+	}
+	if err := p.selectDue(ctx, tx, r, c); err != nil {
+		return err
+	}
+	return p.write(ctx, tx, r, c, plan)
+}
+
 // prepareRun gives the run its range of message ids, and makes sure of the month's partitions, in a transaction of its
 // own: making a partition locks the whole table.
 func (p *Planner) prepareRun(ctx context.Context, r *Run) error {
 	var month int
 	err := p.Pool.QueryRow(ctx, `
-		update runs set message_base = (months.n::bigint << 44) | ((id & 65535)::bigint << 28)
+		update runs set message_base = coalesce(message_base, (months.n::bigint << 44) | ((id & 65535)::bigint << 28))
 		from (select (extract(year from now())::int - 2026) * 12 + extract(month from now())::int - 1 as n) months
 		where id = $1 and state = 'planning'
-		returning message_base, months.n`, r.ID).Scan(&r.messageBase, &month)
+		returning message_base >> 44`, r.ID).Scan(&month)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("run %d is not being planned any more: %w", r.ID, ErrState)
+		return errPlanned(r)
 	}
 	if err != nil {
 		return fmt.Errorf("prepare run %d: %w", r.ID, err)
 	}
 	if _, err := p.Pool.Exec(ctx, `select ensure_month($1)`, month); err != nil {
 		return fmt.Errorf("prepare run %d: make the month's partitions: %w", r.ID, err)
+	}
+	return nil
+}
+
+func errPlanned(r *Run) error {
+	return fmt.Errorf("run %d is not being planned any more: %w", r.ID, ErrState)
+}
+
+func (p *Planner) lockRun(ctx context.Context, tx pgx.Tx, r *Run) error {
+	err := tx.QueryRow(ctx, `select message_base from runs where id = $1 and state = 'planning' for no key update`, r.ID).Scan(&r.messageBase)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errPlanned(r)
+	}
+	if err != nil {
+		return fmt.Errorf("lock run %d: %w", r.ID, err)
 	}
 	return nil
 }
@@ -108,7 +130,7 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 	if err != nil {
 		return fmt.Errorf("%w", err)
 	}
-	sql, args, err := c.dueSQL(r)
+	sql, args, err := p.dueSQL(ctx, tx, r, c)
 	if err != nil {
 		return err
 	}
@@ -134,17 +156,60 @@ func (e *CompanyError) Error() string { return e.Err.Error() }
 // Unwrap gives the database's error.
 func (e *CompanyError) Unwrap() error { return e.Err }
 
-// dueSQL is the audience as a select of the columns of table due.
-func (c *Campaign) dueSQL(r *Run) (string, []any, error) {
-	args := &segment.Args{}
+// dueSQL is the audience as a select of the columns of table due. Where SQL can't say the rule exactly, the rows are
+// decided first, one by one, and their keys kept in a temporary table, which then stands for the rule.
+func (p *Planner) dueSQL(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) (string, []any, error) {
 	clock := c.clock(r.Tick, r.AsOf)
-	q, err := segment.Audience(c.scope, c.base, c.where, args, clock)
+	q, err := segment.Audience(c.scope, c.base, c.where, &segment.Args{}, clock)
 	if err != nil {
 		return "", nil, err
 	}
 	if !q.Exact {
-		return "", nil, fmt.Errorf("campaign %s: part of its rule can't be said in SQL: %v", c.Name(), q.Residual[0])
+		if err := p.choose(ctx, tx, q); err != nil {
+			return "", nil, err
+		}
+		if q, err = segment.Audience(c.scope, nil, nil, &segment.Args{}, clock); err != nil {
+			return "", nil, err
+		}
+		q.Where = "exists (select from chosen h where h.customer_key = " + c.keySQL() + " and h.row_key = " + c.rowKeySQL("''") + ")"
 	}
+	return c.dueSelect(r, q, clock)
+}
+
+// choose asks each candidate of the query and keeps the keys of those whom the rule means. The company's tables are read
+// on a connection of their own, in chunks.
+func (p *Planner) choose(ctx context.Context, tx pgx.Tx, q *segment.Query) error {
+	_, err := tx.Exec(ctx, `create temporary table chosen (customer_key text collate "C", row_key text collate "C") on commit drop`)
+	if err != nil {
+		return fmt.Errorf("make temporary tables: %w", err)
+	}
+	err = q.Keys(ctx, p.Pool, func(keys []segment.Key) error {
+		_, err := tx.CopyFrom(ctx, pgx.Identifier{"chosen"}, []string{"customer_key", "row_key"},
+			pgx.CopyFromSlice(len(keys), func(i int) ([]any, error) { return []any{keys[i].Customer, keys[i].Each}, nil }))
+		return err
+	})
+	if err != nil {
+		return &CompanyError{fmt.Errorf("ask the company's tables: %w", err)}
+	}
+	if _, err := tx.Exec(ctx, `analyze chosen`); err != nil {
+		return fmt.Errorf("make temporary tables: %w", err)
+	}
+	return nil
+}
+
+func (c *Campaign) keySQL() string {
+	return segment.CustomerAlias + "." + c.schema.KeyColumn().SQL() + "::text"
+}
+
+// rowKeySQL is the key of the row of `each`, or what stands for none.
+func (c *Campaign) rowKeySQL(none string) string {
+	if c.each == nil {
+		return none
+	}
+	return segment.EachAlias + "." + pgx.Identifier{c.each.Target.Key}.Sanitize() + "::text"
+}
+
+func (c *Campaign) dueSelect(r *Run, q *segment.Query, clock segment.Clock) (string, []any, error) {
 	occasion, err := c.occasionSQL(r, q, clock)
 	if err != nil {
 		return "", nil, err
@@ -154,18 +219,15 @@ func (c *Campaign) dueSQL(r *Run) (string, []any, error) {
 		return segment.CustomerAlias + "." + pgx.Identifier{f.Column}.Sanitize()
 	}
 	address, _ := s.Address(c.Channel())
-	rowKey, zone, optedIn := "null::text", "null::text", "null::boolean"
-	if c.each != nil {
-		rowKey = segment.EachAlias + "." + pgx.Identifier{c.each.Target.Key}.Sanitize() + "::text"
-	}
+	zone, optedIn := "null::text", "null::boolean"
 	if s.Timezone.Column != "" {
 		zone = column(s.Timezone) + "::text"
 	}
 	if col := s.Consent.Columns[c.Channel()]; col != "" {
 		optedIn = column(customer.Field{Column: col})
 	}
-	return fmt.Sprintf(`select %s.%s::text, %s, %s, left(%s::text, 512), %s, %s from %s where %s`,
-		segment.CustomerAlias, s.KeyColumn().SQL(), occasion, rowKey, column(address), zone, optedIn, q.From, q.Where), args.Values(), nil
+	return fmt.Sprintf(`select %s, %s, %s, left(%s::text, 512), %s, %s from %s where %s`,
+		c.keySQL(), occasion, c.rowKeySQL("null::text"), column(address), zone, optedIn, q.From, q.Where), q.Args.Values(), nil
 }
 
 // occasionSQL is the canonical text of an occasion. Its parts are quoted like JSON strings and separated by commas, so
@@ -201,11 +263,8 @@ func (c *Campaign) defaultOccasion(r *Run) string {
 
 // write turns table due into occasions, messages, batches and totals.
 func (p *Planner) write(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan) error {
-	var released bool
-	err := tx.QueryRow(ctx, `
-		select exists (select from occasions where campaign_id = $1 and not spent) from campaigns where id = $1 for update`,
-		r.CampaignID).Scan(&released)
-	if err != nil {
+	// The lock is a statement of its own, so that the next ones see what whoever held it has written.
+	if _, err := tx.Exec(ctx, `select from campaigns where id = $1 for no key update`, r.CampaignID); err != nil {
 		return fmt.Errorf("lock the campaign: %w", err)
 	}
 	if err := p.draft(ctx, tx, r, c); err != nil {
@@ -217,7 +276,7 @@ func (p *Planner) write(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, pla
 	if r.ID == 0 {
 		return nil
 	}
-	return p.writeLedger(ctx, tx, r, c, released)
+	return p.writeLedger(ctx, tx, r, c)
 }
 
 // draft makes three temporary tables of due: fresh (occasions that are not spent, each with the message that carries
@@ -332,7 +391,14 @@ func (c *Campaign) window(r *Run) window {
 	return w
 }
 
-func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, released bool) error {
+func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) error {
+	// Asked after table fresh was made: an occasion that was free then still is, since only plans and retries of this
+	// campaign take one.
+	var released bool
+	err := tx.QueryRow(ctx, `select exists (select from occasions where campaign_id = $1 and not spent)`, r.CampaignID).Scan(&released)
+	if err != nil {
+		return fmt.Errorf("look for released occasions: %w", err)
+	}
 	takeOver := ""
 	if released { // take over occasions whose earlier message failed or was skipped
 		takeOver = `on conflict (campaign_id, customer_key, occasion, step) do update
@@ -362,7 +428,7 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 			union all select @run::int, 'already', '', n from (select count(*) as n from already) a where n > 0
 			union all select @run::int, 'audience', '', (select count(*) from drafts) + (select count(*) from already)`},
 	}
-	args := pgx.NamedArgs{"campaign": r.CampaignID, "run": r.ID, "base": r.messageBase, "channel": c.Channel(), "as_of": r.AsOf, "size": batchSize}
+	args := pgx.NamedArgs{"campaign": r.CampaignID, "run": r.ID, "base": r.messageBase, "channel": c.Channel(), "as_of": r.AsOf, "size": delivery.BatchSize}
 	for _, s := range steps {
 		if _, err := tx.Exec(ctx, s.sql, args); err != nil {
 			return fmt.Errorf("write %s: %w", s.what, err)
@@ -397,13 +463,16 @@ func readPlan(ctx context.Context, tx pgx.Tx, plan *Plan) error {
 
 // open lets the run send: its state changes and workers are woken in the same transaction.
 func (p *Planner) open(ctx context.Context, tx pgx.Tx, r *Run) error {
-	_, err := tx.Exec(ctx, `
+	tag, err := tx.Exec(ctx, `
 		update runs set planned_at = clock_timestamp(), message_count = (select count(*) from drafts),
 			state = case when exists (select from batches where run_id = $1) then 'sending' else 'done' end::run_state,
-			finished_at = case when exists (select from batches where run_id = $1) then null else clock_timestamp() end
-		where id = $1`, r.ID)
+			finished_at = case when exists (select from batches where run_id = $1) then null else clock_timestamp() end, reason = null
+		where id = $1 and state = 'planning'`, r.ID)
 	if err != nil {
 		return fmt.Errorf("open run %d: %w", r.ID, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return errPlanned(r)
 	}
 	batches, err := delivery.Wakeups(ctx, tx, r.ID)
 	if err != nil {

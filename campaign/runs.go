@@ -35,6 +35,7 @@ type Run struct {
 	Reason     string
 	Scheduled  bool
 
+	planned     bool // its messages exist
 	messageBase int64
 }
 
@@ -66,7 +67,7 @@ func (p *Planner) Start(ctx context.Context, s Start) (*Run, *Plan, error) {
 	if err := p.insertRun(ctx, r, s.Actor); err != nil {
 		return nil, nil, err
 	}
-	plan, err := p.planned(ctx, r, c)
+	plan, err := p.planOrStop(ctx, r, c)
 	return r, plan, err
 }
 
@@ -119,21 +120,24 @@ func insertRun(ctx context.Context, tx pgx.Tx, r *Run, actor string) error {
 	return nil
 }
 
-// planned plans a run; one that can't be planned is paused with the reason, or cancelled when it was begun by hand and
-// somebody is looking on.
-func (p *Planner) planned(ctx context.Context, r *Run, c *Campaign) (*Plan, error) {
+// planOrStop plans a run; one that can't be planned is paused with the reason, or cancelled when it was begun by hand and
+// somebody is looking on. While the database is away a scheduled run stays in state planning, to be tried again.
+func (p *Planner) planOrStop(ctx context.Context, r *Run, c *Campaign) (*Plan, error) {
 	plan, err := p.plan(ctx, r, c, false)
 	if err == nil {
 		return plan, nil
 	}
+	err = fmt.Errorf("plan run %d: %w", r.ID, err)
 	state := "cancelled"
 	if r.Scheduled {
 		state = "paused"
 	}
-	free := context.WithoutCancel(ctx)
-	_, execErr := p.Pool.Exec(free, `update runs set state = $2::run_state, reason = $3 where id = $1 and state = 'planning'`,
-		r.ID, state, "planning: "+err.Error())
-	return nil, errors.Join(fmt.Errorf("plan run %d: %w", r.ID, err), execErr)
+	if errors.Is(err, ErrState) || r.Scheduled && pg.Fleeting(err) {
+		return nil, err
+	}
+	_, stopErr := p.Pool.Exec(context.WithoutCancel(ctx), `update runs set state = $2::run_state, reason = $3 where id = $1 and state = 'planning'`,
+		r.ID, state, "planning: "+errors.Unwrap(err).Error())
+	return nil, errors.Join(err, stopErr)
 }
 
 // fillAddressBook makes sure that every address of the due is in the book.
@@ -142,8 +146,9 @@ func (p *Planner) fillAddressBook(ctx context.Context, tx pgx.Tx, c *Campaign) e
 	return err
 }
 
-// PlanRun plans a run that the schedule has made; it is what the River job plan_run does. A run that is not being
-// planned any more is left alone, so that a job that comes twice does no harm.
+// PlanRun plans a run that exists: one of the schedule, as the River job plan_run asks for, or one whose planner died.
+// Where somebody else plans it at this moment it waits for that. A run that is not being planned any more is left alone,
+// so that a job that comes twice does no harm.
 func (p *Planner) PlanRun(ctx context.Context, id int) error {
 	r, err := p.run(ctx, p.Pool, id)
 	if err != nil {
@@ -156,17 +161,49 @@ func (p *Planner) PlanRun(ctx context.Context, id int) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.planned(ctx, r, c)
+	if _, err = p.planOrStop(ctx, r, c); errors.Is(err, ErrState) {
+		return nil
+	}
 	return err
+}
+
+// orphaned is how long a run may be in state planning before its planner is looked for.
+const orphaned = time.Minute
+
+// planOrphans looks after runs whose planner died. A planner holds the run's row, so a row that is free has none. Those
+// of schedules are planned; those that somebody began by hand, who may think by now that nothing was sent, say how to
+// go on.
+func (p *Planner) planOrphans(ctx context.Context) error {
+	_, err := p.Pool.Exec(ctx, `
+		update runs r set reason = format('whoever planned it is gone; plan it anew with: sapa resume %s, or end it with: sapa cancel %s', r.id, r.id)
+		where r.id in (select id from runs
+		               where state = 'planning' and not scheduled and reason is null and created_at < clock_timestamp() - $1::interval
+		               for update skip locked)`, orphaned)
+	if err != nil {
+		return fmt.Errorf("look for runs without a planner: %w", err)
+	}
+	rows, _ := p.Pool.Query(ctx, `select id from runs
+		where state = 'planning' and scheduled and created_at < clock_timestamp() - $1::interval for no key update skip locked`, orphaned)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		return fmt.Errorf("look for runs without a planner: %w", err)
+	}
+	for _, id := range list {
+		p.Log.Warn("plan a run whose planner is gone", slog.Int("run", id))
+		if err := p.PlanRun(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *Planner) run(ctx context.Context, db pg.DBTX, id int) (*Run, error) {
 	r := &Run{}
 	err := db.QueryRow(ctx, `
 		select r.id, r.campaign_id, c.name, r.version_id, r.tick, r.as_of, r.label, r.state::text, coalesce(r.reason, ''), r.scheduled,
-			coalesce(r.message_base, 0)
+			coalesce(r.message_base, 0), r.planned_at is not null
 		from runs r join campaigns c on c.id = r.campaign_id where r.id = $1`, id).
-		Scan(&r.ID, &r.CampaignID, &r.Campaign, &r.VersionID, &r.Tick, &r.AsOf, &r.Label, &r.State, &r.Reason, &r.Scheduled, &r.messageBase)
+		Scan(&r.ID, &r.CampaignID, &r.Campaign, &r.VersionID, &r.Tick, &r.AsOf, &r.Label, &r.State, &r.Reason, &r.Scheduled, &r.messageBase, &r.planned)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fmt.Errorf("run %d: %w; see: sapa status", id, ErrNotFound)
 	}
@@ -181,35 +218,35 @@ func (p *Planner) Pause(ctx context.Context, id int, actor, reason string) error
 	return p.change(ctx, id, actor, "pause", []string{"sending"}, "paused", reason, nil)
 }
 
-// Resume lets a paused run send on.
+// Resume lets a paused run send on. One that could not be planned, or whose planner died, is planned first.
 func (p *Planner) Resume(ctx context.Context, id int, actor string) error {
 	r, err := p.run(ctx, p.Pool, id)
 	if err != nil {
 		return err
 	}
-	if r.State == "paused" && r.messageBase == 0 { // it was paused because it could not be planned
-		return p.replan(ctx, r, actor)
-	}
-	if r.State == "sending" { // whoever asks may just want to send it from here
+	switch {
+	case r.State == "sending": // whoever asks may just want to send it from here
 		return nil
+	case r.State == "planning":
+		return p.replan(ctx, id, actor, "planning")
+	case r.State == "paused" && !r.planned:
+		return p.replan(ctx, id, actor, "paused")
 	}
-	return p.change(ctx, id, actor, "resume", []string{"paused"}, "sending", "", p.wake(id))
+	return p.change(ctx, id, actor, "resume", []string{"paused"}, "sending", "", p.wake(ctx, id))
 }
 
-func (p *Planner) replan(ctx context.Context, r *Run, actor string) error {
-	if err := p.change(ctx, r.ID, actor, "resume", []string{"paused"}, "planning", "", nil); err != nil {
+func (p *Planner) replan(ctx context.Context, id int, actor, from string) error {
+	err := p.change(ctx, id, actor, "resume", []string{from}, "planning", "", nil)
+	if err != nil && !(from == "planning" && errors.Is(err, ErrState)) { // it has been planned meanwhile
 		return err
 	}
-	return p.PlanRun(ctx, r.ID)
+	return p.PlanRun(ctx, id)
 }
 
 // Cancel ends a run: what is planned will not be sent, and its occasions are free for a later run.
 func (p *Planner) Cancel(ctx context.Context, id int, actor string) error {
-	err := p.change(ctx, id, actor, "cancel", []string{"planning", "sending", "paused"}, "cancelled", "cancelled by "+actor, nil)
-	if err != nil {
-		return err
-	}
-	return delivery.Cancel(ctx, p.Pool, id)
+	return p.change(ctx, id, actor, "cancel", []string{"planning", "sending", "paused"}, "cancelled", "cancelled by "+actor,
+		func(tx pgx.Tx) error { return delivery.Cancel(ctx, tx, id) })
 }
 
 // Retry plans a run's failed and skipped messages again and lets it send; it returns how many. Those whose occasion a
@@ -217,14 +254,14 @@ func (p *Planner) Cancel(ctx context.Context, id int, actor string) error {
 // the run.
 func (p *Planner) Retry(ctx context.Context, id int, actor string) (n int, err error) {
 	err = p.change(ctx, id, actor, "retry", []string{"done", "sending", "paused"}, "sending", "", func(tx pgx.Tx) error {
-		n, err = delivery.Retry(ctx, tx, id)
+		n, err = delivery.Retry(ctx, tx, id, p.Now())
 		if err == nil && n == 0 {
 			err = errNothing
 		}
 		if err != nil {
 			return err
 		}
-		return p.wake(id)(tx)
+		return p.wake(ctx, id)(tx)
 	})
 	if errors.Is(err, errNothing) {
 		return 0, nil
@@ -235,13 +272,16 @@ func (p *Planner) Retry(ctx context.Context, id int, actor string) (n int, err e
 // errNothing takes a change back that would change nothing.
 var errNothing = errors.New("nothing to do")
 
-func (p *Planner) wake(id int) func(pgx.Tx) error {
+func (p *Planner) wake(ctx context.Context, id int) func(pgx.Tx) error {
 	return func(tx pgx.Tx) error {
-		batches, err := delivery.Wakeups(context.Background(), tx, id)
+		batches, err := delivery.Wakeups(ctx, tx, id)
 		if err != nil {
 			return err
 		}
-		return p.Queue.WakeTx(context.Background(), tx, batches)
+		if err := p.Queue.WakeTx(ctx, tx, batches); err != nil {
+			return err
+		}
+		return delivery.Finish(ctx, tx, id) // nothing may have been left
 	}
 }
 
@@ -251,7 +291,7 @@ func (p *Planner) change(ctx context.Context, id int, actor, action string, from
 	return pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
 		var state string
 		err := tx.QueryRow(ctx, `
-			select r.state::text from runs r join campaigns c on c.id = r.campaign_id where r.id = $1 for update`, id).Scan(&state)
+			select r.state::text from runs r join campaigns c on c.id = r.campaign_id where r.id = $1 for no key update`, id).Scan(&state)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fmt.Errorf("run %d: %w; see: sapa status", id, ErrNotFound)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -59,6 +60,9 @@ func (p *Planner) RunSchedules(ctx context.Context) {
 			return
 		case <-ticker.C:
 			p.takeDue(ctx)
+			if err := p.planOrphans(ctx); err != nil && ctx.Err() == nil {
+				p.Log.Error("schedule", slog.Any("error", err))
+			}
 		}
 	}
 }

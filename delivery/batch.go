@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/internal/pg"
 )
 
 // lease is this process's right to a batch: it lasts while the batch carries this worker and epoch.
@@ -16,54 +19,76 @@ type lease struct {
 	batch   int64
 	run     int
 	version int
-	lo, hi  int64 // what is left of the range: lo moves on with the claims
+	lo, hi  int64 // the batch's range
+	next    int64 // where the next claim looks: what lies before it is done, or was claimed
 	epoch   int
 	channel string
 	tick    time.Time
+	life    *life
+	// inHand are the messages that a session has, or had, and whose verdicts are not in the ledger yet.
+	inHand []int64
 }
 
 // sendBatch takes the batch, sends what is due of it and gives it back. A batch that is taken, done, not due or of a
 // run that does not send is left alone: the job was late or came twice.
 func (e *Engine) sendBatch(ctx context.Context, batch int64) error {
+	ctx, cancel := until(ctx, e.stopping)
+	defer cancel()
+	e.held.add(batch)
+	defer e.held.remove(batch)
 	l, err := e.take(ctx, batch)
+	if ctx.Err() != nil && l == nil {
+		return nil // we were told to stop; signing off frees it, should it have been taken
+	}
 	if err != nil || l == nil {
 		return err
 	}
 	e.gate.enter(l.run)
 	defer e.gate.leave(l.run)
 	pause, workErr := e.workBatch(ctx, l)
-	// What was claimed and not handed over has been released; the lease itself must go back even when we are stopping.
-	giveCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
-	return errors.Join(workErr, e.giveBack(giveCtx, l, pause))
+	if ctx.Err() != nil {
+		workErr = nil // we were told to stop
+	}
+	return errors.Join(workErr, e.giveBack(ctx, l, pause))
 }
 
 func (e *Engine) take(ctx context.Context, batch int64) (*lease, error) {
-	l := &lease{batch: batch}
+	l := &lease{batch: batch, life: e.node.life.Load()}
 	err := e.Pool.QueryRow(ctx, `
 		update batches b set worker = $2, epoch = b.epoch + 1
 		from runs r
 		where b.id = $1 and r.id = b.run_id and r.state = 'sending'
 		  and not b.done and b.worker is null and b.due_at <= $3
+		  and exists (select from workers w where w.id = $2 and w.stopped_at is null)
 		returning b.run_id, r.version_id, b.lo, b.hi, b.epoch, b.channel, r.tick`,
-		batch, e.node.id, e.Now()).Scan(&l.run, &l.version, &l.lo, &l.hi, &l.epoch, &l.channel, &l.tick)
+		batch, l.life.worker, e.Now()).Scan(&l.run, &l.version, &l.lo, &l.hi, &l.epoch, &l.channel, &l.tick)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take batch %d: %w", batch, err)
 	}
+	l.next = l.lo
 	return l, nil
 }
 
 // workBatch claims and sends until nothing of the batch is due, or something stands in the way; pause is how long the
-// batch should then rest.
+// batch should then rest. A panic ends only this batch.
 func (e *Engine) workBatch(ctx context.Context, l *lease) (pause time.Duration, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.Log.Error("panic", slog.Int64("batch", l.batch), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			pause, err = panicPause, fmt.Errorf("batch %d: panic: %v", l.batch, p)
+		}
+	}()
 	account, ok := e.Accounts[l.channel]
 	if !ok {
 		return 0, e.pauseRun(ctx, l, fmt.Sprintf("channel %s is not configured in sapa.yaml on %s", l.channel, hostname()))
 	}
 	content, err := e.Library.Content(ctx, l.version)
+	if pg.Fleeting(err) {
+		return trouble, err
+	}
 	if err != nil {
 		return 0, e.pauseRun(ctx, l, fmt.Sprintf("the applied version can't be used any more: %v", err))
 	}
@@ -73,23 +98,33 @@ func (e *Engine) workBatch(ctx context.Context, l *lease) (pause time.Duration, 
 	}
 	s := &sender{engine: e, lease: l, account: account, pool: e.sessions[l.channel], limit: e.limits[l.channel]}
 	defer s.putBack()
-	for ctx.Err() == nil && e.gate.open(l.run) && e.node.permit() == nil {
+	return e.sendDue(ctx, l, s, fill)
+}
+
+// How long a batch rests after a panic in its work, and after trouble with the database.
+const (
+	panicPause = time.Minute
+	trouble    = 5 * time.Second
+)
+
+func (e *Engine) sendDue(ctx context.Context, l *lease, s *sender, fill *filler) (pause time.Duration, err error) {
+	for ctx.Err() == nil && s.permit() == nil {
 		if err := s.connect(ctx); err != nil {
 			return e.cantOpen(ctx, l, s, err)
 		}
-		claimed, err := e.claim(ctx, l, s.claimSize(), content.Topic)
+		claimed, err := e.claim(ctx, l, s.claimSize(), fill.content.Topic)
 		if err != nil || len(claimed) == 0 {
 			return 0, err
 		}
 		ready, refused, err := fill.fill(ctx, claimed)
 		if err != nil {
-			return 0, e.companyTrouble(ctx, l, claimed, err)
+			return e.companyTrouble(ctx, l, claimed, err)
 		}
 		if err := e.record(ctx, l, refused); err != nil {
-			return 0, err
+			return trouble, err
 		}
 		if err := s.handOver(ctx, ready); err != nil {
-			return 0, err
+			return trouble, err
 		}
 	}
 	return 0, nil
@@ -101,58 +136,105 @@ func (e *Engine) cantOpen(ctx context.Context, l *lease, s *sender, err error) (
 	if ctx.Err() != nil {
 		return 0, nil
 	}
-	e.Log.Warn("provider", "channel", l.channel, "account", s.account.Channel.Account(), "error", err)
+	e.Log.Warn("provider", slog.String("channel", l.channel), slog.String("account", s.account.Channel.Account()), slog.Any("error", err))
 	if channels.VerdictOf(err) == channels.VerdictPermanent {
 		return 0, e.pauseRun(ctx, l, err.Error())
 	}
-	return max(time.Second, s.pool.wait()), e.note(ctx, l.run, err.Error())
+	wait, _ := s.pool.wait()
+	return max(time.Second, wait), e.note(ctx, l.run, err.Error())
 }
 
-// companyTrouble releases a claim whose values could not be read, and pauses the run: an SQL error on the company's
-// tables concerns everybody, and must fail nobody.
-func (e *Engine) companyTrouble(ctx context.Context, l *lease, claimed []*message, cause error) error {
-	free := context.WithoutCancel(ctx)
-	if err := e.release(free, l, ids(claimed)); err != nil {
-		return err
+// companyTrouble releases a claim whose values could not be read. An SQL error on the company's tables concerns
+// everybody and must fail nobody: the run pauses. A database that is away, or that did not answer in time, is waited for.
+func (e *Engine) companyTrouble(ctx context.Context, l *lease, claimed []*message, cause error) (time.Duration, error) {
+	if err := e.release(ctx, l, ids(claimed)); err != nil || ctx.Err() != nil {
+		return 0, err
 	}
-	if ctx.Err() != nil {
-		return nil
+	if pg.Fleeting(cause) {
+		return trouble, errors.Join(cause, e.note(ctx, l.run, fmt.Sprintf("the company's tables could not be read: %v", cause)))
 	}
-	return e.pauseRun(free, l, fmt.Sprintf("the company's tables can't be read as when the campaign was applied: %v; mend it, then: sapa resume %d", cause, l.run))
+	return 0, e.pauseRun(ctx, l, fmt.Sprintf("the company's tables can't be read as when the campaign was applied: %v; mend it, then: sapa resume %d", cause, l.run))
 }
 
-// giveBack ends the lease. A batch with messages left becomes due again when the first of them is, or after pause; one
-// without is done, and with the last of them its run.
+// giveBack ends the lease, however long the database takes. A batch with messages left becomes due again when the first
+// of them is, or after pause; one without is done, and with the last of them its run.
 func (e *Engine) giveBack(ctx context.Context, l *lease, pause time.Duration) error {
-	var done bool
-	var due time.Time
-	err := e.Pool.QueryRow(ctx, `
-		with left_over as (
-			select min(m.not_before) as due, count(*) as n
-			from messages m, batches b
-			where b.id = $1 and m.id between b.lo and b.hi and m.state in ('planned', 'claimed')
-		)
-		update batches b
-		set worker = null, done = o.n = 0, due_at = greatest(coalesce(o.due, b.due_at), $4::timestamptz)
-		from left_over o
-		where b.id = $1 and b.worker = $2 and b.epoch = $3
-		returning b.done, b.due_at`,
-		l.batch, e.node.id, l.epoch, e.Now().Add(pause)).Scan(&done, &due)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil // somebody else has taken it over
-	}
-	if err != nil {
-		return fmt.Errorf("give back batch %d: %w", l.batch, err)
-	}
-	if done {
-		return finishRun(ctx, e.Pool, l.run)
-	}
-	if !e.gate.open(l.run) {
-		return nil // resume makes new jobs
-	}
-	_, err = e.client.Insert(ctx, SendArgs{Batch: l.batch, Channel: l.channel}, wakeParams([]Wakeup{{l.batch, l.channel, due}}, false, e.Now())[0].InsertOpts)
-	if err != nil {
-		return fmt.Errorf("wake batch %d again: %w", l.batch, err)
-	}
-	return nil
+	return e.persist(ctx, func(ctx context.Context) error {
+		after, err := e.free(ctx, l, pause)
+		if err != nil || after == nil {
+			return err
+		}
+		switch {
+		case after.run == "cancelled" && !after.done:
+			return Cancel(ctx, e.Pool, l.run)
+		case after.done:
+			return Finish(ctx, e.Pool, l.run)
+		case after.run != "sending":
+			return nil // resume makes new jobs
+		}
+		return wake(ctx, e.client, []Wakeup{{l.batch, l.channel, after.due}}, e.Now())
+	})
 }
+
+// freed is a batch that was given back.
+type freed struct {
+	done bool
+	due  time.Time
+	run  string // its run's state
+}
+
+// free gives the batch back. Nothing of it may stay claimed: what a session had and what no verdict was recorded for is
+// unknown, and what no session had, because the answer to the claim was lost, is planned. It is nil when the lease was
+// over. The batch is locked by a statement of its own, so that the next one sees what whoever held that lock has done.
+func (e *Engine) free(ctx context.Context, l *lease, pause time.Duration) (*freed, error) {
+	var b pgx.Batch
+	b.Queue(`select from batches where id = $1 for update`, l.batch)
+	b.Queue(freeSQL, pgx.NamedArgs{"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.lo, "hi": l.hi,
+		"in_hand": l.inHand, "earliest": e.Now().Add(pause)})
+	results := e.Pool.SendBatch(ctx, &b)
+	defer results.Close() //nolint:errcheck // closed below, where it tells
+	if _, err := results.Exec(); err != nil {
+		return nil, fmt.Errorf("give back batch %d: %w", l.batch, err)
+	}
+	f := &freed{}
+	err := results.QueryRow().Scan(&f.done, &f.due, &f.run)
+	if errors.Is(err, pgx.ErrNoRows) {
+		f, err = nil, nil
+	}
+	if err := errors.Join(err, results.Close()); err != nil {
+		return nil, fmt.Errorf("give back batch %d: %w", l.batch, err)
+	}
+	return f, nil
+}
+
+const freeSQL = `
+with left_over as (
+	select m.id, m.id = any(@in_hand::bigint[]) as handed
+	from messages m
+	where m.id between @lo and @hi and m.state = 'claimed' and m.worker = @worker and m.epoch = @epoch
+	order by m.id for update
+), dropped as (
+	update messages m
+	set state = case when o.handed then 'unknown' else 'planned' end::message_state, attempts = m.attempts + o.handed::int
+	from left_over o
+	where m.id = o.id
+	returning m.id, m.state, m.attempts, m.not_before, m.claimed_at
+), tried as (
+	insert into attempts (message_id, number, worker, epoch, at, verdict, words)
+	select id, attempts, @worker, @epoch, claimed_at, 'unknown', 'its verdict could not be recorded' from dropped where state = 'unknown'
+), counted as (
+	insert into run_totals (run_id, state, delta)
+	select @run::int, state::text, count(*) from dropped group by state
+	union all
+	select @run::int, 'claimed', -count(*) from dropped having count(*) > 0
+), remaining as (
+	select min(not_before) as due, count(*) as n
+	from (select not_before from messages where id between @lo and @hi and state = 'planned'
+	      union all
+	      select not_before from dropped where state = 'planned') planned
+)
+update batches b
+set worker = null, done = r.n = 0, due_at = greatest(coalesce(r.due, b.due_at), @earliest::timestamptz)
+from remaining r
+where b.id = @batch and b.worker = @worker and b.epoch = @epoch
+returning b.done, b.due_at, (select state::text from runs where id = b.run_id)`

@@ -7,6 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// BatchSize is how many messages a batch has at most: one River job.
+const BatchSize = 500
+
 // claimMost bounds what a worker that is killed leaves unknown.
 const claimMost = 64
 
@@ -16,6 +19,7 @@ type message struct {
 	CustomerKey string
 	Address     string
 	Attempts    int
+	Consent     *bool    // the ledger's latest word; nil: none
 	RowKeys     []string // rows of `each`, in the order of their occasions
 }
 
@@ -33,23 +37,23 @@ func (e *Engine) claim(ctx context.Context, l *lease, n int, topic string) ([]*m
 
 func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, topic string) (claimed []*message, seen int, err error) {
 	rows, err := e.Pool.Query(ctx, claimSQL, pgx.NamedArgs{
-		"batch": l.batch, "worker": e.node.id, "epoch": l.epoch, "run": l.run, "lo": l.lo, "hi": l.hi,
+		"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.next, "hi": l.hi,
 		"channel": l.channel, "topic": topic, "now": e.Now(), "n": n,
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
 	}
 	defer rows.Close()
-	last := l.lo
+	next := l.next
 	for rows.Next() {
 		m := &message{}
 		var address *string
 		var isClaimed bool
-		if err := rows.Scan(&m.ID, &isClaimed, &m.CustomerKey, &address, &m.Attempts, &m.RowKeys); err != nil {
+		if err := rows.Scan(&m.ID, &isClaimed, &m.CustomerKey, &address, &m.Attempts, &m.Consent, &m.RowKeys); err != nil {
 			return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
 		}
 		seen++
-		last = max(last, m.ID+1)
+		next = max(next, m.ID+1)
 		if isClaimed {
 			m.Address = *address
 			claimed = append(claimed, m)
@@ -58,11 +62,12 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, topic string) (
 	if err := rows.Err(); err != nil {
 		return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
 	}
-	l.lo = last
+	l.next = next
 	return claimed, seen, nil
 }
 
-// The batch row is locked for share, so that taking the batch over (epoch + 1) and this claim exclude each other.
+// The batch row is locked for share, so that taking the batch over (epoch + 1) and this claim exclude each other. What
+// is being cancelled or retried at this moment is not waited for.
 const claimSQL = `
 with lease as (
 	select from batches b
@@ -70,28 +75,33 @@ with lease as (
 	  and exists (select from runs r where r.id = b.run_id and r.state = 'sending')
 	for share of b
 ), due as (
-	select m.id, m.customer_key, m.address_id, m.not_after, a.normalised, a.hash
-	from lease, messages m left join addresses a on a.id = m.address_id
+	select m.id, m.customer_key, m.address_id, m.not_after
+	from lease, messages m
 	where m.id between @lo and @hi and m.state = 'planned' and m.not_before <= @now
 	order by m.id
 	limit @n
+	for update of m skip locked
+), known as (
+	select d.*, a.normalised, a.hash, (
+		select c.granted from consents c
+		where c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*')
+		order by c.id desc limit 1) as consent
+	from due d left join addresses a on a.id = d.address_id
 ), checked as (
-	select d.*, case
-		when d.not_after <= @now then 'too late'
-		when d.normalised is null then 'no address'
-		when exists (select from suppressions s where s.channel = @channel and s.hash = d.hash) then 'suppressed'
-		when (select not c.granted from consents c
-		      where c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*')
-		      order by c.id desc limit 1) then 'no consent'
+	select k.*, case
+		when k.not_after <= @now then 'too late'
+		when k.normalised is null then 'no address'
+		when exists (select from suppressions s where s.channel = @channel and s.hash = k.hash) then 'suppressed'
+		when not k.consent then 'no consent'
 		end as reason
-	from due d
+	from known k
 ), moved as (
 	update messages m
 	set state = case when k.reason is null then 'claimed' else 'skipped' end::message_state,
 	    reason = k.reason, worker = @worker, epoch = @epoch, claimed_at = clock_timestamp()
 	from checked k
 	where m.id = k.id
-	returning m.id, m.state, k.reason, m.customer_key, k.normalised, m.attempts
+	returning m.id, m.state, k.reason, m.customer_key, k.normalised, m.attempts, k.consent
 ), released as (
 	update occasions o set spent = false
 	from moved m
@@ -102,31 +112,33 @@ with lease as (
 	union all
 	select @run::int, 'planned', '', -count(*) from moved having count(*) > 0
 )
-select m.id, m.state = 'claimed', m.customer_key, m.normalised, m.attempts,
+select m.id, m.state = 'claimed', m.customer_key, m.normalised, m.attempts, m.consent,
        (select array_agg(o.row_key order by o.occasion) from occasions o where o.message_id = m.id and o.row_key is not null)
 from moved m
 order by m.id`
 
-// release gives claimed messages back that were never handed over.
+// release gives claimed messages back that no session had.
 func (e *Engine) release(ctx context.Context, l *lease, messages []int64) error {
 	if len(messages) == 0 {
 		return nil
 	}
-	_, err := e.Pool.Exec(ctx, `
-		with moved as (
-			update messages set state = 'planned', claimed_at = null
-			where id = any(@ids) and state = 'claimed' and worker = @worker and epoch = @epoch
-			returning id
-		)
-		insert into run_totals (run_id, state, delta)
-		select @run::int, s.state, s.sign * n from (select count(*) as n from moved) c, (values ('planned', 1), ('claimed', -1)) s(state, sign)
-		where n > 0`,
-		pgx.NamedArgs{"ids": messages, "worker": e.node.id, "epoch": l.epoch, "run": l.run})
-	if err != nil {
-		return fmt.Errorf("release claim of batch %d: %w", l.batch, err)
-	}
-	l.lo = min(l.lo, messages[0])
-	return nil
+	l.next = min(l.next, messages[0])
+	return e.persist(ctx, func(ctx context.Context) error {
+		_, err := e.Pool.Exec(ctx, `
+			with moved as (
+				update messages set state = 'planned', claimed_at = null
+				where id = any(@ids) and state = 'claimed' and worker = @worker and epoch = @epoch
+				returning id
+			)
+			insert into run_totals (run_id, state, delta)
+			select @run::int, s.state, s.sign * n from (select count(*) as n from moved) c, (values ('planned', 1), ('claimed', -1)) s(state, sign)
+			where n > 0`,
+			pgx.NamedArgs{"ids": messages, "worker": l.life.worker, "epoch": l.epoch, "run": l.run})
+		if err != nil {
+			return fmt.Errorf("release claim of batch %d: %w", l.batch, err)
+		}
+		return nil
+	})
 }
 
 func ids(messages []*message) []int64 {

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -60,7 +61,7 @@ type Account struct {
 // DefaultConnections is how many sessions a process keeps to one account where sapa.yaml says nothing.
 const DefaultConnections = 8
 
-// Config is everything an Engine needs; all fields but Log and Now are required.
+// Config is everything an Engine needs; the fields from Log on may be left out.
 type Config struct {
 	Pool     *pgxpool.Pool
 	DBSchema string // Sapa's schema, for River's tables
@@ -72,9 +73,11 @@ type Config struct {
 	Now      func() time.Time // business time: not_before, not_after, dates of messages; never leases
 	// Drain is how long a stopping process waits for the replies to what it handed over; default 25 s.
 	Drain time.Duration
+	Lease Lease
 }
 
 // Engine sends what is due until its context ends. Any number of engines, in any number of processes, share the work.
+// An engine runs once.
 type Engine struct {
 	Config
 	node     *node
@@ -82,6 +85,9 @@ type Engine struct {
 	sessions map[string]*sessionPool
 	limits   map[string]*rate.Limiter
 	client   *river.Client[pgxTx]
+	held     holdings
+	stopping chan struct{} // closed when nothing new may be claimed
+	over     chan struct{} // closed when nothing is waited for any more
 }
 
 // New checks the configuration.
@@ -98,8 +104,12 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Drain == 0 {
 		cfg.Drain = 25 * time.Second
 	}
-	e := &Engine{Config: cfg, sessions: map[string]*sessionPool{}, limits: map[string]*rate.Limiter{}}
-	e.gate = newGate(cfg.Pool)
+	cfg.Lease = cfg.Lease.withDefaults()
+	if err := cfg.Lease.check(); err != nil {
+		return nil, err
+	}
+	e := &Engine{Config: cfg, sessions: map[string]*sessionPool{}, limits: map[string]*rate.Limiter{},
+		stopping: make(chan struct{}), over: make(chan struct{})}
 	for name, a := range cfg.Accounts {
 		e.sessions[name] = newSessionPool(a.Channel)
 		e.limits[name] = limiter(a.Rate)
@@ -107,68 +117,81 @@ func New(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
+// limiter lets at most the rate and a fiftieth of it pass in any second.
 func limiter(perSecond float64) *rate.Limiter {
 	if perSecond <= 0 {
 		return rate.NewLimiter(rate.Inf, 1)
 	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/10)))
+	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/50)))
 }
 
 // Run works until the context ends, then stops claiming, waits for the replies to what was handed over, releases the
 // rest and returns. more, which may be nil, registers further kinds of jobs with the same River client.
 func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
-	node, err := startNode(ctx, e.Pool)
+	own, err := e.lifeline(ctx)
 	if err != nil {
 		return err
 	}
-	e.node = node
-	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer own.Close()
+	free := context.WithoutCancel(ctx)
+	if e.client, err = e.newRiver(more); err != nil {
+		return err
+	}
+	if e.node, err = startNode(ctx, own, e.Lease, e.Log); err != nil {
+		return err
+	}
+	e.gate = newGate(own)
+	background, stopBackground := context.WithCancel(free)
 	defer stopBackground()
-	done := e.startBackground(background)
+	ended := e.startBackground(background)
 
-	client, err := e.startRiver(ctx, more)
-	if err != nil {
-		return err
+	startErr := e.client.Start(free)
+	if startErr == nil {
+		<-ctx.Done()
+		e.Log.Info("stopping", slog.Duration("drain", e.Drain))
 	}
-	<-ctx.Done()
-	e.Log.Info("stopping", "drain", e.Drain)
-	stopErr := e.stopRiver(ctx, client)
+	close(e.stopping)
+	err = errors.Join(startErr, e.stopRiver(free))
+	close(e.over)
 	stopBackground()
-	<-done
+	<-ended
 	e.closeSessions()
-	return errors.Join(stopErr, node.stop(context.WithoutCancel(ctx), e.Pool))
+	return errors.Join(err, e.signOff(free))
+}
+
+// lifeline is a pool of two connections for what keeps the lease: heartbeats must not queue behind work.
+func (e *Engine) lifeline(ctx context.Context) (*pgxpool.Pool, error) {
+	cfg := e.Pool.Config()
+	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = 2, 0, 0
+	own, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open connections for the lease: %w", err)
+	}
+	return own, nil
 }
 
 // startBackground runs heartbeat, gate and sweep; the channel is closed when all have ended.
 func (e *Engine) startBackground(ctx context.Context) <-chan struct{} {
-	done := make(chan struct{})
-	loops := []func(context.Context){
-		func(ctx context.Context) { e.node.beat(ctx, e.Pool, e.Log) },
-		func(ctx context.Context) { e.gate.watch(ctx, e.Log) },
-		e.sweepLoop,
-	}
-	ended := make(chan struct{}, len(loops))
-	for _, loop := range loops {
-		go func() { loop(ctx); ended <- struct{}{} }()
-	}
-	go func() {
-		for range loops {
-			<-ended
-		}
-		close(done)
-	}()
-	return done
+	var loops sync.WaitGroup
+	loops.Go(func() { e.node.beat(ctx) })
+	loops.Go(func() { e.gate.watch(ctx, e.Log) })
+	loops.Go(func() { e.sweepLoop(ctx) })
+	ended := make(chan struct{})
+	go func() { loops.Wait(); close(ended) }()
+	return ended
 }
 
-func (e *Engine) stopRiver(ctx context.Context, client *river.Client[pgxTx]) error {
-	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.Drain)
+// stopRiver waits for the jobs, which have been told to stop. Those that still wait for a server's reply when the drain
+// is over are left; their messages become unknown, and what they learn before the process ends is still recorded.
+func (e *Engine) stopRiver(ctx context.Context) error {
+	stopCtx, cancel := context.WithTimeout(ctx, e.Drain)
 	defer cancel()
-	if err := client.Stop(stopCtx); err == nil {
+	if err := e.client.Stop(stopCtx); err == nil {
 		return nil
 	}
-	hard, cancelHard := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	hard, cancelHard := context.WithTimeout(ctx, time.Second)
 	defer cancelHard()
-	if err := client.StopAndCancel(hard); err != nil {
+	if err := e.client.StopAndCancel(hard); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("stop workers: %w", err)
 	}
 	return nil
@@ -178,4 +201,17 @@ func (e *Engine) closeSessions() {
 	for _, p := range e.sessions {
 		p.closeAll()
 	}
+}
+
+// until is a context that ends with its parent or when the channel is closed.
+func until(ctx context.Context, closed <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }

@@ -54,7 +54,7 @@ func (f *filler) fill(ctx context.Context, claimed []*message) (ready []filled, 
 		switch {
 		case !ok || (f.rows != nil && len(its) == 0):
 			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonGone, at: f.engine.Now()})
-		case !f.consents(person):
+		case !f.consents(m, person):
 			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonNoConsent, at: f.engine.Now()})
 		default:
 			mail, err := f.compose(m, person, its)
@@ -104,11 +104,17 @@ func pick(rows map[string]map[string]any, keys []string) []any {
 	return found
 }
 
-// consents asks the company's own column, which may have changed since the run was planned. Without an answer there the
-// ledger and the default have decided already.
-func (f *filler) consents(person map[string]any) bool {
+// consents asks the company's own column, which may have changed since the run was planned, in planning's order: a
+// column that says no, the ledger's word, a column that says yes, the default.
+func (f *filler) consents(m *message, person map[string]any) bool {
 	granted, known := person[f.consent].(bool)
-	return granted || !known
+	switch {
+	case known && !granted:
+		return false
+	case m.Consent != nil:
+		return *m.Consent
+	}
+	return known || f.engine.Schema.Consent.Granted
 }
 
 func (f *filler) compose(m *message, person map[string]any, rows []any) (*channels.Message, error) {

@@ -56,7 +56,7 @@ func (g *gate) watch(ctx context.Context, log *slog.Logger) {
 			return
 		case <-ticker.C:
 			if err := g.refresh(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("look at run states", "error", err)
+				log.Warn("look at run states", slog.Any("error", err))
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -23,24 +22,16 @@ type sender struct {
 	account Account
 	pool    *sessionPool
 	limit   *rate.Limiter
-	session channels.Session
-	broken  int   // sessions in a row that broke without taking a message
-	cause   error // why the last of them did
+	session *connection
+	thanked bool // the run has no note that is out of date
 }
 
 // connect makes sure that there is a session.
 func (s *sender) connect(ctx context.Context) (err error) {
-	if s.session != nil {
-		return nil
+	if s.session == nil {
+		s.session, err = s.pool.get(ctx)
 	}
-	if s.broken > 2 {
-		return channels.Unavailable(fmt.Errorf("no message is taken: %w", s.cause))
-	}
-	if s.session, err = s.pool.get(ctx); err != nil {
-		s.session = nil
-		return err
-	}
-	return s.engine.clearNote(ctx, s.lease.run)
+	return err
 }
 
 func (s *sender) putBack() {
@@ -60,32 +51,26 @@ func (s *sender) claimSize() int {
 
 // handOver feeds the messages to the session at the account's rate and records every verdict. The error is the
 // database's; what happened to messages is in the ledger.
-func (s *sender) handOver(ctx context.Context, ready []filled) error {
+func (s *sender) handOver(ctx context.Context, ready []filled) (err error) {
 	if len(ready) == 0 {
 		return nil
 	}
+	rec := newRecorder(s.engine, s.lease, ready)
+	session := s.session
+	s.session = nil // until it has shown that it can be used again, also when it panics
+	cause := errors.New("the channel broke off")
+	defer func() {
+		err = rec.close()
+		s.judge(ctx, session, rec.answered, cause)
+	}()
 	in := make(chan *channels.Message)
 	feedCtx, stopFeeding := context.WithCancel(ctx)
 	defer stopFeeding()
 	fed := make(chan int, 1)
 	go func() { fed <- s.feed(feedCtx, ready, in) }()
-
-	rec := newRecorder(s.engine, s.lease, ready)
-	sessionErr := s.session.Deliver(ctx, in, s.permit, rec.done)
+	cause = session.Deliver(ctx, in, s.permit, rec.done)
 	stopFeeding()
-	n := <-fed
-	taken := rec.count()
-	rec.skipRest(ready[min(n, len(ready)):])
-	if err := rec.close(); err != nil {
-		return err
-	}
-	if taken > 0 {
-		s.pool.up()
-		s.broken = 0
-	}
-	if sessionErr != nil {
-		s.dropSession(taken, sessionErr)
-	}
+	rec.rest(ready, <-fed)
 	return nil
 }
 
@@ -93,7 +78,7 @@ func (s *sender) handOver(ctx context.Context, ready []filled) error {
 func (s *sender) feed(ctx context.Context, ready []filled, in chan<- *channels.Message) int {
 	defer close(in)
 	for i, m := range ready {
-		if s.limit.Wait(ctx) != nil || s.permit() != nil {
+		if !s.await(ctx) {
 			return i
 		}
 		select {
@@ -105,100 +90,64 @@ func (s *sender) feed(ctx context.Context, ready []filled, in chan<- *channels.M
 	return len(ready)
 }
 
+// await waits for this message's turn, and gives it up as soon as permission ends.
+func (s *sender) await(ctx context.Context) bool {
+	turn := s.limit.Reserve()
+	for s.permit() == nil {
+		wait := turn.Delay()
+		if wait == 0 {
+			return true
+		}
+		select {
+		case <-time.After(min(wait, gateEvery)):
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	turn.Cancel()
+	return false
+}
+
 // permit is the last look before a hand-over: our lease and the run's state.
 func (s *sender) permit() error {
 	if !s.engine.gate.open(s.lease.run) {
 		return errPaused
 	}
-	return s.engine.node.permit()
+	return s.lease.life.permit()
 }
 
-// dropSession forgets a session that broke; three in a row that took nothing open the breaker. One that we broke off
-// ourselves, because of a pause, says nothing about the provider.
-func (s *sender) dropSession(taken int, err error) {
-	session := s.session
-	s.session = nil
-	go func() { _ = session.Close() }() // it is broken; its goodbye may block and matters to nobody
-	if taken > 0 || errors.Is(err, errPaused) || errors.Is(err, errNoLease) {
+// judge decides what becomes of the session. One that we broke off ourselves, because of a pause, says nothing about
+// the provider.
+func (s *sender) judge(ctx context.Context, session *connection, answered bool, cause error) {
+	if answered {
+		s.pool.answered(session)
+		s.thank(ctx)
+	}
+	if cause == nil {
+		session.kept = session.kept || answered
+		s.session = session
 		return
 	}
-	s.engine.Log.Warn("session broke", slog.String("channel", s.lease.channel), slog.Int64("batch", s.lease.batch), slog.Any("error", err))
-	s.cause = err
-	if s.broken++; s.broken > 2 {
-		s.pool.trip()
+	go func() { _ = session.Close() }() // it is broken; its goodbye may block and matters to nobody
+	if errors.Is(cause, errPaused) || errors.Is(cause, errNoLease) || ctx.Err() != nil {
+		cause = nil
+	} else {
+		s.engine.Log.Warn("session broke", slog.String("channel", s.lease.channel), slog.Int64("batch", s.lease.batch), slog.Any("error", cause))
 	}
+	s.pool.broke(session, answered, cause)
 }
 
-// recorder collects a claim's verdicts and writes them while later messages are still being handed over.
-type recorder struct {
-	engine   *Engine
-	lease    *lease
-	byID     map[int64]*message
-	outcomes chan outcome
-	finished chan error
-	n        int // verdicts with an answer; only touched by the session's goroutine, then by close's
-}
-
-// flushEvery bounds how late a verdict reaches the ledger.
-const flushEvery = 200 * time.Millisecond
-
-func newRecorder(e *Engine, l *lease, ready []filled) *recorder {
-	r := &recorder{engine: e, lease: l, byID: make(map[int64]*message, len(ready)),
-		outcomes: make(chan outcome, len(ready)), finished: make(chan error, 1)}
-	for _, m := range ready {
-		r.byID[m.ID] = m.message
+// thank takes the note away that says why the run does not move.
+func (s *sender) thank(ctx context.Context) {
+	if s.thanked {
+		return
 	}
-	go r.run()
-	return r
-}
-
-// done is the session's callback. The channel has room for every message, so that it never blocks.
-func (r *recorder) done(m *channels.Message, receipt channels.Receipt, err error) {
-	if channels.VerdictOf(err) != channels.VerdictUnavailable {
-		r.n++
+	if err := s.engine.clearNote(ctx, s.lease.run); err != nil {
+		s.engine.Log.Warn("clear note", slog.Int("run", s.lease.run), slog.Any("error", err))
+		return
 	}
-	r.outcomes <- r.engine.judge(r.byID[m.ID], receipt, err)
-}
-
-// skipRest gives back messages that the session never received.
-func (r *recorder) skipRest(rest []filled) {
-	for _, m := range rest {
-		r.outcomes <- r.engine.judge(m.message, channels.Receipt{}, channels.Unavailable(errPaused))
-	}
-}
-
-// count is how many messages were answered for.
-func (r *recorder) count() int { return r.n }
-
-func (r *recorder) close() error {
-	close(r.outcomes)
-	return <-r.finished
-}
-
-func (r *recorder) run() {
-	var pending []outcome
-	var firstErr error
-	ticker := time.NewTicker(flushEvery)
-	defer ticker.Stop()
-	flush := func() {
-		if err := r.engine.record(context.Background(), r.lease, pending); err != nil && firstErr == nil {
-			firstErr = err
-		}
-		pending = nil
-	}
-	for {
-		select {
-		case o, ok := <-r.outcomes:
-			if !ok {
-				flush()
-				r.finished <- firstErr
-				return
-			}
-			pending = append(pending, o)
-		case <-ticker.C:
-			flush()
-		}
-	}
+	s.thanked = true
 }
 
 func hostname() string {

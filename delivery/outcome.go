@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,7 +18,7 @@ type outcome struct {
 	reason  string // of failed and skipped: a few words that reports group by
 	verdict string // of an attempt: a channels.Verdict, or "content"; "" when nothing was attempted
 	receipt channels.Receipt
-	at      time.Time
+	at      time.Time // business time
 	retryAt *time.Time
 	why     string // suppress the address, with this reason
 }
@@ -78,39 +79,27 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// record writes outcomes into the ledger in one transaction. It holds them and tries again while the database is away:
-// what happened must not be forgotten. Outcomes of a lease that was taken over meanwhile change nothing, because the
-// messages carry another epoch or are no longer claimed.
+// record writes outcomes into the ledger in one transaction. It holds them and tries again while the database is away.
+//
+// A message takes its outcome when it is still claimed under this lease, or unknown because that lease was taken over:
+// the process that claimed it knows best, and nobody else has touched it since. Any other state is left alone.
 func (e *Engine) record(ctx context.Context, l *lease, outcomes []outcome) error {
 	if len(outcomes) == 0 {
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx)
-	var err error
-	for wait := 50 * time.Millisecond; wait < 30*time.Second; wait *= 2 {
-		if err = e.recordOnce(ctx, l, outcomes); err == nil {
-			return nil
-		}
-		e.Log.Warn("record outcomes", "batch", l.batch, "outcomes", len(outcomes), "error", err)
-		time.Sleep(wait)
-	}
-	return err
-}
-
-func (e *Engine) recordOnce(ctx context.Context, l *lease, outcomes []outcome) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	args := outcomeArgs(outcomes)
-	args["worker"], args["epoch"], args["run"], args["channel"] = e.node.id, l.epoch, l.run, l.channel
-	if _, err := e.Pool.Exec(ctx, recordSQL, args); err != nil {
-		return fmt.Errorf("record outcomes of batch %d: %w", l.batch, err)
-	}
 	for _, o := range outcomes {
 		if o.state == "planned" {
-			l.lo = min(l.lo, o.message.ID)
+			l.next = min(l.next, o.message.ID)
 		}
 	}
-	return nil
+	args := outcomeArgs(outcomes)
+	args["batch"], args["worker"], args["epoch"], args["run"], args["channel"] = l.batch, l.life.worker, l.epoch, l.run, l.channel
+	return e.persist(ctx, func(ctx context.Context) error {
+		if _, err := e.Pool.Exec(ctx, recordSQL, args); err != nil {
+			return fmt.Errorf("record %d outcomes of batch %d: %w", len(outcomes), l.batch, err)
+		}
+		return nil
+	})
 }
 
 func outcomeArgs(outcomes []outcome) pgx.NamedArgs {
@@ -134,40 +123,58 @@ func outcomeArgs(outcomes []outcome) pgx.NamedArgs {
 		"provider": provider, "words": words, "at": at, "handed": handed, "retry": retry, "why": why}
 }
 
+// text is a string that PostgreSQL takes; nil when it is empty.
 func text(s string) *string {
 	if s == "" {
 		return nil
 	}
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
 	return &s
 }
 
+// An attempt that was noted as unknown when the lease was taken over is overwritten, or, when the message was not handed
+// over after all, taken back. A message that so returns to the plan may belong to a batch that is done.
 const recordSQL = `
 with o as (
 	select * from unnest(@id::bigint[], @state::text[], @reason::text[], @verdict::text[], @code::smallint[], @enhanced::text[],
 		@provider::text[], @words::text[], @at::timestamptz[], @handed::timestamptz[], @retry::timestamptz[], @why::text[])
 		as o(id, state, reason, verdict, code, enhanced, provider, words, at, handed, retry, why)
+), held as (
+	select m.id, m.state as was, m.attempts - (m.state = 'unknown')::int as attempts
+	from messages m join o on o.id = m.id
+	where m.state in ('claimed', 'unknown') and m.worker = @worker and m.epoch = @epoch
+	order by m.id for update of m
 ), moved as (
 	update messages m
 	set state = o.state::message_state, reason = o.reason,
 	    not_before = coalesce(o.retry, m.not_before),
-	    attempts = m.attempts + case when o.verdict = '' then 0 else 1 end
-	from o
-	where m.id = o.id and m.state = 'claimed' and m.worker = @worker and m.epoch = @epoch
-	returning m.id, m.state, m.reason, m.attempts, m.address_id
+	    attempts = h.attempts + (o.verdict <> '')::int
+	from o join held h on h.id = o.id
+	where m.id = o.id
+	returning m.id, m.state, m.reason, m.attempts, m.address_id, h.was, o.verdict
 ), released as (
 	update occasions c set spent = false
 	from moved m
 	where c.message_id = m.id and m.state in ('failed', 'skipped')
+), untried as (
+	delete from attempts a using moved m
+	where m.was = 'unknown' and m.verdict = '' and a.message_id = m.id and a.number = m.attempts + 1
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words)
 	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider, o.words
 	from moved m join o using (id)
 	where o.verdict <> ''
+	on conflict (message_id, number) do update
+	set at = excluded.at, handed_over = excluded.handed_over, code = excluded.code, verdict = excluded.verdict,
+	    enhanced = excluded.enhanced, provider_id = excluded.provider_id, words = excluded.words
+), reopened as (
+	update batches set done = false
+	where id = @batch and exists (select from moved where was = 'unknown' and state = 'planned')
 ), counted as (
 	insert into run_totals (run_id, state, reason, delta)
 	select @run::int, state::text, coalesce(reason, ''), count(*) from moved group by state, reason
 	union all
-	select @run::int, 'claimed', '', -count(*) from moved having count(*) > 0
+	select @run::int, was::text, '', -count(*) from moved group by was
 )
 insert into suppressions (channel, hash, address, reason, source)
 select distinct on (a.hash) @channel, a.hash, a.normalised, o.why, 'message ' || o.id

@@ -10,14 +10,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
-	"github.com/riverqueue/river/rivertype"
 )
 
 type pgxTx = pgx.Tx
 
 // SendArgs wakes a worker for one batch. The job is no guard against anything: the lease on the batch is.
 type SendArgs struct {
-	Batch   int64  `json:"batch" river:"unique"`
+	Batch   int64  `json:"batch"`
 	Channel string `json:"channel"`
 }
 
@@ -54,48 +53,47 @@ type Wakeup struct {
 	DueAt   time.Time
 }
 
-// WakeTx inserts jobs for batches that have none yet: batches that were just made.
+// WakeTx inserts jobs for batches with their transaction.
 func (q *Queue) WakeTx(ctx context.Context, tx pgx.Tx, batches []Wakeup) error {
 	if len(batches) == 0 {
 		return nil
 	}
-	if _, err := q.client.InsertManyFastTx(ctx, tx, wakeParams(batches, false, q.now())); err != nil {
+	if _, err := q.client.InsertManyFastTx(ctx, tx, wakeParams(batches, q.now())); err != nil {
 		return fmt.Errorf("insert send jobs: %w", err)
 	}
 	return nil
 }
 
-// wakeAgain inserts jobs for batches that may have one already; those are left alone.
-func wakeAgain(ctx context.Context, client *river.Client[pgxTx], batches []Wakeup, now time.Time) error {
+func wake(ctx context.Context, client *river.Client[pgxTx], batches []Wakeup, now time.Time) error {
 	if len(batches) == 0 {
 		return nil
 	}
-	if _, err := client.InsertMany(ctx, wakeParams(batches, true, now)); err != nil {
+	if _, err := client.InsertManyFast(ctx, wakeParams(batches, now)); err != nil {
 		return fmt.Errorf("insert send jobs: %w", err)
 	}
 	return nil
 }
 
-// wakeParams turns due times, which are business time, into waits: River knows only its own clock.
-func wakeParams(batches []Wakeup, unique bool, now time.Time) []river.InsertManyParams {
+// wakeParams turns due times, which are business time, into waits: River knows only its own clock. Jobs are not unique:
+// one too many does nothing.
+func wakeParams(batches []Wakeup, now time.Time) []river.InsertManyParams {
 	params := make([]river.InsertManyParams, len(batches))
 	for i, b := range batches {
 		opts := &river.InsertOpts{Queue: b.Channel, MaxAttempts: 3}
 		if wait := b.DueAt.Sub(now); wait > 0 {
 			opts.ScheduledAt = time.Now().Add(wait)
 		}
-		if unique {
-			opts.UniqueOpts = river.UniqueOpts{ByArgs: true, ByQueue: true, ByState: []rivertype.JobState{
-				rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
-				rivertype.JobStateRunning, rivertype.JobStateScheduled}}
-		}
 		params[i] = river.InsertManyParams{Args: SendArgs{Batch: b.Batch, Channel: b.Channel}, InsertOpts: opts}
 	}
 	return params
 }
 
-// startRiver starts the client that works jobs: one queue per channel, as wide as its connections.
-func (e *Engine) startRiver(ctx context.Context, more func(*river.Workers)) (*river.Client[pgxTx], error) {
+// jobTimeout ends jobs that River still counts as running long after their process died. A batch that really takes so
+// long is given back and taken again.
+const jobTimeout = 24 * time.Hour
+
+// newRiver makes the client that works jobs: one queue per channel, as wide as its connections.
+func (e *Engine) newRiver(more func(*river.Workers)) (*river.Client[pgxTx], error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sendWorker{engine: e})
 	queues := map[string]river.QueueConfig{}
@@ -112,15 +110,11 @@ func (e *Engine) startRiver(ctx context.Context, more func(*river.Workers)) (*ri
 		Workers:           workers,
 		FetchCooldown:     5 * time.Millisecond,
 		FetchPollInterval: time.Second,
-		JobTimeout:        -1, // a batch takes as long as its rate says; the lease guards it
+		JobTimeout:        jobTimeout,
 		Logger:            e.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open job queue: %w", err)
-	}
-	e.client = client
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
-		return nil, fmt.Errorf("start workers: %w", err)
 	}
 	return client, nil
 }
@@ -137,7 +131,30 @@ type sendWorker struct {
 	engine *Engine
 }
 
-// Work sends one batch. Its errors are only those of the database; everything else is recorded in the ledger.
+// Work sends one batch. Its errors are only those of the database; everything else is recorded in the ledger. River
+// tries twice again after an error; what it then leaves, the sweep finds.
 func (w *sendWorker) Work(ctx context.Context, job *river.Job[SendArgs]) error {
+	if wait := w.engine.rest(ctx, job.Args); wait > 0 {
+		return river.JobSnooze(wait)
+	}
 	return w.engine.sendBatch(ctx, job.Args.Batch)
+}
+
+// rest is how long a job should wait before its batch is even taken: this process may hand over nothing, or the
+// provider is left alone. Nothing is written for it but the reason.
+func (e *Engine) rest(ctx context.Context, job SendArgs) time.Duration {
+	if e.node.life.Load().permit() != nil {
+		return e.Lease.Heartbeat
+	}
+	p, ok := e.sessions[job.Channel]
+	if !ok {
+		return 0
+	}
+	wait, cause := p.wait()
+	if wait > 0 {
+		if err := e.noteBatch(ctx, job.Batch, cause.Error()); err != nil {
+			e.Log.Warn("note", slog.Int64("batch", job.Batch), slog.Any("error", err))
+		}
+	}
+	return wait
 }

@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,7 +13,7 @@ import (
 
 // pauseRun stops a run for everybody, with the reason that people will read. Its claims have been released before.
 func (e *Engine) pauseRun(ctx context.Context, l *lease, reason string) error {
-	e.Log.Error("run paused", "run", l.run, "batch", l.batch)
+	e.Log.Error("run paused", slog.Int("run", l.run), slog.Int64("batch", l.batch))
 	e.gate.set(l.run, true)
 	return pg.InTx(ctx, e.Pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `update runs set state = 'paused', reason = $2 where id = $1 and state = 'sending'`, l.run, reason)
@@ -39,6 +41,17 @@ func (e *Engine) note(ctx context.Context, run int, reason string) error {
 	return nil
 }
 
+// noteBatch is note for the run of a batch.
+func (e *Engine) noteBatch(ctx context.Context, batch int64, reason string) error {
+	_, err := e.Pool.Exec(ctx, `
+		update runs r set reason = $2 from batches b
+		where b.id = $1 and not b.done and r.id = b.run_id and r.state = 'sending' and r.reason is distinct from $2`, batch, reason)
+	if err != nil {
+		return fmt.Errorf("note on the run of batch %d: %w", batch, err)
+	}
+	return nil
+}
+
 func (e *Engine) clearNote(ctx context.Context, run int) error {
 	_, err := e.Pool.Exec(ctx, `update runs set reason = null where id = $1 and state = 'sending' and reason is not null`, run)
 	if err != nil {
@@ -47,8 +60,8 @@ func (e *Engine) clearNote(ctx context.Context, run int) error {
 	return nil
 }
 
-// finishRun ends a run whose last batch is done. Every worker asks after its own commit, so the last one sees all.
-func finishRun(ctx context.Context, db pg.DBTX, run int) error {
+// Finish ends a run whose last batch is done. Every worker asks after its own commit, so the last one sees all.
+func Finish(ctx context.Context, db pg.DBTX, run int) error {
 	_, err := db.Exec(ctx, `
 		update runs set state = 'done', reason = null, finished_at = clock_timestamp()
 		where id = $1 and state = 'sending' and not exists (select from batches where run_id = $1 and not done)`, run)
@@ -58,19 +71,25 @@ func finishRun(ctx context.Context, db pg.DBTX, run int) error {
 	return nil
 }
 
-// Cancel skips everything of a run that is still planned. Its state must be cancelled already, so that nothing is
-// claimed any more.
+// Cancel skips everything of a run that is still planned. The run must be cancelled already, or be so with the same
+// transaction, so that nothing is claimed any more. What a worker holds at this moment comes back to the plan or is
+// recorded, and whoever frees the last batch cancels again. It may be called any number of times.
 func Cancel(ctx context.Context, db pg.DBTX, run int) error {
 	_, err := db.Exec(ctx, `
-		with moved as (
+		with waiting as (
+			select m.id
+			from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
+			where r.id = $1 and r.state = 'cancelled' and m.state = 'planned'
+			order by m.id for update of m
+		), moved as (
 			update messages m set state = 'skipped', reason = 'cancelled'
-			from runs r
-			where r.id = $1 and m.id between r.message_base + 1 and r.message_base + r.message_count and m.state = 'planned'
+			from waiting w where m.id = w.id
 			returning m.id
 		), released as (
 			update occasions o set spent = false from moved m where o.message_id = m.id
 		), finished as (
-			update batches set done = true where run_id = $1 and worker is null
+			update batches b set done = true from runs r
+			where b.run_id = $1 and r.id = $1 and r.state = 'cancelled' and b.worker is null and not b.done
 		)
 		insert into run_totals (run_id, state, reason, delta)
 		select $1, 'skipped', 'cancelled', count(*) from moved having count(*) > 0
@@ -83,39 +102,51 @@ func Cancel(ctx context.Context, db pg.DBTX, run int) error {
 }
 
 // Retry plans failed and skipped messages of a run again, unless a later run has taken their occasions over or they
-// have no usable address; it returns how many. The caller holds the campaign's lock.
-func Retry(ctx context.Context, tx pgx.Tx, run int) (int, error) {
+// have no usable address; it returns how many. Everything that can skip a message is asked again by the claim and after
+// it, but for the cooldown, which only planning knows. The caller holds the campaign's lock. now is business time.
+func Retry(ctx context.Context, tx pgx.Tx, run int, now time.Time) (int, error) {
 	var n int
-	err := tx.QueryRow(ctx, `
-		with again as (
-			select m.id, m.state, coalesce(m.reason, '') as reason
-			from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
-			where r.id = $1 and m.state in ('failed', 'skipped') and m.address_id is not null
-			  and m.reason not in ('gone', 'cancelled', 'bad address')
-			  and (m.not_after is null or m.not_after > now())
-			  and exists (select from occasions o where o.message_id = m.id)
-			  and not exists (select from occasions o where o.message_id = m.id and o.spent)
-		), moved as (
-			update messages m set state = 'planned', reason = null, not_before = least(m.not_before, now())
-			from again a where m.id = a.id
-			returning m.id, a.state, a.reason
-		), spent as (
-			update occasions o set spent = true from moved m where o.message_id = m.id
-		), work as (
-			update batches b set done = false, due_at = now()
-			where b.run_id = $1 and exists (select from moved m where m.id between b.lo and b.hi)
-		), counted as (
-			insert into run_totals (run_id, state, reason, delta)
-			select $1, state::text, reason, -count(*) from moved group by state, reason
-			union all
-			select $1, 'planned', '', count(*) from moved having count(*) > 0
-		)
-		select count(*) from moved`, run).Scan(&n)
+	err := tx.QueryRow(ctx, retrySQL, pgx.NamedArgs{"run": run, "now": now, "size": BatchSize}).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("retry run %d: %w", run, err)
 	}
 	return n, nil
 }
+
+// Messages that planning skipped have no batch yet.
+const retrySQL = `
+with again as (
+	select m.id, m.state, coalesce(m.reason, '') as reason
+	from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
+	where r.id = @run and m.state in ('failed', 'skipped') and m.address_id is not null
+	  and m.reason not in ('gone', 'cancelled', 'bad address', 'cooldown')
+	  and (m.not_after is null or m.not_after > @now)
+	  and exists (select from occasions o where o.message_id = m.id)
+	  and not exists (select from occasions o where o.message_id = m.id and o.spent)
+	order by m.id for update of m
+), moved as (
+	update messages m set state = 'planned', reason = null, not_before = least(m.not_before, @now)
+	from again a where m.id = a.id
+	returning m.id, m.channel, a.state, a.reason
+), spent as (
+	update occasions o set spent = true from moved m where o.message_id = m.id
+), reopened as (
+	update batches b set done = false, due_at = least(b.due_at, @now)
+	where b.run_id = @run and exists (select from moved m where m.id between b.lo and b.hi)
+), added as (
+	insert into batches (run_id, lo, hi, due_at, channel)
+	select @run::int, min(id), max(id), @now::timestamptz, channel
+	from (select m.id, m.channel, (row_number() over (order by m.id) - 1) / @size::int as chunk
+	      from moved m
+	      where not exists (select from batches b where b.run_id = @run and m.id between b.lo and b.hi)) homeless
+	group by channel, chunk order by min(id)
+), counted as (
+	insert into run_totals (run_id, state, reason, delta)
+	select @run::int, state::text, reason, -count(*) from moved group by state, reason
+	union all
+	select @run::int, 'planned', '', count(*) from moved having count(*) > 0
+)
+select count(*) from moved`
 
 // Wakeups lists the batches of a run that nobody holds and that are not done.
 func Wakeups(ctx context.Context, db pg.DBTX, run int) ([]Wakeup, error) {

@@ -2,96 +2,190 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/internal/pg"
 )
 
-// sweepEvery is how often each process looks for work that nobody was woken for.
-const sweepEvery = 5 * time.Second
-
+// sweepLoop looks for what nobody was woken for, about as often as the heart beats, not all processes at once.
 func (e *Engine) sweepLoop(ctx context.Context) {
+	every := e.Lease.Heartbeat
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(sweepEvery + time.Duration(rand.Int64N(int64(time.Second)))):
-			if err := e.sweep(ctx); err != nil && ctx.Err() == nil {
-				e.Log.Warn("sweep", "error", err)
-			}
+		case <-time.After(every + time.Duration(rand.Int64N(int64(every)/4+1))):
+		}
+		err := within(ctx, time.Minute, e.sweep)
+		if err != nil && ctx.Err() == nil {
+			e.Log.Warn("sweep", slog.Any("error", err))
 		}
 	}
 }
 
-// sweep takes over from dead workers, wakes workers for batches that are due and held by nobody, and finishes runs
-// that have nothing left.
+// sweep takes over from dead workers, frees what this process has forgotten, wakes workers for batches that are due and
+// that nobody holds, and mends the states of runs. Each step can be left out or done twice.
 func (e *Engine) sweep(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	if err := e.buryDead(ctx); err != nil {
-		return err
+	var bury error
+	if e.node.mayBury() {
+		bury = e.buryDead(ctx)
 	}
-	rows, _ := e.Pool.Query(ctx, `
-		select b.id as batch, b.channel, b.due_at
-		from batches b join runs r on r.id = b.run_id
-		where not b.done and b.worker is null and b.due_at <= $1 and r.state = 'sending'
-		order by b.due_at limit 1000`, e.Now())
-	due, err := pgx.CollectRows(rows, pgx.RowToStructByName[Wakeup])
-	if err != nil {
-		return fmt.Errorf("list due batches: %w", err)
-	}
-	if err := wakeAgain(ctx, e.client, due, e.Now()); err != nil {
-		return err
-	}
-	return e.finishRuns(ctx)
+	return errors.Join(bury, e.freeForgotten(ctx), e.mendRuns(ctx), e.wakeDue(ctx))
 }
 
-func (e *Engine) finishRuns(ctx context.Context) error {
-	_, err := e.Pool.Exec(ctx, `
-		update runs r set state = 'done', reason = null, finished_at = clock_timestamp()
-		where r.state = 'sending' and not exists (select from batches b where b.run_id = r.id and not b.done)`)
-	if err != nil {
-		return fmt.Errorf("finish runs: %w", err)
-	}
-	return nil
-}
-
-// buryDead makes the claims of workers that fell silent unknown and frees their batches. The epoch of a batch grows
-// when it is taken again, and a worker that wakes up has long lost its permission to hand over.
+// buryDead declares workers dead that fell silent.
 func (e *Engine) buryDead(ctx context.Context) error {
-	var workers, messages int
-	err := e.Pool.QueryRow(ctx, burySQL, silence).Scan(&workers, &messages)
+	workers, messages, err := e.bury(ctx, `
+		update workers set stopped_at = clock_timestamp()
+		where id in (select id from workers
+		             where stopped_at is null and heartbeat_at < clock_timestamp() - $1::interval
+		             order by id for update skip locked)`, e.Lease.Silence)
 	if err != nil {
 		return fmt.Errorf("take over from dead workers: %w", err)
 	}
-	if workers > 0 {
-		e.Log.Warn("took over from dead workers", "workers", workers, "unknown", messages)
+	if workers+messages > 0 {
+		e.Log.Warn("took over from dead workers", slog.Int("workers", workers), slog.Int("unknown", messages))
 	}
 	return nil
 }
 
+// signOff ends this process's registration and leaves what it still holds to others.
+func (e *Engine) signOff(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	worker := e.node.life.Load().worker
+	_, messages, err := e.bury(ctx, `update workers set stopped_at = clock_timestamp() where id = $1 and stopped_at is null`, worker)
+	if err != nil {
+		return fmt.Errorf("sign off worker %d: %w", worker, err)
+	}
+	if messages > 0 {
+		e.Log.Warn("stopped without an answer to everything", slog.Int("unknown", messages))
+	}
+	return nil
+}
+
+// bury stops some workers, and then makes the claims of all workers that have stopped unknown and frees their batches.
+// These are locked by a statement of their own: after it the next one sees every claim that was made under the old
+// lease, and no other can follow. A worker that wakes up has long lost its permission to hand over.
+func (e *Engine) bury(ctx context.Context, stop string, args ...any) (workers, messages int, err error) {
+	err = pg.InTx(ctx, e.Pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, stop, args...)
+		if err != nil {
+			return err
+		}
+		workers = int(tag.RowsAffected())
+		rows, _ := tx.Query(ctx, `
+			select b.id from batches b join workers w on w.id = b.worker
+			where not b.done and w.stopped_at is not null
+			order by b.id for update of b`)
+		batches, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if err != nil || len(batches) == 0 {
+			return err
+		}
+		return tx.QueryRow(ctx, burySQL, batches).Scan(&messages)
+	})
+	return workers, messages, err
+}
+
 const burySQL = `
-with dead as (
-	update workers set stopped_at = clock_timestamp()
-	where id in (select id from workers where stopped_at is null and heartbeat_at < clock_timestamp() - $1::interval for update skip locked)
-	returning id
-), held as (
-	select b.id, b.run_id, b.lo, b.hi, b.worker, b.epoch from batches b join dead d on d.id = b.worker
-	for update of b
+with held as (
+	select id, run_id, lo, hi, worker, epoch from batches where id = any($1)
+), claimed as (
+	select m.id, h.run_id
+	from held h join messages m on m.id between h.lo and h.hi and m.state = 'claimed' and m.worker = h.worker and m.epoch = h.epoch
+	order by m.id for update of m
 ), lost as (
 	update messages m set state = 'unknown', attempts = m.attempts + 1
-	from held h
-	where m.id between h.lo and h.hi and m.state = 'claimed' and m.worker = h.worker and m.epoch = h.epoch
-	returning m.id, h.run_id, m.attempts, m.worker, m.epoch, m.claimed_at
+	from claimed c
+	where m.id = c.id
+	returning m.id, c.run_id, m.attempts, m.worker, m.epoch, m.claimed_at
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, verdict, words)
-	select id, attempts, worker, epoch, claimed_at, 'unknown', 'the process that held it died' from lost
+	select id, attempts, worker, epoch, claimed_at, 'unknown', 'the process that held it stopped without saying' from lost
 ), counted as (
 	insert into run_totals (run_id, state, delta)
 	select l.run_id, s.state, sum(s.sign) from lost l, (values ('unknown', 1), ('claimed', -1)) s(state, sign) group by l.run_id, s.state
 ), freed as (
 	update batches b set worker = null, epoch = b.epoch + 1 from held h where b.id = h.id
 )
-select (select count(*) from dead), (select count(*) from lost)`
+select count(*) from lost`
+
+// freeForgotten gives back batches that the ledger says this process holds and that it knows nothing of: the answer to
+// a statement was lost.
+func (e *Engine) freeForgotten(ctx context.Context) error {
+	l := e.node.life.Load()
+	rows, _ := e.Pool.Query(ctx, `select id, run_id, lo, hi, epoch, channel from batches where worker = $1 and not done`, l.worker)
+	var list []*lease
+	b := lease{}
+	_, err := pgx.ForEachRow(rows, []any{&b.batch, &b.run, &b.lo, &b.hi, &b.epoch, &b.channel}, func() error {
+		if !e.held.has(b.batch) {
+			forgotten := b
+			forgotten.life = l
+			list = append(list, &forgotten)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list batches held here: %w", err)
+	}
+	for _, l := range list {
+		e.Log.Warn("free a forgotten batch", slog.Int64("batch", l.batch))
+		if _, err := e.free(ctx, l, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mendRuns moves runs on where whoever should have done so died in between: runs without open batches are done, a done
+// run with an open batch sends again, and a cancelled one is cancelled to the end.
+func (e *Engine) mendRuns(ctx context.Context) error {
+	_, err := e.Pool.Exec(ctx, `
+		update runs r set state = 'done', reason = null, finished_at = clock_timestamp()
+		where r.state = 'sending' and not exists (select from batches b where b.run_id = r.id and not b.done)`)
+	if err != nil {
+		return fmt.Errorf("finish runs: %w", err)
+	}
+	_, err = e.Pool.Exec(ctx, `
+		update runs r set state = 'sending', finished_at = null
+		where r.state = 'done' and r.id in (select run_id from batches where not done)`)
+	if err != nil {
+		return fmt.Errorf("reopen runs: %w", err)
+	}
+	rows, _ := e.Pool.Query(ctx, `select id from runs where state = 'cancelled' and id in (select run_id from batches where not done and worker is null)`)
+	cancelled, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		return fmt.Errorf("list cancelled runs: %w", err)
+	}
+	for _, run := range cancelled {
+		if err := Cancel(ctx, e.Pool, run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wakeDue inserts jobs for batches that are due, free and without a job that River will start soon. A running job does
+// not count: it may be that of a process that died.
+func (e *Engine) wakeDue(ctx context.Context) error {
+	rows, _ := e.Pool.Query(ctx, `
+		select b.id as batch, b.channel, b.due_at
+		from batches b join runs r on r.id = b.run_id
+		where not b.done and b.worker is null and b.due_at <= $1 and r.state = 'sending'
+		  and b.id not in (
+			select (j.args ->> 'batch')::bigint from river_job j
+			where j.kind = 'send_batch' and j.state in ('available', 'pending', 'retryable', 'scheduled')
+			  and j.scheduled_at <= now() + $2::interval)
+		order by b.due_at limit 1000`, e.Now(), 3*e.Lease.Heartbeat)
+	due, err := pgx.CollectRows(rows, pgx.RowToStructByName[Wakeup])
+	if err != nil {
+		return fmt.Errorf("list due batches: %w", err)
+	}
+	return wake(ctx, e.client, due, e.Now())
+}
