@@ -33,6 +33,7 @@ type world struct {
 	pool *pgxpool.Pool // a superuser's, to look behind
 	dir  string        // the project
 	env  map[string]string
+	role string           // the database's, where it is not the superuser
 	now  func() time.Time // business time; nil: the real one
 
 	mail     *sandbox.Server
@@ -186,9 +187,13 @@ func (p *process) wait() (code int, printed string) {
 	return p.code, p.printed()
 }
 
-// printed leaves out what is another at every run: the project's folder and the ports.
+// printed leaves out what is another at every run: the project's folder, ports, the names of database and role.
 func (p *process) printed() string {
-	return strings.NewReplacer(p.w.dir+"/", "", p.w.dir, ".", p.w.smtp, "MAIL", p.w.public, "PUBLIC").Replace(p.out.String())
+	names := []string{p.w.dir + "/", "", p.w.dir, ".", p.w.smtp, "MAIL", p.w.public, "PUBLIC", p.w.pool.Config().ConnConfig.Database, "DATABASE"}
+	if p.w.role != "" {
+		names = append(names, p.w.role, "ROLE")
+	}
+	return strings.NewReplacer(names...).Replace(p.out.String())
 }
 
 // ended reports whether the verb has ended.
