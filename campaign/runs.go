@@ -22,6 +22,19 @@ var (
 	ErrState    = errors.New("the run is in another state")
 )
 
+// stateError is an ErrState.
+type stateError struct {
+	action string
+	run    int
+	state  string
+}
+
+func (e *stateError) Error() string {
+	return fmt.Sprintf("can't %s run %d: it is %s", e.action, e.run, e.state)
+}
+
+func (e *stateError) Is(target error) bool { return target == ErrState }
+
 // Run is one execution of a version with frozen time.
 type Run struct {
 	ID         int
@@ -299,7 +312,7 @@ func (p *Planner) change(ctx context.Context, id int, actor, action string, from
 			return fmt.Errorf("%s run %d: %w", action, id, err)
 		}
 		if !slices.Contains(from, state) {
-			return fmt.Errorf("%s run %d: %w: it is %s", action, id, ErrState, state)
+			return &stateError{action, id, state}
 		}
 		_, err = tx.Exec(ctx, `update runs set state = $2::run_state, reason = nullif($3, ''),
 			finished_at = case when $2 = 'cancelled' then clock_timestamp() end where id = $1`, id, to, reason)

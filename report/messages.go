@@ -25,7 +25,8 @@ type Message struct {
 	Words       *string    `json:"words"`
 }
 
-// Messages lists at most limit messages of a run, in the order of their ids; state "" is all of them.
+// Messages lists at most limit messages of a run, in the order of their ids; state "" is all of them. A run
+// that does not exist is an error.
 func Messages(ctx context.Context, db pg.DBTX, run int, state string, limit int) ([]Message, error) {
 	rows, _ := db.Query(ctx, `
 		select message_id, customer_key, channel, state, reason, sent_at, opened_at, clicked_at, attempts, code, words
@@ -37,5 +38,15 @@ func Messages(ctx context.Context, db pg.DBTX, run int, state string, limit int)
 	if err != nil {
 		return nil, fmt.Errorf("list messages of run %d: %w", run, err)
 	}
-	return list, nil
+	if len(list) > 0 {
+		return list, nil
+	}
+	var exists bool
+	if err := db.QueryRow(ctx, `select exists (select from runs where id = $1)`, run).Scan(&exists); err != nil {
+		return nil, fmt.Errorf("list messages of run %d: %w", run, err)
+	}
+	if !exists {
+		return nil, noRun(Filter{Run: run})
+	}
+	return nil, nil
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sapa-crm/sapa/internal/diag"
 )
 
 // Exit codes, also in "sapa help".
@@ -34,6 +36,41 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 	root := newRootCommand(a)
 	root.SetArgs(args)
 	return a.exitCode(root.ExecuteContext(ctx))
+}
+
+// explainUsage makes wrong arguments a wrong command line that shows the right one, for a command and those below it.
+func explainUsage(c *cobra.Command) {
+	if c.HasSubCommands() && !c.Runnable() {
+		c.Args, c.RunE = unknownVerb, func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			err := check(c, args)
+			if _, said := errors.AsType[*exitError](err); err == nil || said {
+				return err
+			}
+			return &exitError{exitUsage, fmt.Errorf("write: %s\nsee: %s --help", c.UseLine(), c.CommandPath())}
+		}
+	}
+	for _, below := range c.Commands() {
+		explainUsage(below)
+	}
+}
+
+// unknownVerb refuses the arguments of a command that has verbs, which are verbs that do not exist.
+func unknownVerb(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, below := range c.Commands() {
+		names = append(names, below.Name())
+	}
+	hint := diag.DidYouMean(args[0], names)
+	if hint != "" {
+		hint = "; " + hint
+	}
+	return &exitError{exitUsage, fmt.Errorf("%s has no verb %q%s\nsee: %[1]s --help", c.CommandPath(), args[0], hint)}
 }
 
 // exitError carries an exit code other than 1. Its err may be nil when everything has been said already.
@@ -90,5 +127,6 @@ Exit codes: 0 done · 1 not done, the message says why · 2 wrong command line �
 	})
 	root.PersistentFlags().StringVar(&a.dir, "project", ".", "folder with sapa.yaml, campaigns/ and templates/")
 	root.AddCommand(a.commands()...)
+	explainUsage(root)
 	return root
 }

@@ -192,7 +192,7 @@ func (s *session) watch(ctx context.Context, a *app, planner *campaign.Planner, 
 		select {
 		case <-ctx.Done():
 			bar.end()
-			return s.interrupt(ctx, a, planner, run)
+			return s.interrupt(context.WithoutCancel(ctx), a, planner, run, asJSON)
 		case <-ticker.C:
 		}
 	}
@@ -213,10 +213,18 @@ func stopped(p *delivery.Progress) bool {
 	return false
 }
 
-func (s *session) interrupt(ctx context.Context, a *app, planner *campaign.Planner, run int) error {
-	err := planner.Pause(context.WithoutCancel(ctx), run, a.actor(), "interrupted by "+a.actor())
+// interrupt pauses the run, unless it is over by now.
+func (s *session) interrupt(ctx context.Context, a *app, planner *campaign.Planner, run int, asJSON bool) error {
+	err := planner.Pause(ctx, run, a.actor(), "interrupted by "+a.actor())
 	if err != nil && !errors.Is(err, campaign.ErrState) {
 		return err
+	}
+	p, err := delivery.ReadProgress(ctx, s.pool, run, a.now())
+	if err != nil {
+		return err
+	}
+	if p.State != "paused" {
+		return a.conclude(p, asJSON)
 	}
 	return fmt.Errorf("interrupted: run %d is paused; go on with: sapa resume %d", run, run)
 }
