@@ -30,9 +30,6 @@ type Library struct {
 // Base is customers.where, checked; nil for every row. Its problems point into sapa.yaml.
 func Base(cfg *customer.Config, schema *customer.Schema) (*segment.Rule, diag.List) {
 	base, problems := segment.Base(schema, segment.Text(schema.Where))
-	if base != nil {
-		problems = inexact(segment.NewScope(schema), base)
-	}
 	return base, inYAML(cfg.File, "$.customers.where", schema.Where, problems)
 }
 

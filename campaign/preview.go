@@ -79,9 +79,11 @@ func (c *Campaign) choose(ctx context.Context, db pg.DBTX, r *Run, key string) (
 // chooseFrom finds the customer, or the first, for whom the rule holds; nil when there is none. The rows of `each` come
 // in the order in which they are sent.
 func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key string, where *segment.Rule) (*Preview, error) {
-	args := &segment.Args{}
 	clock := c.clock(r.Tick, r.AsOf)
-	q, err := segment.Audience(c.scope, c.base, where, args, clock)
+	q, err := segment.Audience(c.scope, c.base, where, &segment.Args{}, clock)
+	if err == nil && !q.Exact {
+		q, err = c.decided(ctx, db, q, key, clock)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -89,21 +91,17 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 	if err != nil {
 		return nil, err
 	}
-	keyColumn := segment.CustomerAlias + "." + c.schema.KeyColumn().SQL()
 	address, _ := c.schema.Address(c.Channel())
-	row := "''::text"
-	if c.each != nil {
-		row = segment.EachAlias + "." + pgx.Identifier{c.each.Target.Key}.Sanitize() + "::text"
-	}
 	only := ""
 	if key != "" {
-		only = fmt.Sprintf(" and %s::text = %s", keyColumn, args.Bind(key, "text"))
+		only = fmt.Sprintf(" and %s = %s", c.keySQL(), q.Args.Bind(key, "text"))
 	}
+	keyColumn := segment.CustomerAlias + "." + c.schema.KeyColumn().SQL()
 	sql := fmt.Sprintf(`select %[1]s::text, array_agg(%[2]s order by (%[3]s) collate "C"), coalesce(min(%[4]s::text), '')
 		from %[5]s where %[6]s%[7]s group by %[1]s order by %[1]s limit 1`,
-		keyColumn, row, occasion, segment.CustomerAlias+"."+pgx.Identifier{address.Column}.Sanitize(), q.From, q.Where, only)
+		keyColumn, c.rowKeySQL("''::text"), occasion, segment.CustomerAlias+"."+pgx.Identifier{address.Column}.Sanitize(), q.From, q.Where, only)
 	p := &Preview{}
-	err = db.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeExec}, args.Values()...)...).Scan(&p.CustomerKey, &p.Rows, &p.Address)
+	err = db.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeExec}, q.Args.Values()...)...).Scan(&p.CustomerKey, &p.Rows, &p.Address)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -117,6 +115,32 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 		p.Rows = p.Rows[:1]
 	}
 	return p, nil
+}
+
+// decided is the query for one customer's rows of a query that SQL can't say exactly: those of key, or of the first whom
+// the rule means.
+func (c *Campaign) decided(ctx context.Context, db pg.DBTX, q *segment.Query, key string, clock segment.Clock) (*segment.Query, error) {
+	var rows []string
+	err := q.Keys(ctx, db, func(keys []segment.Key) error {
+		for _, k := range keys {
+			if key == "" {
+				key = k.Customer
+			}
+			if k.Customer == key {
+				rows = append(rows, k.Each)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask the company's tables: %w", err)
+	}
+	one, err := segment.Audience(c.scope, nil, nil, &segment.Args{}, clock)
+	if err != nil {
+		return nil, err
+	}
+	one.Where = fmt.Sprintf("%s = %s and %s = any(%s)", c.keySQL(), one.Args.Bind(key, "text"), c.rowKeySQL("''"), one.Args.Bind(rows, "text[]"))
+	return one, nil
 }
 
 func (c *Campaign) read(ctx context.Context, db pg.DBTX, p *Preview, composer *delivery.Composer) (*delivery.Person, error) {

@@ -16,9 +16,6 @@ func (k *checker) checkRules() {
 	a := &k.c.Definition.Audience
 	if strings.TrimSpace(a.Where) != "" {
 		rule, problems := segment.ParseRule(segment.Text(a.Where), k.c.scope)
-		if rule != nil {
-			problems = inexact(k.c.scope, rule)
-		}
 		k.addRule(where, a.Where, problems)
 		k.c.where = rule
 	}
@@ -103,29 +100,4 @@ func (k *checker) cutShort(at, text string) bool {
 func anyClock() segment.Clock {
 	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	return segment.Clock{Today: day, Now: day, Zone: time.UTC}
-}
-
-// inexact are the parts of a rule that the database can't decide; planning asks nobody else yet. They are placed in the
-// rule's own text.
-func inexact(scope *segment.Scope, rule *segment.Rule) diag.List {
-	var problems diag.List
-	q, err := segment.Audience(scope, nil, rule, &segment.Args{}, anyClock())
-	if err != nil {
-		problems.Add(nil, diag.Span{}, "", "%v", err)
-		return problems
-	}
-	for _, r := range q.Residual {
-		problems.Add(nil, r.Span, exactHint(r.Text), "campaigns can't use this yet: %s", r.Why)
-	}
-	return problems
-}
-
-func exactHint(part string) string {
-	switch {
-	case strings.Contains(part, "lower(") || strings.Contains(part, "upper("):
-		return `name the spellings, as in  customer.city in ["Solo", "SOLO"]`
-	case strings.Contains(part, "matches"):
-		return "use contains, startsWith or endsWith"
-	}
-	return ""
 }
