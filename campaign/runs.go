@@ -238,8 +238,8 @@ func (p *Planner) Resume(ctx context.Context, id int, actor string) error {
 		return err
 	}
 	switch {
-	case r.State == "sending": // whoever asks may just want to send it from here
-		return nil
+	case r.State == "sending": // whoever asks may just want to send it from here, at once
+		return pg.InTx(ctx, p.Pool, p.wake(ctx, id))
 	case r.State == "planning":
 		return p.replan(ctx, id, actor, "planning")
 	case r.State == "paused" && !r.planned:

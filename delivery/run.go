@@ -13,7 +13,7 @@ import (
 
 // pauseRun stops a run for everybody, with the reason that people will read. Its claims have been released before.
 func (e *Engine) pauseRun(ctx context.Context, l *lease, reason string) error {
-	e.Log.Error("run paused", slog.Int("run", l.run), slog.Int64("batch", l.batch))
+	e.Log.Warn("run paused", slog.Int("run", l.run), slog.Int64("batch", l.batch))
 	e.gate.set(l.run, true)
 	return pg.InTx(ctx, e.Pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `update runs set state = 'paused', reason = $2 where id = $1 and state = 'sending'`, l.run, reason)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"log/slog"
 	"os"
 	"os/user"
 	"time"
@@ -16,11 +17,12 @@ type app struct {
 	stdout, stderr io.Writer
 	env            func(string) string
 	now            func() time.Time
-	dir            string // the project's folder
+	dir            string     // the project's folder
+	level          slog.Level // of the log, where SAPA_LOG does not say
 }
 
 func newApp(env func(string) string, stdin io.Reader, stdout, stderr io.Writer) *app {
-	return &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, now: time.Now}
+	return &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, now: time.Now, level: slog.LevelError}
 }
 
 // commands lists every verb.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,9 +85,10 @@ func (w *world) watch(run, audience int) (enough func()) {
 			}
 		}
 	}()
+	end := sync.OnceFunc(func() { close(stop); <-stopped })
+	w.t.Cleanup(end)
 	return func() {
-		close(stop)
-		<-stopped
+		end()
 		if sending < 3 {
 			w.t.Errorf("the run was looked at %d times, %d of them while it was sending", looks, sending)
 		}

@@ -243,7 +243,7 @@ func (a *app) conclude(p *delivery.Progress, asJSON bool) error {
 	}
 	switch {
 	case p.State == "sending":
-		fmt.Fprintf(a.stderr, "%s wait until %s; sapa serve sends them by itself, or then: sapa resume %d\n",
+		fmt.Fprintf(a.stderr, "%s wait until %s; sapa serve sends them by itself, or then: sapa resume %d\nwhy: sapa messages %[3]d --state planned\n",
 			thousands(p.Waiting()), p.Resting.Local().Format("Mon 2 Jan 15:04 MST"), p.Run)
 		return &exitError{code: exitPartial}
 	case p.State == "paused":

@@ -32,6 +32,7 @@ one database. SIGTERM lets what is being handed over finish, for up to 25 second
 }
 
 func runServe(ctx context.Context, a *app, listen string) error {
+	a.level = slog.LevelWarn // nobody looks on
 	s, err := a.open(ctx)
 	if err != nil {
 		return err
@@ -48,9 +49,13 @@ func runServe(ctx context.Context, a *app, listen string) error {
 	if listen == "" {
 		listen = s.publicListen()
 	}
-	fmt.Fprintf(a.stdout, "serving; public listener on http://%s; stop with Ctrl-C\n", listen)
+	public, err := web.Listen(ctx, listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "serving; public listener on http://%s; stop with Ctrl-C\n", public.Addr())
 	return together(ctx,
-		func(ctx context.Context) error { return s.servePublic(ctx, a, listen) },
+		func(ctx context.Context) error { return s.servePublicOn(ctx, a, public) },
 		func(ctx context.Context) error { planner.RunSchedules(ctx); return nil },
 		func(ctx context.Context) error { return s.compact(ctx, a) },
 		func(ctx context.Context) error { return engine.Run(ctx, planner.AddWorkers) },
@@ -95,15 +100,7 @@ func (s *session) urls(ctx context.Context) (*response.URLs, error) {
 	return response.NewURLs(base, keys)
 }
 
-// servePublic answers customers until the context ends; hits that were taken are written before it returns.
-func (s *session) servePublic(ctx context.Context, a *app, listen string) error {
-	l, err := web.Listen(ctx, listen)
-	if err != nil {
-		return err
-	}
-	return s.servePublicOn(ctx, a, l)
-}
-
+// servePublicOn answers customers until the context ends; hits that were taken are written before it returns.
 func (s *session) servePublicOn(ctx context.Context, a *app, l net.Listener) error {
 	keys, err := response.LoadKeyring(ctx, s.pool)
 	if err != nil {

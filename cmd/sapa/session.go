@@ -185,9 +185,9 @@ func (s *session) planner(a *app) (*campaign.Planner, error) {
 	return &campaign.Planner{Pool: s.pool, Schema: s.schema, Library: s.library, Queue: queue, Now: a.now, Log: a.log()}, nil
 }
 
-// log writes warnings to standard error as text; SAPA_LOG=debug or info shows more.
+// log writes errors to standard error as text; SAPA_LOG=warn, info or debug shows more.
 func (a *app) log() *slog.Logger {
-	level := slog.LevelError
+	level := a.level
 	if text := a.env("SAPA_LOG"); text != "" {
 		if err := level.UnmarshalText([]byte(strings.ToUpper(text))); err != nil {
 			level = slog.LevelInfo
