@@ -67,11 +67,15 @@ func runDemo(ctx context.Context, a *app, o demoOptions) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() {
+		defer stop() // whatever ends first ends the play, too
 		ended <- together(background,
 			func(ctx context.Context) error { return d.engine.Run(ctx, d.planner.AddWorkers) },
 			func(ctx context.Context) error { return d.servePublicOn(ctx, d.app, d.public) })
 	}()
-	err = d.play(ctx, o)
+	playing, stopPlaying := context.WithCancel(ctx)
+	defer stopPlaying()
+	context.AfterFunc(background, stopPlaying)
+	err = d.play(playing, o)
 	if err == nil && o.keep {
 		fmt.Fprintln(a.stdout, "\nStill running; stop with Ctrl-C.")
 		<-ctx.Done()
@@ -86,8 +90,8 @@ func startDemo(ctx context.Context, parent *app, o demoOptions) (*demo, error) {
 		o.dir = filepath.Join(parent.dir, ".sapa", "demo")
 	}
 	d := &demo{app: parent.private(o.dir)}
-	if err := os.MkdirAll(o.dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the demo's folder: %w", err)
+	if err := claimDemoFolder(o.dir); err != nil {
+		return nil, err
 	}
 	mailDir := filepath.Join(o.dir, "mail")
 	if err := os.RemoveAll(mailDir); err != nil {
@@ -108,12 +112,27 @@ func startDemo(ctx context.Context, parent *app, o demoOptions) (*demo, error) {
 	return d, nil
 }
 
+// demoMark is in each folder that a demo made, and in no other: only such a one, with its database, is begun anew.
+const demoMark = ".sapa-demo"
+
+func claimDemoFolder(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the demo's folder: %w", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, demoMark)); err != nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not a demo's folder; the demo begins anew every time and would overwrite it. Name an empty one: sapa demo --dir FOLDER", dir)
+	}
+	return writeFile(filepath.Join(dir, demoMark), "This folder and its private database belong to sapa demo, which begins them anew.\n")
+}
+
 // private is the app for a project that must never see the company's database.
 func (a *app) private(dir string) *app {
 	b := *a
 	b.dir = dir
 	b.env = func(name string) string {
-		if name == "DATABASE_URL" || name == "SAPA_SCHEMA" {
+		switch name {
+		case "DATABASE_URL", "SAPA_SCHEMA", "SAPA_PG_DIR":
 			return ""
 		}
 		return a.env(name)

@@ -41,8 +41,19 @@ func (b *progressLine) show(p *delivery.Progress, now time.Time) {
 	if b.silent || (!b.tty && now.Sub(b.last) < plainEvery) {
 		return
 	}
+	b.print(b.line(p, now), now)
+}
+
+// away shows that the database does not answer at the moment.
+func (b *progressLine) away(err error, now time.Time) {
+	if b.silent || (!b.tty && now.Sub(b.last) < plainEvery) {
+		return
+	}
+	b.print(fmt.Sprintf("waiting for the database: %v", err), now)
+}
+
+func (b *progressLine) print(line string, now time.Time) {
 	b.last = now
-	line := b.line(p, now)
 	if !b.tty {
 		fmt.Fprintln(b.a.stderr, line)
 		return

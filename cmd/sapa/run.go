@@ -12,6 +12,7 @@ import (
 
 	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/pg"
 )
 
 type runOptions struct {
@@ -167,12 +168,29 @@ func (s *session) work(ctx context.Context, a *app, planner *campaign.Planner, r
 	engineCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- engine.Run(engineCtx, planner.AddWorkers) }()
-
-	watchErr := s.watch(ctx, a, planner, run, asJSON)
+	watchCtx, stopWatch := context.WithCancelCause(ctx)
+	defer stopWatch(nil)
+	go func() {
+		err := engine.Run(engineCtx, planner.AddWorkers)
+		if err != nil {
+			stopWatch(&engineError{err})
+		}
+		ended <- err
+	}()
+	watchErr := s.watch(watchCtx, a, planner, run, asJSON)
 	stop()
-	return errors.Join(watchErr, <-ended)
+	err = <-ended
+	if _, told := errors.AsType[*engineError](watchErr); told {
+		return watchErr
+	}
+	return errors.Join(watchErr, err)
 }
+
+// engineError says that the engine ended by itself, while somebody still looks on.
+type engineError struct{ err error }
+
+func (e *engineError) Error() string { return e.err.Error() }
+func (e *engineError) Unwrap() error { return e.err }
 
 // watch shows the progress until the run stops.
 func (s *session) watch(ctx context.Context, a *app, planner *campaign.Planner, run int, asJSON bool) error {
@@ -181,17 +199,24 @@ func (s *session) watch(ctx context.Context, a *app, planner *campaign.Planner, 
 	defer ticker.Stop()
 	for {
 		p, err := delivery.ReadProgress(context.WithoutCancel(ctx), s.pool, run, a.now())
-		if err != nil {
+		switch {
+		case pg.Fleeting(err):
+			bar.away(err, time.Now()) // the engine holds what it knows until the database is back
+		case err != nil:
 			return err
+		default:
+			bar.show(p, time.Now())
 		}
-		bar.show(p, time.Now())
-		if stopped(p) {
+		if err == nil && stopped(p) {
 			bar.end()
 			return a.conclude(p, asJSON)
 		}
 		select {
 		case <-ctx.Done():
 			bar.end()
+			if e, ok := errors.AsType[*engineError](context.Cause(ctx)); ok {
+				return fmt.Errorf("run %d is not being sent from here any more: %w\nwhen that is mended: sapa resume %d", run, e, run)
+			}
 			return s.interrupt(context.WithoutCancel(ctx), a, planner, run, asJSON)
 		case <-ticker.C:
 		}
@@ -247,7 +272,11 @@ func (a *app) conclude(p *delivery.Progress, asJSON bool) error {
 			thousands(p.Waiting()), p.Resting.Local().Format("Mon 2 Jan 15:04 MST"), p.Run)
 		return &exitError{code: exitPartial}
 	case p.State == "paused":
-		return fmt.Errorf("run %d is paused: %s\nwhen that is mended: sapa resume %d", p.Run, p.Reason, p.Run)
+		resume := fmt.Sprintf("sapa resume %d", p.Run)
+		if strings.HasSuffix(p.Reason, resume) {
+			return fmt.Errorf("run %d is paused: %s", p.Run, p.Reason)
+		}
+		return fmt.Errorf("run %d is paused: %s\nwhen that is mended: %s", p.Run, p.Reason, resume)
 	case p.State == "cancelled":
 		return fmt.Errorf("run %d was cancelled", p.Run)
 	case p.Counts["failed"]+p.Counts["unknown"] > 0:
