@@ -129,11 +129,10 @@ func (t *Tracker) recipient(ctx context.Context, token string, v Visit) (Token, 
 // subscription asks the consent ledger.
 func subscription(ctx context.Context, db pg.DBTX, who recipient) (Subscription, error) {
 	s := Subscription{Topic: who.run.Topic, Channel: who.channel}
-	granted, said, err := customer.LatestConsent(ctx, db, who.key, who.channel, s.Topic)
-	if err != nil {
+	var err error
+	if s.Ended, err = ended(ctx, db, who); err != nil {
 		return s, err
 	}
-	s.Ended = said && !granted
 	err = db.QueryRow(ctx, `
 		select coalesce((select not granted and channel = '*' and topic = '*' from consents
 		                 where customer_key = $1 order by id desc limit 1), false)`, who.key).Scan(&s.All)
@@ -143,7 +142,29 @@ func subscription(ctx context.Context, db pg.DBTX, who recipient) (Subscription,
 	return s, nil
 }
 
-// appendConsent adds a row to the consent ledger unless the latest one says the same already.
+// ended tells whether the person has ended the topic on the message's channel: on every channel for a message that does
+// not know its own, so that it has not ended while a later decision lets one of them go on.
+func ended(ctx context.Context, db pg.DBTX, who recipient) (bool, error) {
+	granted, said, err := customer.LatestConsent(ctx, db, who.key, who.channel, who.run.Topic)
+	if err != nil || !said || granted || who.channel != customer.Every {
+		return said && !granted, err
+	}
+	var goesOn bool
+	err = db.QueryRow(ctx, `
+		select exists (
+			select from consents g
+			where g.customer_key = $1 and g.topic in ($2, '*') and g.granted
+			  and g.id > (select max(id) from consents
+			              where customer_key = $1 and channel = '*' and topic in ($2, '*') and not granted))`,
+		who.key, who.run.Topic).Scan(&goesOn)
+	if err != nil {
+		return false, fmt.Errorf("look up the consents behind message %d: %w", who.message, err)
+	}
+	return !goesOn, nil
+}
+
+// appendConsent adds a row to the consent ledger unless it says the same already. What a grant on every channel would
+// change is not looked up: it is always written.
 func appendConsent(ctx context.Context, tx pgx.Tx, who recipient, d decision, hit Hit) error {
 	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('sapa consent ' || $1, 0))`, who.key)
 	if err != nil {
@@ -157,7 +178,7 @@ func appendConsent(ctx context.Context, tx pgx.Tx, who recipient, d decision, hi
 		CustomerKey: who.key, Channel: who.channel, Topic: before.Topic,
 		Granted: d.granted, Source: d.source, Evidence: evidence(who.message, hit), At: hit.At,
 	}
-	same := before.Ended == !d.granted
+	same := before.Ended == !d.granted && !(d.granted && who.channel == customer.Every)
 	if d.scope == Everything {
 		change.Channel, change.Topic, same = customer.Every, customer.Every, before.All
 	}

@@ -243,6 +243,42 @@ func TestUnsubscribeFromADroppedMonth(t *testing.T) {
 	}
 }
 
+// A message that does not know its channel any more ends every channel, also one that was granted again in between.
+func TestUnsubscribeFromADroppedMonthAfterComingBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	later := b.run.Campaign.Run(t, "later", 3)
+	newer := token(b.urls.Unsubscribe(later.Base + 3))
+	ledgertest.Exec(t, b.pool, `delete from messages where run_id = $1`, b.run.ID)
+	older := b.unsubscribe(3)
+	ctx := t.Context()
+	unsubscribe := func(s string) (Subscription, error) {
+		return b.tracker.Unsubscribe(ctx, s, ThisTopic, ByOneClick, Visit{At: noon, Method: "POST"})
+	}
+	look := func(s string) (Subscription, error) { return b.tracker.Subscription(ctx, s, someone) }
+	back := func(s string) (Subscription, error) {
+		return b.tracker.Resubscribe(ctx, s, Visit{At: noon, Method: "POST"})
+	}
+	for i, step := range []struct {
+		do    func(string) (Subscription, error)
+		token string
+		ended bool
+	}{
+		{unsubscribe, older, true}, {back, newer, false}, {look, older, false},
+		{unsubscribe, older, true}, {unsubscribe, older, true}, {look, newer, true},
+		{back, older, false}, {unsubscribe, newer, true}, {back, older, false}, {look, newer, false},
+	} {
+		if s, err := step.do(step.token); err != nil || s.Ended != step.ended {
+			t.Errorf("step %d: %+v, %v", i+1, s, err)
+		}
+	}
+	want := []string{"* f", "email t", "* f", "* t", "email f", "* t"}
+	got := lines(t, b.pool, `select channel || ' ' || left(granted::text, 1) from consents where topic = 'service-reminders' order by id`)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("consents (-want +got):\n%s", diff)
+	}
+}
+
 func TestConcurrentUnsubscribesWriteOneRow(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
