@@ -191,25 +191,31 @@ func (e *Engine) free(ctx context.Context, l *lease, pause time.Duration) (*free
 	b.Queue(`select from batches where id = $1 for update`, l.batch)
 	b.Queue(freeSQL, pgx.NamedArgs{"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.lo, "hi": l.hi,
 		"in_hand": l.inHand, "earliest": e.Now().Add(pause)})
-	results := e.Pool.SendBatch(ctx, &b)
-	defer results.Close() //nolint:errcheck // closed below, where it tells
-	if _, err := results.Exec(); err != nil {
-		return nil, fmt.Errorf("give back batch %d: %w", l.batch, err)
-	}
-	f := &freed{}
-	err := results.QueryRow().Scan(&f.done, &f.due, &f.run)
+	f, err := readFreed(e.Pool.SendBatch(ctx, &b))
 	if errors.Is(err, pgx.ErrNoRows) {
-		f, err = nil, nil
+		return nil, nil
 	}
-	if err := errors.Join(err, results.Close()); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("give back batch %d: %w", l.batch, err)
 	}
 	return f, nil
 }
 
+func readFreed(results pgx.BatchResults) (*freed, error) {
+	defer results.Close() //nolint:errcheck // it repeats the error, and after the last row there is none
+	if _, err := results.Exec(); err != nil {
+		return nil, err
+	}
+	f := &freed{}
+	if err := results.QueryRow().Scan(&f.done, &f.due, &f.run); err != nil {
+		return nil, err
+	}
+	return f, results.Close() // its commit
+}
+
 const freeSQL = `
 with left_over as (
-	select m.id, m.id = any(@in_hand::bigint[]) as handed
+	select m.id, coalesce(m.id = any(@in_hand::bigint[]), false) as handed
 	from messages m
 	where m.id between @lo and @hi and m.state = 'claimed' and m.worker = @worker and m.epoch = @epoch
 	order by m.id for update

@@ -1,0 +1,104 @@
+package delivery_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+)
+
+// transitions are those that the code's statements make, with the steps that make them.
+var transitions = map[string]string{
+	"[*] → planned":     "plan",
+	"[*] → skipped":     "plan",
+	"planned → claimed": "claim",
+	"planned → skipped": "claim, cancel",
+	"claimed → skipped": "fill",
+	"claimed → failed":  "fill, record",
+	"claimed → planned": "release, record, give back",
+	"claimed → sent":    "record",
+	"claimed → unknown": "record, give back, take over",
+	"unknown → sent":    "record",
+	"unknown → failed":  "record",
+	"unknown → planned": "record",
+	"failed → planned":  "retry",
+	"skipped → planned": "retry",
+}
+
+// observeStates makes a test's database remember which transitions happened.
+const observeStates = `
+create table observed_states (transition text);
+create function observe_states() returns trigger language plpgsql as $$
+begin
+	if tg_op = 'INSERT' then
+		insert into observed_states values ('[*] → ' || new.state);
+	elsif old.state <> new.state then
+		insert into observed_states values (old.state || ' → ' || new.state);
+	end if;
+	return null;
+end $$;
+create trigger observe_states after insert or update on messages for each row execute function observe_states()`
+
+// checkStates holds that only known transitions happened in a test.
+func (s *shop) checkStates() {
+	for _, transition := range s.observed() {
+		if _, ok := transitions[transition]; !ok {
+			s.t.Errorf("a message went %s, which docs/delivery.md does not know", transition)
+		}
+	}
+}
+
+// observed are the transitions that happened in a test so far.
+func (s *shop) observed() []string {
+	rows, _ := s.pool.Query(context.WithoutCancel(s.t.Context()), `select distinct transition from observed_states order by 1`)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		s.t.Errorf("read the observed transitions: %v", err)
+	}
+	return list
+}
+
+// The diagram in docs/delivery.md is the table above.
+func TestDiagramOfStates(t *testing.T) {
+	t.Parallel()
+	f, err := os.Open("../docs/delivery.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	edge := regexp.MustCompile(`^\s*(\S+) --> (\w+): (.*)$`)
+	reasons := regexp.MustCompile(` \([^)]*\)`)
+	drawn := map[string]string{}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if m := edge.FindStringSubmatch(lines.Text()); m != nil {
+			drawn[fmt.Sprintf("%s → %s", m[1], m[2])] = reasons.ReplaceAllString(m[3], "")
+		}
+	}
+	if d := cmp.Diff(transitions, drawn); d != "" {
+		t.Errorf("code and diagram differ:\n%s", d)
+	}
+}
+
+// Every state of the schema is in the diagram, or reserved.
+func TestStatesOfSchema(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	known := map[string]bool{"held_out": true} // for holdouts, which campaigns cannot ask for yet
+	for transition := range transitions {
+		_, to, _ := strings.Cut(transition, " → ")
+		known[to] = true
+	}
+	want := strings.Join(slices.Sorted(maps.Keys(known)), " ")
+	if got := s.text(`select string_agg(l, ' ' order by l) from unnest(enum_range(null::message_state)::text[]) l`); got != want {
+		t.Errorf("the schema has %q, the diagram %q", got, want)
+	}
+}
