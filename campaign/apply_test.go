@@ -209,6 +209,44 @@ campaigns/x-mas.yaml:4:16: 2026-12-24 08:00 has passed in Asia/Jakarta
 	}
 }
 
+// A tick that is taken while a new text is applied stays taken.
+func TestApplyLeavesATakenTick(t *testing.T) {
+	t.Parallel()
+	s, clock := setupClock(t, "2026-11-23T07:00+07:00")
+	daily := scheduled("daily", `{cron: "0 8 * * *"}`)
+	_, err := s.store(daily)
+	s.must(err)
+	clock.set(t, "2026-11-23T08:00+07:00")
+	s.exec(`update schedules set next_at = '2026-11-23 01:10Z'`) // it waits, as the version before could not be used
+	taking, err := s.pool.Begin(t.Context())
+	s.must(err)
+	_, err = taking.Exec(t.Context(), `update schedules set next_tick = '2026-11-24 08:00', next_at = '2026-11-24 01:00Z'`)
+	s.must(err)
+	edited := s.load(map[string]string{"campaigns/daily.yaml": strings.Replace(daily["campaigns/daily.yaml"], "Halo", "Hai", 1)})
+	ended := make(chan error, 1)
+	p := s.process()
+	go func() { _, err := campaign.Apply(t.Context(), p.Pool, edited, s.now(), "tester"); ended <- err }()
+	s.awaitLocks(1)
+	s.must(taking.Commit(t.Context()))
+	s.must(<-ended)
+	if d := cmp.Diff([]string{"2026-11-24 08:00 2026-11-24 01:00"}, s.strings(nextTicks)); d != "" {
+		t.Error(d)
+	}
+}
+
+// awaitLocks waits until so many wait for a lock.
+func (s *shop) awaitLocks(n int) {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if s.number(`select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`) >= n {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatal("too few wait for a lock after a minute")
+		}
+	}
+}
+
 // Two processes apply the same new project at the same time: each campaign is stored once.
 func TestApplyByTwo(t *testing.T) {
 	t.Parallel()

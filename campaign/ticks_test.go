@@ -3,6 +3,7 @@ package campaign_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -401,4 +402,98 @@ func TestPlanningFails(t *testing.T) {
 	if states := s.strings(`select state || ': ' || reason from runs`); len(states) != 1 || !strings.HasPrefix(states[0], "paused: planning: ") {
 		t.Errorf("the run is %q", states)
 	}
+	s.must(s.planner.Resume(t.Context(), run, "tester"))
+	if d := cmp.Diff([]string{"sending 1"}, s.strings(runState)); d != "" {
+		t.Error("after resuming:", d)
+	}
+	s.addsUp()
+}
+
+const runState = `select state || coalesce(': ' || reason, '') || ' ' || coalesce(message_count, 0) from runs`
+
+// lockCampaigns stops all planning before it writes, until it is released.
+func (s *shop) lockCampaigns() (release func()) {
+	s.t.Helper()
+	tx, err := s.pool.Begin(s.t.Context())
+	s.must(err)
+	_, err = tx.Exec(s.t.Context(), `select from campaigns for no key update`)
+	s.must(err)
+	return func() { s.must(tx.Rollback(s.t.Context())) }
+}
+
+// dueRun is a scheduled run for n customers that is not planned yet.
+func dueRun(t *testing.T, n int) (*shop, int) {
+	t.Helper()
+	s, clock := setupClock(t, "2026-11-23T07:00+07:00")
+	s.people(slices.Repeat([]string{"Asia/Jakarta"}, n)...)
+	_, err := s.store(scheduled("daily", `{cron: "0 8 * * *"}`))
+	s.must(err)
+	clock.set(t, "2026-11-23T08:00+07:00")
+	s.ticks()
+	return s, s.numbers(`select id from runs`)[0]
+}
+
+// Two processes plan the same run at the same time, as when a job is taken for dead: it is planned once.
+func TestTwoPlanTheSameRun(t *testing.T) {
+	t.Parallel()
+	s, run := dueRun(t, 50)
+	release := s.lockCampaigns()
+	ended := make(chan error, 2)
+	for range 2 {
+		p := s.process()
+		go func() { ended <- p.PlanRun(t.Context(), run) }()
+	}
+	s.awaitLocks(2)
+	release()
+	s.must(errors.Join(<-ended, <-ended))
+	if d := cmp.Diff([]string{"sending 50"}, s.strings(runState)); d != "" {
+		t.Error(d)
+	}
+	s.addsUp()
+}
+
+// A run that is cancelled while it is planned is not sent.
+func TestCancelWhilePlanning(t *testing.T) {
+	t.Parallel()
+	s, run := dueRun(t, 50)
+	release := s.lockCampaigns()
+	ended := make(chan error, 2)
+	go func() { ended <- s.planner.PlanRun(t.Context(), run) }()
+	s.awaitLocks(1)
+	go func() { ended <- s.planner.Cancel(t.Context(), run, "tester") }()
+	s.awaitLocks(2)
+	release()
+	s.must(errors.Join(<-ended, <-ended))
+	if got := s.strings(runState); !strings.HasPrefix(got[0], "cancelled: cancelled by tester") {
+		t.Errorf("the run is %q", got)
+	}
+	if n := s.number(`select count(*) from messages where state <> 'skipped'`); n != 0 {
+		t.Errorf("%d messages of a run that was cancelled can be sent", n)
+	}
+	s.addsUp()
+}
+
+// A process that is told to stop while it plans leaves the run to another.
+func TestPlanningStops(t *testing.T) {
+	t.Parallel()
+	s, run := dueRun(t, 50)
+	release := s.lockCampaigns()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	p := s.process()
+	go func() { ended <- p.PlanRun(ctx, run) }()
+	s.awaitLocks(1)
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("planning ended with %v", err)
+	}
+	release()
+	if d := cmp.Diff([]string{"planning 0"}, s.strings(runState)); d != "" {
+		t.Error(d)
+	}
+	s.must(s.planner.PlanRun(t.Context(), run))
+	if d := cmp.Diff([]string{"sending 50"}, s.strings(runState)); d != "" {
+		t.Error(d)
+	}
+	s.addsUp()
 }
