@@ -3,6 +3,8 @@ package response
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -51,8 +53,7 @@ func rejudgeBursts(ctx context.Context, tx pgx.Tx, messages []int64, window time
 
 // rejudge moves the hits of a burst of one message, and the opens by the same address within it, from people to machines.
 func rejudge(ctx context.Context, tx pgx.Tx, run int32, message int64, window time.Duration) error {
-	// Two processes that judge the same message do it one after the other; the second finds less or nothing.
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('sapa judge', $1))`, message); err != nil {
+	if err := lockForJudging(ctx, tx, message); err != nil {
 		return err
 	}
 	rows, _ := tx.Query(ctx, `with `+bursts+`
@@ -83,12 +84,25 @@ func rejudge(ctx context.Context, tx pgx.Tx, run int32, message int64, window ti
 			moved[count{"machine_click", "", whole}]++
 		}
 	}
-	for c, delta := range moved {
-		if err := recount(ctx, tx, run, message, c, delta); err != nil {
+	for _, c := range slices.SortedFunc(maps.Keys(moved), compareCounts) {
+		if err := recount(ctx, tx, run, message, c, moved[c]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lockForJudging makes two processes that judge the same message do it one after the other; the second finds less or
+// nothing. It also waits for those that are recording a hit of the message, whose rows the statements after this one see,
+// and makes those that come later wait.
+func lockForJudging(ctx context.Context, tx pgx.Tx, message int64) error {
+	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('sapa judge', $1))`, message); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `
+		select from responses where message_id = $1 and kind in ('open', 'click', 'machine_open', 'machine_click')
+		order by kind collate "C", part collate "C", link for update`, message)
+	return err
 }
 
 // recount makes the response row of one message and kind what its hits say now, and appends the change to the totals.

@@ -124,7 +124,7 @@ func optional[T comparable](v T) *T {
 
 // insert is one statement: the hits, the first response of each message and kind, and the deltas of the totals. Responses
 // go in by the order of their key, so that two processes that record the same message wait for each other and never in
-// a circle.
+// a circle. One that is there already is locked all the same: rejudge must not delete it while this hit is not committed.
 func (rows *hitRows) insert(ctx context.Context, db pg.DBTX) error {
 	keys, first, n := rows.sorted()
 	_, err := db.Exec(ctx, `
@@ -137,16 +137,21 @@ func (rows *hitRows) insert(ctx context.Context, db pg.DBTX) error {
 		), first as (
 			insert into responses (message_id, kind, part, link, first_at)
 			select message_id, kind, part, link, at from counted order by place
-			on conflict do nothing
-			returning message_id, kind, part, link
+			on conflict (message_id, kind, part, link) do update set first_at = least(responses.first_at, excluded.first_at)
+			returning message_id, kind, part, link, xmax = 0 as new
 		)
 		insert into response_totals (run_id, kind, part, link, total, uniq)
-		select c.run_id, c.kind, c.part, c.link, sum(c.hits), count(f.message_id)
+		select c.run_id, c.kind, c.part, c.link, sum(c.hits), count(*) filter (where f.new)
 		from counted c left join first f using (message_id, kind, part, link)
 		group by c.run_id, c.kind, c.part, c.link`,
 		rows.at, rows.message, rows.kind, rows.part, rows.link, rows.ip, rows.agent, rows.verdict, rows.reason,
 		keys.run, keys.message, keys.kind, keys.part, keys.link, first, n)
 	return err
+}
+
+// compareCounts is the order in which responses of a message are written and locked.
+func compareCounts(a, b count) int {
+	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.part, b.part), cmp.Compare(a.link, b.link))
 }
 
 type keyColumns struct {
@@ -162,8 +167,7 @@ func (rows *hitRows) sorted() (cols keyColumns, first []time.Time, hits []int64)
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, func(a, b countKey) int {
-		return cmp.Or(cmp.Compare(a.message, b.message), cmp.Compare(a.kind, b.kind),
-			cmp.Compare(a.part, b.part), cmp.Compare(a.link, b.link))
+		return cmp.Or(cmp.Compare(a.message, b.message), compareCounts(a.count, b.count))
 	})
 	for _, k := range keys {
 		cols.run = append(cols.run, k.run)

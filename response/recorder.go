@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sapa-crm/sapa/internal/pg"
 )
 
 // RecorderOptions are the settings of a Recorder; the zero value is right for most callers.
@@ -60,7 +62,9 @@ type Stats struct {
 }
 
 // Recorder writes hits to PostgreSQL, many per commit: while one transaction commits, the hits of the next gather. Its
-// queue is bounded and nobody waits for room in it. It is safe for concurrent use.
+// queue is bounded and nobody waits for room in it. A hit is written at least once: when a connection breaks after a
+// commit was sent and before its answer came, the batch is written again, and its hits may count twice in totals; who
+// responded, and so every unique count, stays right. It is safe for concurrent use.
 type Recorder struct {
 	pool *pgxpool.Pool
 	runs *runCache
@@ -141,7 +145,7 @@ func (r *Recorder) signal() {
 	}
 }
 
-// Stats returns the counters, for metrics.
+// Stats returns the counters.
 func (r *Recorder) Stats() Stats {
 	return Stats{
 		Recorded: r.recorded.Load(), Commits: r.commits.Load(), Late: r.late.Load(),
@@ -150,9 +154,12 @@ func (r *Recorder) Stats() Stats {
 }
 
 // Close takes no more hits, writes those that wait, and returns when that is done. When ctx ends before, what is left is
-// dropped and counted, and the context's error returned.
+// dropped and counted, and the context's error returned. Where hits were late or lost, the counts are logged.
 func (r *Recorder) Close(ctx context.Context) error {
 	r.mu.Lock()
+	if !r.closed {
+		defer r.logLosses()
+	}
 	r.closed = true
 	r.signal()
 	r.mu.Unlock()
@@ -165,6 +172,15 @@ func (r *Recorder) Close(ctx context.Context) error {
 		<-r.done
 		return ctx.Err()
 	}
+}
+
+func (r *Recorder) logLosses() {
+	s := r.Stats()
+	if s.Dropped == 0 && s.Late == 0 {
+		return
+	}
+	r.opts.Log.Warn("hits were late or lost", slog.Int64("recorded", s.Recorded), slog.Int64("late", s.Late),
+		slog.Int64("dropped", s.Dropped), slog.Int64("unknown", s.Unknown))
 }
 
 // write is the one writer. It ends when the recorder is closed and the queue is empty.
@@ -203,14 +219,14 @@ func (r *Recorder) writeBatch(ctx context.Context, b *batch) {
 	close(b.done)
 }
 
-// persist commits the hits, trying again for a while when PostgreSQL is away. A hit that PostgreSQL refuses does not take
-// the others with it.
+// persist commits the hits, trying again for a while when PostgreSQL is away or busy. A hit whose data PostgreSQL refuses
+// does not take the others with it. Where it refuses the statement, all are lost at once: waiting would not help.
 func (r *Recorder) persist(ctx context.Context, hits []Hit) error {
 	err := r.retry(ctx, hits)
 	if err == nil {
 		return nil
 	}
-	if refused(err) && len(hits) > 1 {
+	if misfit(err) && len(hits) > 1 {
 		half := len(hits) / 2
 		return errors.Join(r.persist(ctx, hits[:half]), r.persist(ctx, hits[half:]))
 	}
@@ -224,7 +240,7 @@ func (r *Recorder) retry(ctx context.Context, hits []Hit) error {
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := r.commit(ctx, hits)
-		if err == nil || refused(err) || ctx.Err() != nil {
+		if err == nil || pg.Refused(err) || ctx.Err() != nil {
 			return err
 		}
 		r.opts.Log.Warn("hits wait for PostgreSQL", slog.Int("hits", len(hits)), slog.Any("error", err))
@@ -236,8 +252,8 @@ func (r *Recorder) retry(ctx context.Context, hits []Hit) error {
 	}
 }
 
-// refused tells whether the data itself is the trouble (SQLSTATE classes 22 and 23): trying again would not help.
-func refused(err error) bool {
+// misfit tells whether the data of a hit is the trouble (SQLSTATE classes 22 and 23), so that the others may pass.
+func misfit(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pgErr.Code[:2] == "22" || pgErr.Code[:2] == "23")
 }

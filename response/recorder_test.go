@@ -114,11 +114,17 @@ func TestRecorderCommitsManyAtOnce(t *testing.T) {
 // block keeps hits from being written until the returned function is called.
 func block(t testing.TB, pool *pgxpool.Pool) (release func()) {
 	t.Helper()
+	return lock(t, pool, "hits")
+}
+
+// lock keeps everybody from a table until the returned function is called.
+func lock(t testing.TB, pool *pgxpool.Pool, table string) (release func()) {
+	t.Helper()
 	tx, err := pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), `lock table hits in access exclusive mode`); err != nil {
+	if _, err := tx.Exec(t.Context(), `lock table `+table+` in access exclusive mode`); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
@@ -173,17 +179,21 @@ func (w *signalWriter) Write(p []byte) (int, error) {
 	return w.text.Write(p)
 }
 
+// busy is a database that ends statements which wait for a lock of block.
+func busy(t testing.TB) *pgxpool.Pool { return pgtest.Pool(t, pgtest.Setting("lock_timeout", "20ms")) }
+
 func TestRecorderWaitsForPostgres(t *testing.T) {
 	t.Parallel()
-	pool := pgtest.Pool(t)
+	pool := busy(t)
 	run := ledgertest.NewCampaign(t, pool, "offer", "offers").Run(t, "", 10)
 	log := &signalWriter{logged: make(chan struct{})}
 	r := newRecorder(t, pool, RecorderOptions{Log: slog.New(slog.NewTextHandler(log, nil))})
-	ledgertest.Exec(t, pool, `alter table hits rename to hits_away`)
+	release := block(t, pool)
+	defer release()
 	result := make(chan error, 1)
 	go func() { result <- r.Record(t.Context(), openHit(run.Base+1, noon)) }()
 	<-log.logged
-	ledgertest.Exec(t, pool, `alter table hits_away rename to hits`)
+	release()
 	if err := <-result; err != nil {
 		t.Errorf("record after PostgreSQL came back: %v", err)
 	}
@@ -194,19 +204,42 @@ func TestRecorderWaitsForPostgres(t *testing.T) {
 
 func TestRecorderGivesUp(t *testing.T) {
 	t.Parallel()
-	pool := pgtest.Pool(t)
+	pool := busy(t)
 	run := ledgertest.NewCampaign(t, pool, "offer", "offers").Run(t, "", 10)
 	log := &signalWriter{logged: make(chan struct{})}
 	r := newRecorder(t, pool, RecorderOptions{RetryFor: 60 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil))})
-	ledgertest.Exec(t, pool, `alter table hits rename to hits_away`)
+	release := block(t, pool)
+	defer release()
 	if err := r.Record(t.Context(), openHit(run.Base+1, noon)); !errors.Is(err, ErrDropped) {
 		t.Errorf("record with PostgreSQL away for good: %v", err)
 	}
 	if s := r.Stats(); s.Dropped != 1 {
 		t.Errorf("stats: %+v", s)
 	}
+	closeRecorder(t, r)
 	text := log.text.String()
-	if !strings.Contains(text, `msg="hits dropped" hits=1`) || strings.Contains(text, "192.0.2.7") {
+	if !strings.Contains(text, `msg="hits dropped" hits=1`) || !strings.Contains(text, "recorded=0 late=0 dropped=1") || strings.Contains(text, "192.0.2.7") {
+		t.Errorf("the log is wrong:\n%s", text)
+	}
+}
+
+// A statement that PostgreSQL will refuse again is neither tried again nor tried with fewer hits.
+func TestRecorderDoesNotRepeatWhatIsRefused(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	run := ledgertest.NewCampaign(t, pool, "offer", "offers").Run(t, "", 10)
+	log := &signalWriter{logged: make(chan struct{})}
+	r := newRecorder(t, pool, RecorderOptions{Log: slog.New(slog.NewTextHandler(log, nil))})
+	ledgertest.Exec(t, pool, `alter table hits rename to hits_away`)
+	hits := []Hit{openHit(run.Base+1, noon), openHit(run.Base+2, noon)}
+	if err := r.persist(t.Context(), hits); !errors.Is(err, ErrDropped) {
+		t.Errorf("persist: %v", err)
+	}
+	if s := r.Stats(); s.Dropped != 2 {
+		t.Errorf("stats: %+v", s)
+	}
+	text := log.text.String()
+	if strings.Count(text, "\n") != 1 || !strings.Contains(text, `msg="hits dropped" hits=2`) {
 		t.Errorf("the log is wrong:\n%s", text)
 	}
 }
@@ -301,6 +334,71 @@ func TestBursts(t *testing.T) {
 				t.Errorf("totals are not those of the hits:\n%s", diff)
 			}
 		})
+	}
+}
+
+// A person's open that another process records, while a burst of the message is judged again, still counts.
+func TestBurstBesideAnotherProcess(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	run := ledgertest.NewCampaign(t, pool, "offer", "offers").Run(t, "", 2)
+	r, message := newRecorder(t, pool, RecorderOptions{}), run.Base+1
+	mustRecord(t, r, openHit(message, noon), clickHit(message, 0, noon.Add(10*time.Millisecond)))
+
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	person := openHit(message, noon.Add(time.Minute))
+	rows := &hitRows{counts: map[countKey]*countSum{}}
+	rows.add(int32(run.ID), &person)
+	if err := rows.insert(t.Context(), tx); err != nil {
+		t.Fatal(err)
+	}
+	judged := make(chan error, 1)
+	go func() { judged <- r.Record(t.Context(), clickHit(message, 1, noon.Add(20*time.Millisecond))) }()
+	awaitBlocked(t, pool, judged)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-judged; err != nil {
+		t.Error(err)
+	}
+	want := []string{"machine_click 2/1", "machine_open 1/1", "open 1/1"}
+	if diff := cmp.Diff(want, totals(t, pool)); diff != "" {
+		t.Errorf("totals (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, totalsOfHits(t, pool)); diff != "" {
+		t.Errorf("hits and responses (-want +got):\n%s", diff)
+	}
+	got := lines(t, pool, `select to_char(first_at, 'HH24:MI') from responses where kind = 'open'`)
+	if diff := cmp.Diff([]string{"12:01"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// awaitBlocked waits until a session of the pool waits for another one's lock, or the work that should is done.
+func awaitBlocked(t testing.TB, pool *pgxpool.Pool, done chan error) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		var blocked bool
+		err := pool.QueryRow(t.Context(), `
+			select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`).Scan(&blocked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if blocked {
+			return
+		}
+		select {
+		case err := <-done:
+			done <- err
+			return
+		default:
+		}
 	}
 }
 
