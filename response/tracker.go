@@ -15,6 +15,10 @@ import (
 // Patience is how long the answer to an open or a click waits for its row to be durable.
 const Patience = 500 * time.Millisecond
 
+// lookUpPatience is how long an open or a click may look up what is not in memory. Without its address a link can't lead
+// anywhere, and somebody who is told to try again is better off than a pool whose connections all wait.
+const lookUpPatience = Patience
+
 // ErrNoLink says that the token is ours, but its message or link is not in this database (any more).
 var ErrNoLink = errors.New("no such message or link")
 
@@ -52,7 +56,9 @@ func NewTracker(pool *pgxpool.Pool, keys *Keyring, rec *Recorder) *Tracker {
 // Open records that the pixel of a message was loaded. It is an ErrToken when the token is not one of a pixel. It returns
 // when the hit is durable, at the latest after Patience.
 func (t *Tracker) Open(ctx context.Context, token string, v Visit) error {
-	tok, err := t.verify(ctx, token, Open, v.At)
+	look, cancel := context.WithTimeout(ctx, lookUpPatience)
+	defer cancel()
+	tok, err := t.verify(look, token, Open, v.At)
 	if err != nil {
 		return err
 	}
@@ -62,25 +68,34 @@ func (t *Tracker) Open(ctx context.Context, token string, v Visit) error {
 
 // Click records that a link of a message was followed and returns where it leads: the address fixed when the version was
 // applied, with the personal query from the token. It is an ErrToken, or an ErrNoLink when the message's run or the link is unknown.
-// It waits for durability like Open.
+// It waits for durability like Open. Where the database must be asked for the address, it is given half a second; after
+// that the error is not one of those above.
 func (t *Tracker) Click(ctx context.Context, token string, v Visit) (target string, err error) {
-	tok, err := t.verify(ctx, token, Click, v.At)
+	tok, target, err := t.follow(ctx, token, v.At)
 	if err != nil {
-		return "", err
-	}
-	run, err := t.run(ctx, tok.MessageID)
-	if err != nil {
-		return "", err
-	}
-	address, err := t.links.find(ctx, run.Version, linkKey{tok.Part.String(), tok.Link})
-	if err != nil {
-		return "", err
-	}
-	if target, err = appendQuery(address, tok.Query); err != nil {
 		return "", err
 	}
 	t.record(ctx, newHit(tok, HitClick, v))
 	return target, nil
+}
+
+// follow finds where a click's token leads.
+func (t *Tracker) follow(ctx context.Context, token string, now time.Time) (tok Token, target string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookUpPatience)
+	defer cancel()
+	if tok, err = t.verify(ctx, token, Click, now); err != nil {
+		return tok, "", err
+	}
+	run, err := t.run(ctx, tok.MessageID)
+	if err != nil {
+		return tok, "", err
+	}
+	address, err := t.links.find(ctx, run.Version, linkKey{tok.Part.String(), tok.Link})
+	if err != nil {
+		return tok, "", err
+	}
+	target, err = appendQuery(address, tok.Query)
+	return tok, target, err
 }
 
 // record waits for the hit to be durable as long as Patience allows. A hit that is late or lost must not keep a person

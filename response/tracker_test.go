@@ -139,6 +139,28 @@ func TestClickDoesNotWaitForItsRow(t *testing.T) {
 	}
 }
 
+// A database that hangs keeps nobody waiting for an address that is not in memory, and no connection busy.
+func TestClickGivesUpLookingForItsAddress(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, table := range []string{"runs", "links"} {
+		release := lock(t, b.pool, table)
+		defer release()
+		start := time.Now()
+		target, err := b.tracker.Click(t.Context(), b.click(t, 1, 1, ""), someone)
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrNoLink) {
+			t.Errorf("with %s locked: %q, %v", table, target, err)
+		}
+		if took := time.Since(start); took > lookUpPatience+2*time.Second {
+			t.Errorf("with %s locked: the answer took %v", table, took)
+		}
+		release()
+	}
+	if _, err := b.tracker.Click(t.Context(), b.click(t, 1, 1, ""), someone); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 // A serving process learns of a key that another one added.
 func TestTrackerReloadsKeys(t *testing.T) {
 	t.Parallel()
