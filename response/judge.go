@@ -1,6 +1,9 @@
 package response
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // Verdict says who made a hit.
 type Verdict string
@@ -40,20 +43,37 @@ func Judge(r Request) (Verdict, string) {
 	case strings.Contains(agent, "yahoomailproxy"):
 		return Human, "through Yahoo's image proxy"
 	}
-	for _, word := range programs() {
-		if strings.Contains(agent, word) {
-			return Scanner, "program: " + word
+	for _, part := range programs() {
+		if strings.Contains(agent, part) {
+			return Scanner, "program: " + part
+		}
+	}
+	for word := range strings.FieldsFuncSeq(agent, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		if program := programWord(word); program != "" {
+			return Scanner, "program: " + program
 		}
 	}
 	return Human, ""
 }
 
-// programs are words of user agents that no person's mail program or browser has. Chat programs that make link previews
+// programWord is what makes a whole word of a user agent a program's, if anything. The names of telephones have some of
+// the same letters, and CUBOT is a maker of them.
+func programWord(word string) string {
+	switch {
+	case strings.HasSuffix(word, "bot") && word != "cubot":
+		return "bot"
+	case word == "bots", word == "robots", word == "monitor", word == "monitoring", word == "lwp", word == "ruby":
+		return word
+	}
+	return ""
+}
+
+// programs are parts of user agents that no person's mail program or browser has. Chat programs that make link previews
 // are among them: a preview is not a visit.
 func programs() []string {
 	return []string{
-		"bot", "crawl", "spider", "slurp", "preview", "scanner", "headless", "phantomjs", "monitor", "validator",
-		"curl/", "wget/", "python", "go-http-client", "okhttp", "java/", "apache-httpclient", "libwww", "lwp", "ruby",
+		"crawl", "spider", "slurp", "preview", "scanner", "headless", "phantomjs", "validator",
+		"curl/", "wget/", "python", "go-http-client", "okhttp", "java/", "apache-httpclient", "libwww",
 		"axios", "node-fetch", "undici", "guzzle", "facebookexternalhit", "whatsapp/", "skypeuri", "microsoft office",
 		"ms-office", "mimecast", "barracuda", "proofpoint", "symantec", "forcepoint", "fireeye", "trendmicro",
 		"safelinks", "virustotal", "urlscan",

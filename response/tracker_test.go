@@ -344,6 +344,17 @@ func TestJudge(t *testing.T) {
 		{Request{Method: "GET", UserAgent: "YahooMailProxy; https://help.yahoo.com/"}, Human, "through Yahoo's image proxy"},
 		{Request{Method: "GET", UserAgent: "Mozilla/5.0 (compatible; bingbot/2.0)"}, Scanner, "program: bot"},
 		{Request{Method: "GET", UserAgent: "Python-urllib/3.12"}, Scanner, "program: python"},
+		{Request{Method: "GET", UserAgent: "Mozilla/5.0 (Linux; Android 10; CUBOT X30) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36"}, Human, ""},
+		{Request{Method: "GET", UserAgent: "Mozilla/5.0 (Linux; Android 9; CUBOT) AppleWebKit/537.36"}, Human, ""},
+		{Request{Method: "GET", UserAgent: "Mozilla/5.0 (Linux; U; Android 12; CUBOT_P50)"}, Human, ""},
+		{Request{Method: "GET", UserAgent: "Mozilla/5.0 (Linux; Android 13; Rubyphone Helwps) HealthMonitorApp/1.0"}, Human, ""},
+		{Request{Method: "GET", UserAgent: "TelegramBot (like TwitterBot)"}, Scanner, "program: bot"},
+		{Request{Method: "GET", UserAgent: "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"}, Scanner, "program: bot"},
+		{Request{Method: "GET", UserAgent: "Slack-ImgProxy (+https://api.slack.com/robots)"}, Scanner, "program: robots"},
+		{Request{Method: "GET", UserAgent: "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)"}, Scanner, "program: bot"},
+		{Request{Method: "GET", UserAgent: "Ruby"}, Scanner, "program: ruby"},
+		{Request{Method: "GET", UserAgent: "LWP::Simple/6.67"}, Scanner, "program: lwp"},
+		{Request{Method: "GET", UserAgent: "Site Monitor/2.1"}, Scanner, "program: monitor"},
 	} {
 		if v, reason := Judge(c.r); v != c.verdict || reason != c.reason {
 			t.Errorf("%+v: %s, %q", c.r, v, reason)
