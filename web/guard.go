@@ -77,7 +77,8 @@ func method(r *http.Request) string {
 }
 
 // clientIP is the address of the client: of the connection, or, where that belongs to a trusted proxy, the last one in
-// X-Forwarded-For that does not. What stands further left could be the client's invention.
+// X-Forwarded-For that does not. What stands further left could be the client's invention. A proxy on this machine is
+// trusted: nobody else can connect from a loopback address.
 func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	port, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -85,7 +86,7 @@ func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	}
 	ip := port.Addr().Unmap().WithZone("")
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0 && among(ip, trusted); i-- {
+	for i := len(hops) - 1; i >= 0 && (ip.IsLoopback() || among(ip, trusted)); i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
 			break

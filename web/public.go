@@ -14,11 +14,15 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sapa-crm/sapa/response"
@@ -33,7 +37,7 @@ type PublicDeps struct {
 	PublicURL string
 	Language  string                      // of pages for browsers that ask for none we have: "id" (default) or "en"
 	Healthy   func(context.Context) error // nil: always
-	Trusted   []netip.Prefix              // proxies whose X-Forwarded-For is believed; none by default
+	Trusted   []netip.Prefix              // proxies whose X-Forwarded-For is believed, besides those on this machine (loopback)
 	Now       func() time.Time            // nil: time.Now
 	Log       *slog.Logger                // nil: slog.Default()
 }
@@ -54,7 +58,11 @@ func Public(deps PublicDeps) http.Handler {
 	}
 	p := &public{PublicDeps: deps, pages: newPages(deps.Company, deps.Language)}
 	mux := http.NewServeMux()
-	for _, prefix := range prefixes(deps.PublicURL) {
+	below, err := prefixes(deps.PublicURL)
+	if err != nil {
+		p.Log.Error("public_url's path is not served", slog.Any("error", err))
+	}
+	for _, prefix := range below {
 		mux.Handle(prefix+"/o/{token}", p.only(p.open, "GET", "HEAD"))
 		mux.Handle(prefix+"/c/{token}", p.only(p.click, "GET", "HEAD"))
 		mux.Handle(prefix+"/u/{token}", p.only(p.unsubscribe, "GET", "HEAD", "POST"))
@@ -64,17 +72,25 @@ func Public(deps PublicDeps) http.Handler {
 	return p.guard(mux)
 }
 
-// prefixes are the paths below which the routes stand: the root and the path of the public address.
-func prefixes(publicURL string) []string {
+// plainPath is a path that means the same in a URL and in a pattern of http.ServeMux.
+var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
+
+// prefixes are the paths below which the routes stand: the root and the path of the public address. With an error, which
+// says how to mend the address, they are the root alone: a proxy may still strip the path.
+func prefixes(publicURL string) ([]string, error) {
+	root := []string{""}
 	u, err := url.Parse(publicURL)
-	if err != nil || len(u.Path) < 2 {
-		return []string{""}
+	if err != nil {
+		return root, err
 	}
-	path := u.Path
-	for len(path) > 0 && path[len(path)-1] == '/' {
-		path = path[:len(path)-1]
+	below := strings.TrimRight(u.EscapedPath(), "/")
+	if below == "" {
+		return root, nil
 	}
-	return []string{"", path}
+	if !plainPath.MatchString(below) || path.Clean(below) != below {
+		return root, fmt.Errorf("path %s of public_url: write it with letters, digits and - . _ ~ between single slashes", below)
+	}
+	return append(root, below), nil
 }
 
 // only answers other methods with 405.

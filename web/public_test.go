@@ -46,6 +46,38 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
+// A link whose address can't be looked up in time is our trouble, not an unknown link.
+func TestClickWithoutItsAddress(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	tx, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := tx.Exec(t.Context(), `lock table links in access exclusive mode`); err != nil {
+		t.Fatal(err)
+	}
+	link, err := s.urls.Click(s.run.Base+2, response.HTML, 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := s.do("GET", link, "", "Accept-Language", "en")
+	if a.StatusCode != 503 || a.Header.Get("Retry-After") == "" || a.Header.Get("Location") != "" || !strings.Contains(a.body, "<h1>Something is not working</h1>") {
+		t.Errorf("%s %v\n%s", a.Status, a.Header, a.body)
+	}
+}
+
+// A proxy on this machine tells who asked.
+func TestForwardedClient(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.do("GET", s.urls.Open(s.run.Base+1), "", "X-Forwarded-For", "6.6.6.6, 198.51.100.1")
+	if diff := cmp.Diff([]string{"open 1 198.51.100.1 human"}, s.hits()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestUnknownLinks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

@@ -23,17 +23,7 @@ const (
 	drainTimeout = 10 * time.Second
 )
 
-// Serve answers on addr (host:port) until ctx ends; requests under way are then finished, for ten seconds at most. It returns
-// nil after such an end, and an error that says how to mend it when addr can't be used.
-func Serve(ctx context.Context, addr string, handler http.Handler) error {
-	l, err := Listen(ctx, addr)
-	if err != nil {
-		return err
-	}
-	return ServeListener(ctx, l, handler)
-}
-
-// Listen opens addr for ServeListener, for callers that want to know the port they got.
+// Listen opens addr (host:port) for ServeListener. Its error says how to mend it when addr can't be used.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
@@ -48,7 +38,8 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// ServeListener is Serve on a listener, which it closes.
+// ServeListener answers on the listener until ctx ends, and closes it; requests under way are then finished, for ten
+// seconds at most. It returns nil after such an end.
 func ServeListener(ctx context.Context, l net.Listener, handler http.Handler) error {
 	s := &http.Server{
 		Handler:     handler,

@@ -3,9 +3,12 @@ package web
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +32,13 @@ func TestClientIP(t *testing.T) {
 		{"10.0.0.1:1", []string{"6.6.6.6", "198.51.100.1"}, proxies, "198.51.100.1"},
 		{"10.0.0.1:1", []string{"garbage"}, proxies, "10.0.0.1"},
 		{"10.0.0.1:1", nil, proxies, "10.0.0.1"},
+		{"127.0.0.1:1", []string{"198.51.100.1"}, nil, "198.51.100.1"},
+		{"[::1]:1", []string{"6.6.6.6, 198.51.100.1"}, nil, "198.51.100.1"},
+		{"[::ffff:127.0.0.1]:1", []string{"6.6.6.6, 127.0.0.1, 198.51.100.1"}, nil, "198.51.100.1"},
+		{"127.0.0.1:1", []string{"198.51.100.1, 127.0.0.1"}, nil, "198.51.100.1"},
+		{"192.168.1.4:1", []string{"198.51.100.1"}, nil, "192.168.1.4"},
+		{"203.0.113.9:1", []string{"127.0.0.1"}, nil, "203.0.113.9"},
+		{"127.0.0.1:1", nil, nil, "127.0.0.1"},
 		{"[fe80::1%eth0]:1", nil, nil, "fe80::1"},
 		{"pipe", nil, nil, "invalid IP"},
 	} {
@@ -91,7 +101,7 @@ func TestAddressInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	err = Serve(t.Context(), l.Addr().String(), http.NotFoundHandler())
+	_, err = Listen(t.Context(), l.Addr().String())
 	want := "listen on " + l.Addr().String() + ": another process uses it\n  stop that one, or choose another port"
 	if err == nil || err.Error() != want {
 		t.Errorf("error is %v", err)
@@ -103,8 +113,33 @@ func TestPrefixes(t *testing.T) {
 	for in, want := range map[string][]string{
 		"": {""}, "https://x": {""}, "https://x/": {""}, "https://x/sapa/": {"", "/sapa"}, "https://x/a/b": {"", "/a/b"},
 	} {
-		if diff := cmp.Diff(want, prefixes(in)); diff != "" {
-			t.Errorf("%s: %s", in, diff)
+		got, err := prefixes(in)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v %s", in, err, diff)
 		}
+	}
+}
+
+// A path that no route can stand below is left out and logged; the routes at the root answer.
+func TestUnservablePaths(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{
+		"https://x/{a}", "https://x/{token}", "https://x/{", "https://x/}", "https://x/{$}", "https://x/{a...}", "https://x/%7Ba%7D",
+		"https://x/a%2Fb", "https://x/a%20b", "https://x/a b", "https://x/%25", "https://x//a", "https://x/a//b", "https://x/../a",
+		"https://x/./a", "https://x/a/..", "https://x/surat/é",
+	} {
+		var log strings.Builder
+		h := Public(PublicDeps{PublicURL: in, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if !strings.Contains(log.String(), "msg=\"public_url's path is not served\"") {
+			t.Errorf("%s: the log says %q", in, log.String())
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/healthz", http.NoBody))
+		if w.Code != 200 {
+			t.Errorf("%s: /healthz is answered with %d", in, w.Code)
+		}
+	}
+	for _, in := range []string{"https://x/c", "https://x/o/u", "https://x/healthz", "https://x/A-b_c.d~1/"} {
+		Public(PublicDeps{PublicURL: in, Log: slog.New(slog.DiscardHandler)}) // must not panic
 	}
 }
