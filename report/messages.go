@@ -25,7 +25,7 @@ type Message struct {
 	Words       *string    `json:"words"`
 }
 
-// Messages lists at most limit messages of a run, in the order of their ids; state "" is all of them. A run
+// Messages lists at most limit messages of a run, in the order of their ids; limit 0 and state "" are all of them. A run
 // that does not exist is an error.
 func Messages(ctx context.Context, db pg.DBTX, run int, state string, limit int) ([]Message, error) {
 	rows, _ := db.Query(ctx, `
@@ -33,7 +33,7 @@ func Messages(ctx context.Context, db pg.DBTX, run int, state string, limit int)
 		from report_messages
 		where run_id = $1 and (state = $2 or $2 = '')
 		order by message_id
-		limit $3`, run, state, limit)
+		limit nullif($3, 0)`, run, state, limit)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Message])
 	if err != nil {
 		return nil, fmt.Errorf("list messages of run %d: %w", run, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,14 +21,15 @@ type messagesOptions struct {
 
 func newMessagesCommand(a *app) *cobra.Command {
 	var o messagesOptions
+	last := len(messageStates) - 1
 	c := &cobra.Command{
 		Use:   "messages RUN",
 		Short: "List a run's messages: who got it, who did not, and why in the server's words",
 		Args:  cobra.ExactArgs(1),
 		RunE:  func(c *cobra.Command, args []string) error { return runMessages(c.Context(), a, args[0], o) },
 	}
-	c.Flags().StringVar(&o.state, "state", "", "only those that are planned, claimed, sent, failed, skipped or unknown")
-	c.Flags().IntVar(&o.limit, "limit", 50, "at most so many")
+	c.Flags().StringVar(&o.state, "state", "", "only those that are "+strings.Join(messageStates[:last], ", ")+" or "+messageStates[last])
+	c.Flags().IntVar(&o.limit, "limit", 50, "at most so many, 0 = all")
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c
 }
@@ -41,6 +43,9 @@ func runMessages(ctx context.Context, a *app, arg string, o messagesOptions) err
 	}
 	if o.state != "" && !slices.Contains(messageStates, o.state) {
 		return &exitError{exitUsage, fmt.Errorf("--state: no state %q; %s", o.state, diag.DidYouMean(o.state, messageStates))}
+	}
+	if o.limit < 0 {
+		return &exitError{exitUsage, fmt.Errorf("--limit %d: write a number from 1, or 0 for all", o.limit)}
 	}
 	s, err := a.openDB(ctx)
 	if err != nil {
@@ -59,7 +64,7 @@ func runMessages(ctx context.Context, a *app, arg string, o messagesOptions) err
 		t.AppendRow([]any{m.CustomerKey, m.State, value(m.Reason), value(m.Code), value(m.Words)})
 	}
 	t.Render()
-	if len(list) == o.limit {
+	if o.limit > 0 && len(list) == o.limit {
 		fmt.Fprintf(a.stdout, "the first %d; more with --limit\n", o.limit)
 	}
 	return nil
