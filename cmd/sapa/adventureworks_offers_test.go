@@ -28,10 +28,12 @@ const spentIn2023 = `
 
 func helmetOffer(p person) written {
 	name := capital(p.First)
-	return written{p.First, p.Mail, name + ", a helmet for your ride",
+	return written{
+		p.First, p.Mail, name + ", a helmet for your ride",
 		"A helmet for your ride\n\nHello " + name + ", your bike deserves a rider in one piece. For good customers like you, every " +
 			"helmet is 15 % off this month.\n\nSee the helmets: CLICK\n\nNo more offers, please: UNSUBSCRIBE",
-		"Hello " + name}
+		"Hello " + name,
+	}
 }
 
 func clubInvitation(p person) written {
@@ -39,10 +41,12 @@ func clubInvitation(p person) written {
 	if p.Prefix == "" {
 		name = capital(p.First) + " " + capital(p.Last)
 	}
-	return written{p.First, p.Mail, capital(p.First) + ", you are invited to the Premium Club",
+	return written{
+		p.First, p.Mail, capital(p.First) + ", you are invited to the Premium Club",
 		"You are invited\n\nDear " + name + ", few people trusted us with as much in 2023 as you did. The Premium Club thanks you " +
 			"with free repairs for a year.\n\nJoin the club: CLICK\n\nNo more offers, please: UNSUBSCRIBE",
-		"Dear " + name}
+		"Dear " + name,
+	}
 }
 
 // TestAdventureWorksOffers runs two campaigns of one topic over customers and sales.

@@ -233,10 +233,12 @@ const bornOn22November = `select customer_key::text from data.customers
 
 func birthdayWishes(p person) written {
 	name := strings.Join(strings.Fields("Dear "+capital(p.Prefix)+" "+capital(p.Last)), " ")
-	return written{p.First, p.Mail, "Happy birthday, " + capital(p.First) + "!",
+	return written{
+		p.First, p.Mail, "Happy birthday, " + capital(p.First) + "!",
 		"Happy birthday, " + capital(p.First) + "!\n\n" + name + ", all of us at AdventureWorks wish you a splendid day. " +
 			"A present waits for you at your next visit.\n\nPick your present: CLICK\n\n" +
-			"You get this because you are a customer. Unsubscribe: UNSUBSCRIBE", name}
+			"You get this because you are a customer. Unsubscribe: UNSUBSCRIBE", name,
+	}
 }
 
 // TestAdventureWorksBirthday goes from the files to the report, and into the next year.

@@ -41,7 +41,7 @@ func startProvider(t *testing.T, password string) *provider {
 	p.addr = l.Addr().String()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
-	t.Cleanup(func() { _ = server.Close(); <-ended })
+	t.Cleanup(func() { _, _ = server.Close(), <-ended })
 	return p
 }
 
