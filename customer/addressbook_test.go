@@ -219,31 +219,6 @@ func TestSuppression(t *testing.T) {
 	check("email", "budi@example.com", Suppression{}, false)
 }
 
-func TestSuppressAddress(t *testing.T) {
-	t.Parallel()
-	db, ctx := pgtest.Pool(t), t.Context()
-	if _, err := FillAddressBook(ctx, db, "email", `values ('Budi <Budi@example.com>', ''), ('nobody', '')`); err != nil {
-		t.Fatal(err)
-	}
-	rows, _ := db.Query(ctx, `select id from addresses union select 4711`)
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil || len(ids) != 3 {
-		t.Fatal(ids, err)
-	}
-	for _, id := range append(ids, ids...) {
-		if err := SuppressAddress(ctx, db, id, Suppression{Reason: "hard bounce", Source: "message 7", At: at}); err != nil {
-			t.Error(err)
-		}
-	}
-	if _, yes, err := Suppressed(ctx, db, "email", "budi@example.com"); !yes || err != nil {
-		t.Error(yes, err)
-	}
-	var addresses string
-	if err := db.QueryRow(ctx, `select string_agg(address, ', ') from suppressions`).Scan(&addresses); err != nil || addresses != "Budi@example.com" {
-		t.Error(addresses, err)
-	}
-}
-
 func TestConsent(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.Pool(t), t.Context()

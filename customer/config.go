@@ -2,6 +2,7 @@ package customer
 
 import (
 	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/internal/secret"
 	"github.com/sapa-crm/sapa/internal/strictyaml"
 )
 
@@ -49,11 +50,11 @@ type ChannelsConfig struct {
 
 // EmailSettings is one account at an SMTP server.
 type EmailSettings struct {
-	SMTP        Secret  `yaml:"smtp,required"` // smtp:// or smtps:// URL with credentials; package channels/email reads it
-	From        Mailbox `yaml:"from,required"`
-	ReplyTo     Mailbox `yaml:"reply_to"`
-	Rate        Rate    `yaml:"rate"`        // zero: as fast as the server takes it
-	Connections int     `yaml:"connections"` // at most so many at once; 0: the engine decides
+	SMTP        secret.Text `yaml:"smtp,required"` // smtp:// or smtps:// URL with credentials; package channels/email reads it
+	From        Mailbox     `yaml:"from,required"`
+	ReplyTo     Mailbox     `yaml:"reply_to"`
+	Rate        Rate        `yaml:"rate"`        // zero: as fast as the server takes it
+	Connections int         `yaml:"connections"` // at most so many at once; 0: the engine decides
 }
 
 // Company is who messages come from, for footers and public pages.
@@ -70,6 +71,7 @@ func LoadConfig(name, text string, env func(string) string) (*Config, diag.List)
 	problems = append(problems, f.Expand(env)...)
 	problems = append(problems, f.Decode(cfg)...)
 	problems = append(problems, cfg.check(len(problems) == 0)...)
+	hideSecrets(f)
 	if len(problems) > 0 {
 		return nil, problems
 	}

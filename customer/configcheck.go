@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // zones on machines that have no zone files
+	"unicode/utf8"
 
 	"golang.org/x/text/language"
 
@@ -95,7 +96,7 @@ func (c *checker) email(s *EmailSettings) {
 	if s == nil {
 		return
 	}
-	if c.file.Has("$.channels.email.smtp") && !strings.Contains(s.SMTP.Reveal(), "${") {
+	if c.file.Sound("$.channels.email.smtp") {
 		u, err := url.Parse(s.SMTP.Reveal())
 		if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
 			c.problem("$.channels.email.smtp", "in user and password write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25",
@@ -107,6 +108,9 @@ func (c *checker) email(s *EmailSettings) {
 	}
 }
 
+// plainPath is what routes can stand below: segments that need no escapes, none of them empty, . or .. alone.
+var plainPath = regexp.MustCompile(`^(/\.{0,2}[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
+
 func (c *checker) publicURL(path, text string) string {
 	if text == "" {
 		return ""
@@ -114,8 +118,25 @@ func (c *checker) publicURL(path, text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		c.problem(path, "", "expected a URL such as https://sapa.bengkel.example")
+	} else if !plainPath.MatchString(strings.TrimRight(u.EscapedPath(), "/")) {
+		c.problem(path, "write for example https://bengkel.example/sapa",
+			"the path of public_url may hold only letters, digits and . _ ~ - between single slashes")
 	}
 	return strings.TrimRight(text, "/")
+}
+
+// password is what stands between a colon and an @, as in smtp://user:password@host, wherever it was put by mistake.
+var password = regexp.MustCompile(`:([^\s"']+)@`)
+
+// hideSecrets takes secrets out of the excerpts that messages show: the SMTP URL, and whatever looks like a password.
+// The file may be one that can't be read.
+func hideSecrets(f *strictyaml.File) {
+	f.Mask("$.channels.email.smtp")
+	for i, line := range strings.Split(f.Source.Text, "\n") {
+		for _, m := range password.FindAllStringSubmatchIndex(line, -1) {
+			f.MaskSpan(diag.Span{Line: i + 1, Col: utf8.RuneCountInString(line[:m[2]]) + 1, Len: utf8.RuneCountInString(line[m[2]:m[3]])})
+		}
+	}
 }
 
 var relationName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -18,21 +18,6 @@ func Channels() []string {
 	return []string{"email", "sms", "whatsapp", "voice", "letter", "calls", "webhook", "alert"}
 }
 
-// Secret is a text that never prints itself; Reveal gives it to whom it is for.
-type Secret string
-
-// Reveal is the secret.
-func (s Secret) Reveal() string { return string(s) }
-
-// String is a mask.
-func (s Secret) String() string { return "***" }
-
-// GoString is a mask.
-func (s Secret) GoString() string { return "***" }
-
-// MarshalText is a mask, for JSON, YAML and slog.
-func (s Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
-
 // Mailbox is a sender or an address for replies: `Name <address>` or a bare address (RFC 5322).
 type Mailbox struct {
 	Name string
@@ -206,10 +191,11 @@ func (c *Consent) UnmarshalNode(n strictyaml.Node) diag.List {
 }
 
 func (c *Consent) setDefault(n strictyaml.Node) diag.List {
-	switch n.Text() {
-	case "granted":
+	switch word := n.Text(); {
+	case !n.File().Sound(n.Path()): // reported already
+	case word == "granted":
 		c.Granted = true
-	case "denied":
+	case word == "denied":
 		c.Granted = false
 	default:
 		return diag.List{n.Expected("", "granted or denied")}

@@ -10,11 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/shopspring/decimal"
+
+	"github.com/sapa-crm/sapa/internal/pg"
 )
 
 // Querier is what reading needs of a database: a pool, a connection or a transaction.
 type Querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
 // Fetch reads chosen values of an entity's rows by key: what a template prints, and nothing else.
@@ -108,9 +110,18 @@ func selectAs(column string, kind Kind) string {
 
 // Rows reads the rows with these keys. A key whose row is gone is missing from the result; a relation whose row is
 // missing gives nil values. Values are string, int64, decimal.Decimal, float64, bool, time.Time, []any, what JSON
-// decodes to, or nil.
+// decodes to, or nil. It waits for the company's locks no longer than pg.LockTimeout, which holds on in the transaction
+// that db may be; outside of one, setting it shares the statement's round trip and implicit transaction.
 func (f *Fetch) Rows(ctx context.Context, db Querier, keys []string) (map[string]map[string]any, error) {
-	rows, err := db.Query(ctx, f.sql, keys)
+	var batch pgx.Batch
+	batch.Queue(`select set_config('lock_timeout', $1, true)`, pg.LockTimeout)
+	batch.Queue(f.sql, keys)
+	results := db.SendBatch(ctx, &batch)
+	defer func() { _ = results.Close() }()
+	if _, err := results.Exec(); err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.entity.Table, err)
+	}
+	rows, err := results.Query()
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", f.entity.Table, err)
 	}

@@ -37,20 +37,6 @@ func Suppress(ctx context.Context, db pg.DBTX, channel, address string, s Suppre
 	return nil
 }
 
-// SuppressAddress is Suppress for an entry of the address book, by its id. An entry that is gone or was never usable
-// is no error.
-func SuppressAddress(ctx context.Context, db pg.DBTX, id int64, s Suppression) error {
-	_, err := db.Exec(ctx, `
-		insert into suppressions (channel, hash, address, reason, source, at)
-		select channel, hash, normalised, @reason, @source, @at from addresses where id = @id and hash is not null
-		on conflict do nothing`,
-		pgx.NamedArgs{"id": id, "reason": s.Reason, "source": s.Source, "at": s.At})
-	if err != nil {
-		return fmt.Errorf("suppress address %d: %w", id, err)
-	}
-	return nil
-}
-
 // Unsuppress permits an address again. It says whether it was forbidden.
 func Unsuppress(ctx context.Context, db pg.DBTX, channel, address string) (bool, error) {
 	h, err := LoadHasher(ctx, db)

@@ -94,15 +94,20 @@ func (c *checker) closure(r rows, body ast.Node, check func(ast.Node) node) node
 	return check(body)
 }
 
-func formQuantifier(c *checker, fn *Function, at span, args []ast.Node) node {
+// rowsAndBody checks the two arguments of a function that asks something of each row; the body is nil after a problem.
+func (c *checker) rowsAndBody(fn *Function, at span, args []ast.Node, check func(ast.Node) node) (rows, node) {
 	if len(args) != 2 {
-		return c.argumentCount(fn, at)
+		return rows{}, c.argumentCount(fn, at)
 	}
 	r, ok := c.rowsOf(fn, args[0])
 	if !ok {
-		return nil
+		return rows{}, nil
 	}
-	pred := c.closure(r, args[1], c.condition)
+	return r, c.closure(r, args[1], check)
+}
+
+func formQuantifier(c *checker, fn *Function, at span, args []ast.Node) node {
+	r, pred := c.rowsAndBody(fn, at, args, c.condition)
 	if pred == nil {
 		return nil
 	}
@@ -110,14 +115,7 @@ func formQuantifier(c *checker, fn *Function, at span, args []ast.Node) node {
 }
 
 func formFilter(c *checker, fn *Function, at span, args []ast.Node) node {
-	if len(args) != 2 {
-		return c.argumentCount(fn, at)
-	}
-	r, ok := c.rowsOf(fn, args[0])
-	if !ok {
-		return nil
-	}
-	pred := c.closure(r, args[1], c.condition)
+	r, pred := c.rowsAndBody(fn, at, args, c.condition)
 	if pred == nil {
 		return nil
 	}
@@ -126,14 +124,7 @@ func formFilter(c *checker, fn *Function, at span, args []ast.Node) node {
 }
 
 func formMap(c *checker, fn *Function, at span, args []ast.Node) node {
-	if len(args) != 2 {
-		return c.argumentCount(fn, at)
-	}
-	r, ok := c.rowsOf(fn, args[0])
-	if !ok {
-		return nil
-	}
-	of := c.closure(r, args[1], c.scalar)
+	r, of := c.rowsAndBody(fn, at, args, c.scalar)
 	if of == nil {
 		return nil
 	}

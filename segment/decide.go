@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/internal/pg"
 )
 
 // DB is where the rows come from: a pool, a connection or a transaction.
@@ -75,7 +77,9 @@ func newDecision(q *Query, tx pgx.Tx) (*decision, error) {
 }
 
 func (d *decision) run(ctx context.Context, visit func([]Key) error) error {
-	if _, err := d.loader.tx.Exec(ctx, `set local cursor_tuple_fraction = 1`); err != nil { // all rows are wanted, not the first
+	_, err := d.loader.tx.Exec(ctx, `set local lock_timeout = '`+pg.LockTimeout+`';
+		set local cursor_tuple_fraction = 1`) // all rows are wanted, not the first
+	if err != nil {
 		return err
 	}
 	if _, err := d.loader.tx.Exec(ctx, "declare sapa_candidates no scroll cursor for "+d.sql(), d.query.args()...); err != nil {

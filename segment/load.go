@@ -33,7 +33,7 @@ func selectList(alias string, need *Columns) []string {
 		list = append(list, loadSQL(alias, need.column(name)))
 	}
 	for _, r := range need.Relations {
-		list = append(list, alias+"."+quote(r.Relation.Local)+"::text")
+		list = append(list, need.pair(r).localText(alias))
 	}
 	return list
 }
@@ -80,7 +80,7 @@ func (l loader) rows(ctx context.Context, values [][]any, at int, need *Columns)
 	}
 	at += len(need.Names)
 	for j, r := range need.Relations {
-		related, err := l.related(ctx, r, values, at+j)
+		related, err := l.related(ctx, need.pair(r), r, values, at+j)
 		if err != nil {
 			return nil, err
 		}
@@ -92,8 +92,10 @@ func (l loader) rows(ctx context.Context, values [][]any, at int, need *Columns)
 }
 
 func attach(row map[string]any, rel *customer.Relation, related map[string][]map[string]any, local any) {
-	key, _ := local.(string)
-	found := related[key]
+	var found []map[string]any
+	if key, ok := local.(string); ok { // a row without a key has nothing related to it
+		found = related[key]
+	}
 	switch {
 	case !rel.One:
 		row[rel.Name] = found
@@ -105,19 +107,18 @@ func attach(row map[string]any, rel *customer.Relation, related map[string][]map
 }
 
 // related loads the rows of a relation for all parents, by the text of their join column.
-func (l loader) related(ctx context.Context, r *Related, parents [][]any, at int) (map[string][]map[string]any, error) {
+func (l loader) related(ctx context.Context, by pair, r *Related, parents [][]any, at int) (map[string][]map[string]any, error) {
 	keys := distinct(parents, at)
 	if len(keys) == 0 {
 		return nil, nil
 	}
 	rel := r.Relation
-	remote, ok := rel.Target.Column(rel.Remote)
-	if !ok {
+	if _, ok := rel.Target.Column(rel.Remote); !ok {
 		return nil, fmt.Errorf("relation %s: its column %q is not mapped", rel.Name, rel.Remote)
 	}
-	list := append([]string{"r." + quote(rel.Remote) + "::text"}, selectList("r", r.Columns)...)
+	list := append([]string{by.remoteText("r")}, selectList("r", r.Columns)...)
 	values, err := l.values(ctx, fmt.Sprintf("select %s from %s r where r.%s = any($1::text[]::%s[])", strings.Join(list, ", "),
-		rel.Target.Table.SQL(), quote(rel.Remote), remote.PGType), keys)
+		rel.Target.Table.SQL(), quote(rel.Remote), by.keyType()), keys)
 	if err != nil {
 		return nil, err
 	}

@@ -56,18 +56,6 @@ func BenchmarkRenderSubject(b *testing.B) {
 	}
 }
 
-// BenchmarkTextOf is what making the text part per message would cost.
-func BenchmarkTextOf(b *testing.B) {
-	html, err := mustParse(b, benchMail(), HTML, testScope("vehicles")).Render(testVars(), testBenchLink)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		TextOf(html)
-	}
-}
-
 func BenchmarkParse(b *testing.B) {
 	mail, scope := benchMail(), testScope("vehicles")
 	b.ReportAllocs()

@@ -117,19 +117,24 @@ func (e *rangeExpr) eval(f *frame) (any, error) {
 		return nil, fail(e.at, "the range has more than %d numbers", maxRange)
 	}
 	numbers := make([]any, 0, to-from+1)
-	for i := from; i <= to; i++ {
-		numbers = append(numbers, i)
+	for n := range to - from + 1 {
+		numbers = append(numbers, from+n)
 	}
 	return numbers, nil
 }
 
+// whole is an end of a range, without its fraction; false when it is no number, or one beyond 64 bits.
 func whole(f *frame, e expr) (int64, bool, error) {
 	v, err := e.eval(f)
 	if err != nil {
 		return 0, false, err
 	}
 	d, ok := toNumber(v)
-	return d.IntPart(), ok, nil
+	if d.NumDigits()+int(d.Exponent()) > maxDigits {
+		return 0, false, nil
+	}
+	i := d.BigInt()
+	return i.Int64(), ok && i.IsInt64(), nil
 }
 
 func (e *filtered) eval(f *frame) (any, error) {

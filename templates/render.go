@@ -66,6 +66,7 @@ func (t *Template) newFrame(vars map[string]any, link func(int, string) string) 
 // release gives the frame back without what it held of a person.
 func (f *frame) release() {
 	clear(f.slots)
+	clear(f.out[:cap(f.out)])
 	if cap(f.out) > 1<<17 {
 		f.out = nil
 	}

@@ -28,13 +28,6 @@ func TextTemplate(html string) string {
 	return m.String()
 }
 
-// TextOf makes plain text from HTML without Liquid.
-func TextOf(html string) string {
-	m := &textMaker{}
-	m.read(html)
-	return string(squeeze([]byte(m.String())))
-}
-
 // firstPlaceholder begins the private use planes of Unicode, whose characters stand for Liquid while HTML is read.
 const firstPlaceholder = 0xF0000
 

@@ -52,7 +52,7 @@ func (l *login) Next(fromServer []byte, more bool) ([]byte, error) {
 }
 
 func (l *login) mechanism(name string) smtp.Auth {
-	user, password := string(l.cfg.User), string(l.cfg.Password)
+	user, password := l.cfg.User.Reveal(), l.cfg.Password.Reveal()
 	switch name {
 	case "PLAIN":
 		return smtp.PlainAuth("", user, password, l.cfg.Host, l.cfg.TLS == TLSNone)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/internal/secret"
 )
 
 // TLS says how far the connection must be encrypted. It is about STARTTLS (RFC 3207); a Config with Implicit set is
@@ -35,26 +36,14 @@ const (
 	defaultQuitTimeout    = time.Second
 )
 
-// Secret is a text that never prints itself: not by fmt, slog or a JSON or YAML encoder.
-type Secret string
-
-// String is the mask.
-func (s Secret) String() string { return "***" }
-
-// GoString is the mask.
-func (s Secret) GoString() string { return "***" }
-
-// MarshalText is the mask.
-func (s Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
-
 // Config is one account at an SMTP server. Parse makes it from a URL; the zero time limits stand for those of RFC 5321.
 type Config struct {
 	Host     string
 	Port     int
 	Implicit bool // smtps: TLS from the first byte
 	TLS      TLS  // empty: required with credentials or beyond loopback, else none
-	User     Secret
-	Password Secret
+	User     secret.Text
+	Password secret.Text
 	From     channels.Address
 	Helo     string         // the name in EHLO; empty: the host's own
 	RootCAs  *x509.CertPool // nil: the system's
@@ -100,7 +89,7 @@ func parseURL(smtpURL string) (Config, error) {
 	cfg := Config{Host: u.Hostname(), Implicit: u.Scheme == "smtps"}
 	if u.User != nil {
 		password, _ := u.User.Password()
-		cfg.User, cfg.Password = Secret(u.User.Username()), Secret(password)
+		cfg.User, cfg.Password = secret.Text(u.User.Username()), secret.Text(password)
 	}
 	if err := cfg.setPort(u.Port()); err != nil {
 		return Config{}, err

@@ -18,6 +18,10 @@ import (
 // DefaultSchema is the schema of Sapa's own tables where SAPA_SCHEMA names no other.
 const DefaultSchema = "sapa"
 
+// LockTimeout is how long a statement may wait for locks on the company's tables, as the setting lock_timeout. It is set
+// per transaction and not for the session: Sapa's own statements wait for each other as long as that takes.
+const LockTimeout = "2s"
+
 // DBTX is what runs SQL: a *pgxpool.Pool, a *pgxpool.Conn or a pgx.Tx. Functions take it so that their caller decides on
 // the transaction.
 type DBTX interface {

@@ -14,7 +14,7 @@ var variable = regexp.MustCompile(`\$?\$\{([^}]*)\}`)
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // Expand replaces ${NAME} in every value by what env says; $${NAME} stands for ${NAME} itself. A variable that is
-// unset or empty is a problem. Messages go on showing the values as written.
+// unset or empty is a problem, and nothing more is said about a value that has one. Messages go on showing the values as written.
 func (f *File) Expand(env func(name string) string) diag.List {
 	var problems diag.List
 	if f.root != nil {
@@ -41,7 +41,7 @@ func (f *File) expand(n *yaml.Node, env func(string) string, problems *diag.List
 }
 
 func (f *File) expandScalar(n *yaml.Node, env func(string) string, problems *diag.List) {
-	written := n.Value
+	written, before := n.Value, len(*problems)
 	value := variable.ReplaceAllStringFunc(written, func(match string) string {
 		if strings.HasPrefix(match, "$$") {
 			return match[1:]
@@ -59,6 +59,7 @@ func (f *File) expandScalar(n *yaml.Node, env func(string) string, problems *dia
 		return match
 	})
 	n.Value = value
+	f.refused[n] = len(*problems) > before
 	f.written[n] = written
 }
 

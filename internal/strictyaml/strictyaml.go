@@ -121,6 +121,12 @@ func (f *File) Has(path string) bool {
 	return ok
 }
 
+// Sound says whether the file has something at the path of which no problem of form was reported.
+func (f *File) Sound(path string) bool {
+	e, ok := f.entries[path]
+	return ok && !f.refused[e.value]
+}
+
 // Keys lists the keys of the map at a path in the file's order.
 func (f *File) Keys(path string) []string {
 	n := f.entries[path].value
