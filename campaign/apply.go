@@ -132,6 +132,11 @@ func (c *Campaign) compare(a applied, now time.Time) (Change, diag.List) {
 	case !same && change.tick != nil:
 		planAt := c.calendar.planAt(*change.tick)
 		change.Next = &planAt
+	case change.tick != nil && c.calendar != nil && a.NextAt != nil:
+		// The file is the same; the company's zone, or the way in which ticks are counted, may not be.
+		if planAt := c.calendar.planAt(*change.tick); planAt.After(now) && !planAt.Equal(*a.NextAt) {
+			change.Action, change.Next = "change", &planAt
+		}
 	}
 	if change.tick != nil {
 		change.Tick = change.tick.Format(tickFormat)
@@ -222,7 +227,7 @@ func (c Change) setSchedule(ctx context.Context, tx pgx.Tx, id int) error {
 			insert into schedules (campaign_id, next_tick, next_at) values ($1, $2, $3)
 			on conflict (campaign_id) do update set next_tick = $2, next_at = $3, changed_at = now()`, id, c.tick, c.Next)
 	case c.tick != nil:
-		_, err = tx.Exec(ctx, `update schedules set next_at = $3 where campaign_id = $1 and next_tick = $2 and next_at > $3`, id, c.tick, c.Next)
+		_, err = tx.Exec(ctx, `update schedules set next_at = $3 where campaign_id = $1 and next_tick = $2 and next_at <> $3`, id, c.tick, c.Next)
 	}
 	if err != nil {
 		return fmt.Errorf("set the schedule: %w", err)

@@ -133,9 +133,16 @@ func (k *checker) liquidFiles() []string {
 	return names
 }
 
-// textPart makes the text part of an HTML-only e-mail.
+// madeText is the name under which a version keeps the text part that was made from its HTML when it was applied.
+const madeText = ".text-part.liquid"
+
+// textPart makes the text part of an HTML-only e-mail, or takes the one that the version was applied with.
 func (k *checker) textPart(html string) *templates.Template {
 	text := templates.TextTemplate(html)
+	if version, ok := k.files.(versionFiles); ok && version[madeText] != "" {
+		text = version[madeText]
+	}
+	k.c.Files[madeText] = text
 	source := &diag.Source{Name: "the text part made from the HTML", Text: text}
 	return k.parse(templates.Source{File: source, Text: text}, templates.Text)
 }

@@ -1,12 +1,14 @@
 package campaign
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 	"sync"
-	"testing/fstest"
 
 	"github.com/jackc/pgx/v5"
 
@@ -74,20 +76,42 @@ func (l *Library) load(ctx context.Context, id int) (*Campaign, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read version %d: %w", id, err)
 	}
-	c, problems := Check(fmt.Sprintf("%s version %d", name, number), source, memory(files), l.schema, l.base)
+	c, problems := Check(fmt.Sprintf("%s version %d", name, number), source, versionFiles(files), l.schema, l.base)
 	if err := problems.Err(); err != nil {
 		return nil, fmt.Errorf("version %d of %s does not fit the company's tables as they were when this process started:\n%w", number, name, err)
 	}
-	return c, nil
+	return c, l.checkLinks(ctx, id, c)
 }
 
-// memory is the template files of a version as a file system.
-func memory(files map[string]string) fs.FS {
-	m := fstest.MapFS{}
-	for name, text := range files {
-		m[name] = &fstest.MapFile{Data: []byte(text)}
+// checkLinks compares the links that the content has now with those of the version: a token names a link by its place.
+func (l *Library) checkLinks(ctx context.Context, id int, c *Campaign) error {
+	rows, _ := l.db.Query(ctx, `select part, position, url from links where version_id = $1 order by part, position`, id)
+	stored, err := pgx.CollectRows(rows, pgx.RowToStructByName[Link])
+	if err != nil {
+		return fmt.Errorf("read links of version %d: %w", id, err)
 	}
-	return m
+	links := slices.Clone(c.Links)
+	slices.SortFunc(links, func(a, b Link) int { return cmp.Or(strings.Compare(a.Part, b.Part), a.Position-b.Position) })
+	if !slices.Equal(stored, links) {
+		return fmt.Errorf("version %d of %s was applied by another release of Sapa, which numbered its links differently; apply it again: sapa apply", id, c.Name())
+	}
+	return nil
+}
+
+// versionFiles are the template files of a version: name → text.
+type versionFiles map[string]string
+
+// Open says that there is no such file: they are read whole.
+func (versionFiles) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// ReadFile is the text of a file.
+func (f versionFiles) ReadFile(name string) ([]byte, error) {
+	if text, ok := f[name]; ok {
+		return []byte(text), nil
+	}
+	return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
 }
 
 // current is a campaign's newest version, and a run of it without time.

@@ -31,8 +31,10 @@ type Preview struct {
 // the company's zone.
 func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, now time.Time) (*Preview, error) {
 	r := &Run{Tick: tick, AsOf: now}
-	if tick.IsZero() {
-		r.Tick = now.In(c.clock(now, now).Zone)
+	if zone := c.clock(now, now).Zone; tick.IsZero() {
+		r.Tick = now.In(zone)
+	} else {
+		r.AsOf = instant(tick, zone) // the same moment as a run's
 	}
 	p, err := c.choose(ctx, db, r, key)
 	if err != nil {

@@ -50,7 +50,7 @@ func (a *app) openProject(ctx context.Context) (*session, *campaign.Project, err
 }
 
 type applyOptions struct {
-	dryRun, json bool
+	dryRun, json, remove bool
 }
 
 func newApplyCommand(a *app) *cobra.Command {
@@ -59,15 +59,34 @@ func newApplyCommand(a *app) *cobra.Command {
 		Use:   "apply",
 		Short: "Store the campaigns as immutable versions; what has a schedule is on it from now",
 		Long: `Checks everything as "sapa validate" does, then stores each new or changed campaign as a
-version that never changes again. A campaign that is as it was is left alone. Runs that
-are under way keep their version.`,
+version that never changes again. A campaign that is as it was is left alone; the schedule
+of one whose file is gone ends. Runs that are under way keep their version.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runApply(c.Context(), a, o) },
 	}
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "only show what would change")
+	c.Flags().BoolVar(&o.remove, "remove", false, "go on although none of the applied campaigns is in this folder")
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c
 }
+
+// otherProject says that the folder's campaigns and the database's have nothing in common: most likely one of them is
+// not the one that is meant, and applying would end every schedule.
+func otherProject(changes []campaign.Change) bool {
+	kept, removed := 0, 0
+	for _, c := range changes {
+		switch c.Action {
+		case "remove":
+			removed++
+		case "none", "change":
+			kept++
+		}
+	}
+	return removed > 0 && kept == 0
+}
+
+var errOtherProject = errors.New("none of the campaigns that are applied in this database is in this folder: applying would end all their schedules. " +
+	"Is it the right folder and the right database? If so: sapa apply --remove")
 
 func runApply(ctx context.Context, a *app, o applyOptions) error {
 	s, project, err := a.openProject(ctx)
@@ -75,10 +94,12 @@ func runApply(ctx context.Context, a *app, o applyOptions) error {
 		return err
 	}
 	defer s.close()
-	var changes []campaign.Change
-	if o.dryRun {
-		changes, err = campaign.Diff(ctx, s.pool, project.Campaigns, a.now())
-	} else {
+	changes, err := campaign.Diff(ctx, s.pool, project.Campaigns, a.now())
+	switch {
+	case err != nil || o.dryRun:
+	case otherProject(changes) && !o.remove:
+		return errOtherProject
+	default:
 		changes, err = campaign.Apply(ctx, s.pool, project.Campaigns, a.now(), a.actor())
 	}
 	if list := (diag.List)(nil); errors.As(err, &list) {
