@@ -41,8 +41,8 @@ func testSchema() *customer.Schema {
 	vehicles := entity("vehicles", "vehicles", "id", col("id!", customer.Int, "bigint"), col("customer_id!", customer.Int, "bigint"),
 		col("km", customer.Int, "integer"), col("due", customer.Date, "date"), col("plate!", customer.Text, "text"),
 		col("price", customer.Numeric, "numeric(14,2)"), col("sold", customer.Bool, "boolean"),
-		col("dealer_id", customer.Int, "bigint"))
-	orders := entity("orders", "Orders", "id", col("id!", customer.Int, "bigint"), col("customer_id", customer.Int, "bigint"),
+		col("dealer_id", customer.Numeric, "numeric"))
+	orders := entity("orders", "Orders", "id", col("id!", customer.Int, "bigint"), col("customer_id", customer.Numeric, "numeric(20,2)"),
 		col("total", customer.Numeric, "numeric(14,2)"), col("Qty", customer.Int, "integer"), col("amount!", customer.Int, "bigint"),
 		col("ordered_at", customer.Timestamptz, "timestamp with time zone"), col("kind", customer.Text, "character varying(20)"),
 		col("weight", customer.Float, "double precision"), col("paid", customer.Bool, "boolean"))
@@ -107,7 +107,7 @@ func newWorld(seed uint64) *world {
 		w.add(r, region.Target, nil)
 	}
 	for range 8 {
-		w.relateOne(r, w.add(r, dealer.Target, nil), region)
+		w.relateOne(r, w.add(r, dealer.Target, nil), dealer.Target, region)
 	}
 	for range worldSize {
 		w.relate(r, w.add(r, c, nil), c)
@@ -120,7 +120,7 @@ func newWorld(seed uint64) *world {
 func (w *world) relate(r *rand.Rand, row map[string]any, e *customer.Entity) {
 	for _, rel := range e.Relations {
 		if rel.One {
-			w.relateOne(r, row, rel)
+			w.relateOne(r, row, e, rel)
 			continue
 		}
 		var related []map[string]any
@@ -133,15 +133,27 @@ func (w *world) relate(r *rand.Rand, row map[string]any, e *customer.Entity) {
 	}
 }
 
-func (w *world) relateOne(r *rand.Rand, row map[string]any, rel *customer.Relation) {
+// joined is a key in the type of the column that refers to it.
+func joined(e *customer.Entity, column string, key any) any {
+	if c, _ := e.Column(column); c.Kind == customer.Numeric {
+		return decimal.NewFromInt(key.(int64))
+	}
+	return key
+}
+
+func (w *world) relateOne(r *rand.Rand, row map[string]any, e *customer.Entity, rel *customer.Relation) {
 	row[rel.Local], row[rel.Name] = nil, nil
-	switch r.IntN(4) {
+	switch r.IntN(5) {
 	case 0: // no row
 	case 1: // a key that leads nowhere
-		row[rel.Local] = int64(999)
+		row[rel.Local] = joined(e, rel.Local, int64(999))
+	case 2: // a key that no whole number equals
+		if c, _ := e.Column(rel.Local); c.Kind == customer.Numeric {
+			row[rel.Local] = decimal.RequireFromString("1.5")
+		}
 	default:
 		target := w.tables[rel.Target][r.IntN(len(w.tables[rel.Target]))]
-		row[rel.Local], row[rel.Name] = target[rel.Remote], target
+		row[rel.Local], row[rel.Name] = joined(e, rel.Local, target[rel.Remote]), target
 	}
 }
 
@@ -156,7 +168,7 @@ func (w *world) add(r *rand.Rand, e *customer.Entity, fixed map[string]any) map[
 	}
 	row[e.Key] = int64(len(w.tables[e]) + 1)
 	for k, v := range fixed {
-		row[k] = v
+		row[k] = joined(e, k, v)
 	}
 	w.tables[e] = append(w.tables[e], row)
 	return row
