@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"context"
 	"syscall"
 	"testing"
 	"time"
@@ -156,6 +157,69 @@ func TestDrainEnds(t *testing.T) {
 	p := s.progress(run)
 	if p.Counts["claimed"] != 0 || p.Counts["unknown"] == 0 {
 		t.Errorf("after the drain: %v", p.Counts)
+	}
+	s.checkBooks()
+}
+
+// A process is killed while it plans. Nothing of the plan is left; the run says planning until somebody resumes it, who
+// plans it anew, or cancels it.
+func TestKilledPlanner(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*shop, int){
+		"resume": func(s *shop, run int) {
+			s.must(s.planner.Resume(s.t.Context(), run, "tester"))
+			if p := s.progress(run); p.State != "sending" || p.Counts["planned"] != 30 {
+				s.t.Errorf("planned anew: %+v", p)
+			}
+		},
+		"cancel": func(s *shop, run int) {
+			s.must(s.planner.Cancel(s.t.Context(), run, "tester"))
+			if p := s.progress(run); p.State != "cancelled" || len(p.Counts) != 0 {
+				s.t.Errorf("cancelled: %+v", p)
+			}
+			if s.start(); s.number(`select count(*) from messages where state = 'planned'`) != 30 {
+				s.t.Error("a later run does not have everybody")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t)
+			s.birthday(30)
+			release := s.stall("planned")
+			planner := s.spawn(spec{Plan: true})
+			s.stalled(1)
+			planner.signal(syscall.SIGKILL)
+			_ = planner.wait()
+			release()
+			s.quiet()
+			run := s.number(`select id from runs where state = 'planning'`)
+			if n := s.number(`select (select count(*) from messages) + (select count(*) from occasions) + (select count(*) from run_totals) + (select count(*) from river_job)`); n != 0 {
+				t.Errorf("the dead planner left %d rows", n)
+			}
+			end(s, run)
+			s.checkBooks()
+		})
+	}
+}
+
+// Whoever resumes a run that is being planned waits until it is, and plans nothing twice.
+func TestResumeWaitsForPlanner(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.birthday(30)
+	release := s.stall("planned")
+	planner := s.spawn(spec{Plan: true})
+	s.stalled(1)
+	run := s.number(`select id from runs where state = 'planning'`)
+	resumed := make(chan error, 1)
+	go func() { resumed <- s.planner.Resume(context.Background(), run, "tester") }()
+	s.waiting(1)
+	release()
+	s.must(<-resumed)
+	s.must(planner.wait())
+	if p := s.progress(run); p.State != "sending" || p.Counts["planned"] != 30 {
+		t.Errorf("planned: %+v", p)
 	}
 	s.checkBooks()
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/pg"
 	"github.com/sapa-crm/sapa/internal/pgtest"
@@ -35,6 +36,7 @@ type spec struct {
 	URL     string
 	At      time.Time
 	Sending sending
+	Plan    bool // plan the campaign birthday, and send nothing
 }
 
 // beProcess sends until SIGTERM.
@@ -52,6 +54,10 @@ func beProcess(text string) error {
 	defer pool.Close()
 	c, err := openCompany(ctx, pool, p.At)
 	if err != nil {
+		return err
+	}
+	if p.Plan {
+		_, _, err := c.planner.Start(ctx, campaign.Start{Campaign: "birthday", Actor: "another process"})
 		return err
 	}
 	e, err := c.engine(p.Sending)
@@ -77,7 +83,13 @@ func (s *shop) process(how sending) *process {
 	if how.Lease == (delivery.Lease{}) {
 		how.Lease = quick
 	}
-	text, err := json.Marshal(spec{URL: pgtest.URL(s.pool), At: s.clock.now(), Sending: how})
+	return s.spawn(spec{Sending: how})
+}
+
+func (s *shop) spawn(what spec) *process {
+	s.t.Helper()
+	what.URL, what.At = pgtest.URL(s.pool), s.clock.now()
+	text, err := json.Marshal(what)
 	s.must(err)
 	self, err := os.Executable()
 	s.must(err)

@@ -296,6 +296,27 @@ func (v verdicts) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 	}
 }
 
+// takenOver lets a process hand one message of a run over, has it declared dead and its claims taken over before the
+// answer comes, and then lets the answer come.
+func (s *shop) takenOver(run int, answer error) {
+	s.t.Helper()
+	v := verdicts{got: make(chan *channels.Message), answer: make(chan error)}
+	e, err := s.sender().engineOn(v, sending{Connections: 1, Lease: quick})
+	s.must(err)
+	stop := s.runEngine(e)
+	<-v.got
+	s.exec(`update workers set stopped_at = now() where stopped_at is null`) // as if others had done so
+	other := s.run(sending{Connections: 1, SMTP: "127.0.0.1:1"})             // a server that is away
+	s.until("its claim is unknown", func() bool {
+		p := s.progress(run)
+		return p.Counts["unknown"] > 0 && p.Counts["claimed"] == 0
+	})
+	other()
+	s.checkBooks()
+	v.answer <- answer
+	stop()
+}
+
 // Evidence of the process that had claimed a message settles it after others have called it unknown, whatever it says;
 // anybody else's does not.
 func TestEvidenceSettlesUnknown(t *testing.T) {
@@ -319,19 +340,7 @@ func TestEvidenceSettlesUnknown(t *testing.T) {
 			s := setup(t)
 			s.birthday(1)
 			run := s.start()
-			v := verdicts{got: make(chan *channels.Message), answer: make(chan error)}
-			e, err := s.sender().engineOn(v, sending{Connections: 1, Lease: quick})
-			s.must(err)
-			stop := s.runEngine(e)
-			<-v.got
-			s.exec(`update workers set heartbeat_at = '-infinity', stopped_at = now()`) // as if others had done so
-			other := s.run(sending{Connections: 1, SMTP: "127.0.0.1:1"})                // a server that is away
-			s.until("it is unknown", func() bool { return s.progress(run).Counts["unknown"] == 1 })
-			s.await(run, "done")
-			other()
-			s.checkBooks()
-			v.answer <- c.answer
-			stop()
+			s.takenOver(run, c.answer)
 			got := s.text(`select state || ' ' || coalesce(reason, '') || ' ' || attempts from messages`)
 			if want := c.state + " " + c.reason + " " + string(rune('0'+c.attempts)); got != want {
 				t.Errorf("the message is %q, want %q", got, want)

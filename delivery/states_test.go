@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -13,6 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/customer"
 )
 
 // transitions are those that the code's statements make, with the steps that make them.
@@ -100,5 +105,38 @@ func TestStatesOfSchema(t *testing.T) {
 	want := strings.Join(slices.Sorted(maps.Keys(known)), " ")
 	if got := s.text(`select string_agg(l, ' ' order by l) from unnest(enum_range(null::message_state)::text[]) l`); got != want {
 		t.Errorf("the schema has %q, the diagram %q", got, want)
+	}
+}
+
+// A message can go every way that the diagram shows.
+func TestEveryTransition(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.birthday(11)
+	s.exec(`update shop.customers set email = case id
+		when 1 then null when 2 then 'suppressed@mail.example' when 4 then 'budi+bounce@mail.example' when 5 then 'budi+later@mail.example'
+		when 6 then 'budi+silent@mail.example' else email end`)
+	s.must(customer.Suppress(t.Context(), s.pool, "email", "budi7@mail.example", customer.Suppression{Reason: "complaint", Source: "test", At: monday}))
+	run := s.start()
+	s.must(customer.Suppress(t.Context(), s.pool, "email", "suppressed@mail.example", customer.Suppression{Reason: "complaint", Source: "test", At: monday}))
+	s.exec(`delete from shop.customers where id = 3`)
+	stop := s.run(sending{Connections: 1})
+	s.until("all but one are through", func() bool { p := s.progress(run); return p.Waiting() == 1 && p.Counts["unknown"] == 1 })
+	n, err := s.planner.Retry(t.Context(), run, "tester")
+	s.must(err)
+	if n != 3 { // 2, 4 and 7
+		t.Errorf("%d messages are retried, want 3", n)
+	}
+	s.until("they have failed again", func() bool { p := s.progress(run); return p.Waiting() == 1 })
+	stop()
+	for label, answer := range map[string]error{"accepted": nil, "refused": channels.Permanent(errors.New("554"))} {
+		again, _, err := s.planner.Start(t.Context(), campaign.Start{Campaign: "birthday", Label: label, Actor: "tester"})
+		s.must(err)
+		s.takenOver(again.ID, answer)
+		s.must(s.planner.Cancel(t.Context(), again.ID, "tester"))
+	}
+	s.checkBooks()
+	if d := cmp.Diff(slices.Sorted(maps.Keys(transitions)), s.observed()); d != "" {
+		t.Errorf("the diagram's transitions and those that happened differ:\n%s", d)
 	}
 }
