@@ -89,15 +89,21 @@ func TestRunsAreMadeWhileOthersPlan(t *testing.T) {
 	s := setup(t)
 	s.customers(5)
 	s.apply("birthday", birthdayYAML, nil)
+	s.exec(`create function stall() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(4711); return new; end $$`)
+	s.exec(`create trigger stall before insert on occasions for each row execute function stall()`)
 	tx, err := s.pool.Begin(t.Context())
 	s.must(err)
-	defer tx.Rollback(t.Context()) //nolint:errcheck // nothing was written
-	_, err = tx.Exec(t.Context(), `select from campaigns where name = 'birthday' for no key update`) // as plans do
+	_, err = tx.Exec(t.Context(), `select pg_advisory_xact_lock(4711)`)
 	s.must(err)
+	begun := make(chan []started, 1)
+	go func() { begun <- s.startAtOnce("birthday") }()
+	s.awaitLocks(1)
 	limit, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	_, err = s.pool.Exec(limit, `insert into runs (campaign_id, version_id, tick, as_of, actor) select campaign_id, id, now(), now(), 'tester' from versions`)
 	s.must(err)
+	s.must(tx.Rollback(t.Context()))
+	s.must((<-begun)[0].err)
 }
 
 // A run that is cancelled before its planner holds it is not planned.

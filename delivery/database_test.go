@@ -1,12 +1,16 @@
 package delivery_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sapa-crm/sapa/channels"
 )
 
 // outage cuts all connections to the test's database, and lets nobody in until it is over.
@@ -54,7 +58,7 @@ func (o *outage) end() {
 // run goes on and nothing is lost, twice, or unknown.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
-	const audience = 200
+	const audience = 140
 	s := setup(t, slowly(50*time.Millisecond)) // a claim of 64 takes 3.2 s: longer than permission lasts
 	s.birthday(audience)
 	run := s.start()
@@ -159,9 +163,59 @@ func TestCompanyTablesLocked(t *testing.T) {
 		t.Errorf("while the table is locked: %+v", p)
 	}
 	s.must(tx.Commit(t.Context()))
+	s.clock.set(s.clock.now().Add(5 * time.Second)) // when the batch has rested
 	if p := s.await(run, "done"); p.Counts["sent"] != 5 {
 		t.Errorf("afterwards: %v", p.Counts)
 	}
 	s.checkBooks()
 	s.checkMail()
+}
+
+// rude is a channel that breaks its promises.
+type rude struct {
+	verdicts
+	panics bool
+}
+
+func (r rude) Open(context.Context) (channels.Session, error) { return r, nil }
+
+func (r rude) Deliver(_ context.Context, in <-chan *channels.Message, _ func() error, done func(*channels.Message, channels.Receipt, error)) error {
+	first, second := <-in, <-in
+	done(first, channels.Receipt{}, nil)
+	done(first, channels.Receipt{}, errors.New("a second verdict"))
+	done(&channels.Message{ID: 5}, channels.Receipt{}, nil)
+	if r.panics {
+		panic("rude " + second.Subject[:0])
+	}
+	return nil // and not a word about the second
+}
+
+// A channel that says nothing about a message, or too much, or panics, loses nobody and holds nothing up: what it said
+// first counts, and what it said nothing about is unknown.
+func TestRudeChannel(t *testing.T) {
+	t.Parallel()
+	for name, panics := range map[string]bool{"silence": false, "panic": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t)
+			s.birthday(5)
+			run := s.start()
+			e, err := s.sender().engineOn(rude{panics: panics}, sending{Connections: 1, Lease: quick})
+			s.must(err)
+			stop := s.runEngine(e)
+			s.until("the first are through", func() bool {
+				p := s.progress(run)
+				return p.Counts["sent"] > 0 && p.Counts["claimed"] == 0
+			})
+			stop()
+			p := s.progress(run)
+			if p.Counts["sent"] == 0 || p.Counts["unknown"] == 0 || p.Counts["failed"] != 0 {
+				t.Errorf("%v", p.Counts)
+			}
+			if panics && (p.Counts["sent"] != 1 || p.Counts["unknown"] != 4) {
+				t.Errorf("after a panic: %v", p.Counts)
+			}
+			s.checkBooks()
+		})
+	}
 }

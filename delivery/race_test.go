@@ -355,3 +355,38 @@ func TestEvidenceSettlesUnknown(t *testing.T) {
 		})
 	}
 }
+
+// What a process learns about a claim that it has lost changes nothing once the message was claimed again: its verdict is
+// that of the claim that holds now.
+func TestEvidenceOfAnotherClaim(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.birthday(1)
+	run := s.start()
+	first := verdicts{got: make(chan *channels.Message), answer: make(chan error)}
+	e, err := s.sender().engineOn(first, sending{Connections: 1, Lease: quick})
+	s.must(err)
+	stopFirst := s.runEngine(e)
+	<-first.got
+	s.exec(`update workers set stopped_at = now()`)
+	s.exec(`update batches set worker = null, epoch = epoch + 1`) // taken over, and to be sent again on purpose
+	s.exec(`update messages set state = 'planned'`)
+	s.exec(`insert into run_totals (run_id, state, delta) values ($1, 'planned', 1), ($1, 'claimed', -1)`, run)
+	second := verdicts{got: make(chan *channels.Message), answer: make(chan error)}
+	e, err = s.sender().engineOn(second, sending{Connections: 1, Lease: quick})
+	s.must(err)
+	s.exec(`insert into river_job (args, kind, queue, max_attempts, state) select args, kind, queue, 3, 'available' from river_job limit 1`)
+	stopSecond := s.runEngine(e)
+	<-second.got
+	first.answer <- channels.Permanent(errors.New("554"))
+	stopFirst()
+	if p := s.progress(run); p.Counts["claimed"] != 1 {
+		t.Errorf("a late verdict changed the books: %v", p.Counts)
+	}
+	second.answer <- nil
+	stopSecond()
+	if p := s.progress(run); p.Counts["sent"] != 1 {
+		t.Errorf("in the end: %v", p.Counts)
+	}
+	s.checkBooks()
+}
