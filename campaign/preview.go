@@ -19,14 +19,14 @@ import (
 
 // Preview is a message as it would be sent, with links that lead where the author pointed them and without a pixel.
 type Preview struct {
-	CustomerKey string
-	Rows        []string // keys of the rows of `each`; nil without it
-	Due         bool     // the customer is in the audience now
-	Address     string   // as the company wrote it
-	Message     *channels.Message
+	CustomerKey string            `json:"customer_key"`
+	Rows        []string          `json:"rows,omitempty"` // keys of the rows of `each`; nil without it
+	Due         bool              `json:"in_audience"`    // the customer is in the audience now
+	Address     string            `json:"address"`        // as the company wrote it
+	Message     *channels.Message `json:"message"`
 }
 
-// Preview composes the message for one customer: the one of key, or the first of the audience. A customer outside the
+// Preview composes the message for one customer: the one of key, or the first of the audience who has an address. A customer outside the
 // audience gets a preview all the same, unless the campaign goes through rows and there is none. A zero tick is now, in
 // the company's zone.
 func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, now time.Time) (*Preview, error) {
@@ -100,7 +100,7 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 	}
 	keyColumn := segment.CustomerAlias + "." + c.schema.KeyColumn().SQL()
 	sql := fmt.Sprintf(`select %[1]s::text, array_agg(%[2]s order by (%[3]s) collate "C"), coalesce(min(%[4]s::text), '')
-		from %[5]s where %[6]s%[7]s group by %[1]s order by %[1]s limit 1`,
+		from %[5]s where %[6]s%[7]s group by %[1]s order by coalesce(min(%[4]s::text), '') = '', %[1]s limit 1`,
 		keyColumn, c.rowKeySQL("''::text"), occasion, segment.CustomerAlias+"."+pgx.Identifier{address.Column}.Sanitize(), q.From, q.Where, only)
 	p := &Preview{}
 	err = db.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeExec}, q.Args.Values()...)...).Scan(&p.CustomerKey, &p.Rows, &p.Address)

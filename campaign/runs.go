@@ -140,17 +140,21 @@ func (p *Planner) planOrStop(ctx context.Context, r *Run, c *Campaign) (*Plan, e
 	if err == nil {
 		return plan, nil
 	}
-	err = fmt.Errorf("plan run %d: %w", r.ID, err)
+	return nil, p.stopPlanning(ctx, r, fmt.Errorf("plan run %d: %w", r.ID, err))
+}
+
+// stopPlanning notes on the run why it can't be planned, and returns that with what went wrong in noting.
+func (p *Planner) stopPlanning(ctx context.Context, r *Run, err error) error {
 	state := "cancelled"
 	if r.Scheduled {
 		state = "paused"
 	}
 	if errors.Is(err, ErrState) || r.Scheduled && pg.Fleeting(err) {
-		return nil, err
+		return err
 	}
 	_, stopErr := p.Pool.Exec(context.WithoutCancel(ctx), `update runs set state = $2::run_state, reason = $3 where id = $1 and state = 'planning'`,
 		r.ID, state, "planning: "+errors.Unwrap(err).Error())
-	return nil, errors.Join(err, stopErr)
+	return errors.Join(err, stopErr)
 }
 
 // fillAddressBook makes sure that every address of the due is in the book.
@@ -172,7 +176,7 @@ func (p *Planner) PlanRun(ctx context.Context, id int) error {
 	}
 	c, err := p.Library.version(ctx, r.VersionID)
 	if err != nil {
-		return err
+		return p.stopPlanning(ctx, r, fmt.Errorf("plan run %d: %w", r.ID, err))
 	}
 	if _, err = p.planOrStop(ctx, r, c); errors.Is(err, ErrState) {
 		return nil
@@ -218,7 +222,7 @@ func (p *Planner) run(ctx context.Context, db pg.DBTX, id int) (*Run, error) {
 		from runs r join campaigns c on c.id = r.campaign_id where r.id = $1`, id).
 		Scan(&r.ID, &r.CampaignID, &r.Campaign, &r.VersionID, &r.Tick, &r.AsOf, &r.Label, &r.State, &r.Reason, &r.Scheduled, &r.messageBase, &r.planned)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, fmt.Errorf("run %d: %w; see: sapa status", id, ErrNotFound)
+		return nil, fmt.Errorf("run %d: %w; see: sapa status --all", id, ErrNotFound)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read run %d: %w", id, err)
@@ -306,7 +310,7 @@ func (p *Planner) change(ctx context.Context, id int, actor, action string, from
 		err := tx.QueryRow(ctx, `
 			select r.state::text from runs r join campaigns c on c.id = r.campaign_id where r.id = $1 for no key update`, id).Scan(&state)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("run %d: %w; see: sapa status", id, ErrNotFound)
+			return fmt.Errorf("run %d: %w; see: sapa status --all", id, ErrNotFound)
 		}
 		if err != nil {
 			return fmt.Errorf("%s run %d: %w", action, id, err)

@@ -3,11 +3,13 @@ package customer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/shopspring/decimal"
 
@@ -16,7 +18,7 @@ import (
 
 // Querier is what reading needs of a database: a pool, a connection or a transaction.
 type Querier interface {
-	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
 // Fetch reads chosen values of an entity's rows by key: what a template prints, and nothing else.
@@ -110,42 +112,53 @@ func selectAs(column string, kind Kind) string {
 
 // Rows reads the rows with these keys. A key whose row is gone is missing from the result; a relation whose row is
 // missing gives nil values. Values are string, int64, decimal.Decimal, float64, bool, time.Time, []any, what JSON
-// decodes to, or nil. It waits for the company's locks no longer than pg.LockTimeout, which holds on in the transaction
-// that db may be; outside of one, setting it shares the statement's round trip and implicit transaction.
-func (f *Fetch) Rows(ctx context.Context, db Querier, keys []string) (map[string]map[string]any, error) {
-	var batch pgx.Batch
-	batch.Queue(`select set_config('lock_timeout', $1, true)`, pg.LockTimeout)
-	batch.Queue(f.sql, keys)
-	results := db.SendBatch(ctx, &batch)
-	defer func() { _ = results.Close() }()
-	if _, err := results.Exec(); err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.entity.Table, err)
-	}
-	rows, err := results.Query()
+// decodes to, or nil. It waits for the company's locks no longer than pg.LockTimeout, which must be set before the
+// statement is even prepared, and holds on in the transaction that db may be.
+func (f *Fetch) Rows(ctx context.Context, db Querier, keys []string) (found map[string]map[string]any, err error) {
+	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `set local lock_timeout = '`+pg.LockTimeout+`'`); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, f.sql, keys)
+		if err != nil {
+			return err
+		}
+		found, err = f.collect(rows, len(keys))
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.entity.Table, err)
+		return nil, f.failed(err)
 	}
+	return found, nil
+}
+
+func (f *Fetch) collect(rows pgx.Rows, n int) (map[string]map[string]any, error) {
 	defer rows.Close()
-	found := make(map[string]map[string]any, len(keys))
+	found := make(map[string]map[string]any, n)
 	for rows.Next() {
 		values, err := rows.Values()
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", f.entity.Table, err)
+			return nil, err
 		}
 		row := map[string]any{}
 		for i, p := range f.paths {
 			v, err := scanned(values[i+1], f.kinds[i])
 			if err != nil {
-				return nil, fmt.Errorf("read %s.%s: %w", f.entity.Table, strings.Join(p, "."), err)
+				return nil, fmt.Errorf("column %s: %w", strings.Join(p, "."), err)
 			}
 			put(row, p, v)
 		}
 		found[values[0].(string)] = row
 	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.entity.Table, err)
+	return found, rows.Err()
+}
+
+// failed says which table could not be read, in the database's own words where it has any.
+func (f *Fetch) failed(err error) error {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		err = e
 	}
-	return found, nil
+	return fmt.Errorf("read %s: %w", f.entity.Table, err)
 }
 
 func put(row map[string]any, path []string, v any) {

@@ -19,7 +19,7 @@ func TestFetchWaitsBrieflyForLocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time with statements that are prepared already
+	for range 2 { // the second time with a statement that is prepared already
 		rows, err := f.Rows(t.Context(), db, []string{"1", "2", "3"})
 		want := map[string]map[string]any{"1": {"name": "Siti"}, "2": {"name": nil}}
 		if d := cmp.Diff(want, rows); d != "" || err != nil {

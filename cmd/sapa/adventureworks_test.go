@@ -261,7 +261,7 @@ run 1 done: sent 69 of 69
 	left := b.respond(letters)
 	b.want(exitOK, `run 2 of birthday, as of Sun 22 Nov 2026 00:00
   audience 69 = already 69 + planned 0 + skipped 0
-run 2 done: sent 0 of 0
+run 2 done: sent 0 of 0 (69 more had it already)
 `, "run", "birthday", "--as-of", "2026-11-22")
 	if got := b.caught(); got != 69 {
 		t.Errorf("%d messages were caught after running again", got)

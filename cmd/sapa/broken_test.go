@@ -97,12 +97,12 @@ func TestMissingThings(t *testing.T) {
 	w.ok("migrate")
 	w.want(exitFailed, "sapa: no folder campaigns/ here: go to your project's folder, name it with --project, or make one with sapa init: open campaigns: no such file or directory\n", "validate")
 	w.file("campaigns/hello.yaml", hello)
-	w.want(exitFailed, "sapa: campaign \"hello\": not found; no campaign has been applied yet: sapa apply\n", "run", "hello")
+	w.want(exitFailed, "sapa: campaigns/hello.yaml is not applied yet; first: sapa apply\n", "run", "hello")
 	w.ok("apply")
 	w.want(exitFailed, "sapa: campaign \"helo\": not found; did you mean \"hello\"?\n", "run", "helo")
 	w.want(exitFailed, "sapa: campaign \"helo\": not found; did you mean \"hello\"?\n", "preview", "helo")
 	for _, verb := range []string{"pause", "resume", "cancel", "retry"} {
-		w.want(exitFailed, "sapa: run 7: not found; see: sapa status\n", verb, "7")
+		w.want(exitFailed, "sapa: run 7: not found; see: sapa status --all\n", verb, "7")
 	}
 	w.want(exitFailed, "sapa: there is no run 7; see: sapa status\n", "status", "7")
 	w.want(exitFailed, "sapa: there is no run 7; see: sapa status\n", "report", "--run", "7")

@@ -17,7 +17,7 @@ func newCheckCommand(a *app) *cobra.Command {
 others send. Differences are printed and the exit code is 1; --mend makes the totals what the ledger says.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := a.openDB(c.Context())
+			s, err := a.openProjectDB(c.Context())
 			if err != nil {
 				return err
 			}

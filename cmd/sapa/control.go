@@ -50,10 +50,14 @@ func newPauseCommand(a *app) *cobra.Command {
 func newResumeCommand(a *app) *cobra.Command {
 	return controlVerb(a, "resume", "Let a paused run send on; from here, when nobody else is sending",
 		func(ctx context.Context, s *session, p *campaign.Planner, run int) error {
+			here, err := s.sendsHere(ctx)
+			if err != nil {
+				return err
+			}
 			if err := p.Resume(ctx, run, a.actor()); err != nil {
 				return err
 			}
-			return s.sendSomewhere(ctx, a, p, run)
+			return s.sendSomewhere(ctx, a, p, run, here)
 		})
 }
 
@@ -71,6 +75,10 @@ func newCancelCommand(a *app) *cobra.Command {
 func newRetryCommand(a *app) *cobra.Command {
 	return controlVerb(a, "retry", "Plan a run's failed and skipped messages again, and send them",
 		func(ctx context.Context, s *session, p *campaign.Planner, run int) error {
+			here, err := s.sendsHere(ctx)
+			if err != nil {
+				return err
+			}
 			n, err := p.Retry(ctx, run, a.actor())
 			if err != nil {
 				return err
@@ -79,18 +87,27 @@ func newRetryCommand(a *app) *cobra.Command {
 			if n == 0 {
 				return nil
 			}
-			return s.sendSomewhere(ctx, a, p, run)
+			return s.sendSomewhere(ctx, a, p, run, here)
 		})
 }
 
-// sendSomewhere leaves the sending to processes that are doing so, and does it here when there are none.
-func (s *session) sendSomewhere(ctx context.Context, a *app, p *campaign.Planner, run int) error {
+// sendsHere says that nobody else is sending, so that it would be done from here; then the provider must be usable,
+// before anything is changed.
+func (s *session) sendsHere(ctx context.Context) (bool, error) {
 	n, err := delivery.Alive(ctx, s.pool)
-	if err != nil {
-		return err
+	if err != nil || n > 0 {
+		return false, err
 	}
-	if n > 0 {
-		fmt.Fprintf(a.stdout, "run %d goes on, sent by %d other process(es); see: sapa status %d\n", run, n, run)
+	if err := s.preflight(ctx); err != nil {
+		return false, fmt.Errorf("nobody else is sending, and from here it can't be done: %w", err)
+	}
+	return true, nil
+}
+
+// sendSomewhere leaves the sending to the processes that are doing so, or does it here.
+func (s *session) sendSomewhere(ctx context.Context, a *app, p *campaign.Planner, run int, here bool) error {
+	if !here {
+		fmt.Fprintf(a.stdout, "run %d goes on, sent by another process; see: sapa status %d\n", run, run)
 		return nil
 	}
 	fmt.Fprintf(a.stdout, "nobody else is sending; run %d goes on from here\n", run)

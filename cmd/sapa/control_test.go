@@ -149,7 +149,7 @@ func TestPauseIsFeltAtOnce(t *testing.T) {
 
 	w.stopMail()
 	w.startMail()
-	w.want(exitOK, "run 1 goes on, sent by 1 other process(es); see: sapa status 1\n", "resume", "1")
+	w.want(exitOK, "run 1 goes on, sent by another process; see: sapa status 1\n", "resume", "1")
 	if code, printed := run.wait(); code != exitOK || !strings.HasSuffix(printed, "run 1 done: sent 150 of 150\n") {
 		t.Errorf("exit code %d:\n%s", code, printed)
 	}
@@ -180,7 +180,7 @@ func TestCancel(t *testing.T) {
 	printed := w.ok("run", "hello")
 	if want := fmt.Sprintf(`
   audience 600 = already %d + planned %d + skipped 0
-run 2 done: sent %[2]d of %[2]d
+run 2 done: sent %[2]d of %[2]d (%[1]d more had it already)
 `, caught, n-caught); !strings.HasSuffix(printed, want) {
 		t.Errorf("run 2 printed (want %s):\n%s", want, printed)
 	}

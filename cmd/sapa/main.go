@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -107,6 +108,20 @@ func codeOf(err error) int {
 	return exitFailed
 }
 
+// version is the module's version, or the commit that the program was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && info.Main.Version == "(devel)" {
+			return "built from " + s.Value
+		}
+	}
+	return info.Main.Version
+}
+
 func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sapa",
@@ -114,8 +129,11 @@ func newRootCommand(a *app) *cobra.Command {
 		Long: `Sapa greets each customer with the right message at the right time: whom a campaign
 reaches is a rule over your own PostgreSQL tables, written in YAML.
 
+Begin with: init, import, validate, preview, apply, run; then: serve, status, report.
+
 Exit codes: 0 done · 1 not done, the message says why · 2 wrong command line ·
 3 done, but not for everything (rejected rows, failed messages).`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

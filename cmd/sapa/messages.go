@@ -47,7 +47,7 @@ func runMessages(ctx context.Context, a *app, arg string, o messagesOptions) err
 	if o.limit < 0 {
 		return &exitError{exitUsage, fmt.Errorf("--limit %d: write a number from 1, or 0 for all", o.limit)}
 	}
-	s, err := a.openDB(ctx)
+	s, err := a.openProjectDB(ctx)
 	if err != nil {
 		return err
 	}

@@ -25,10 +25,14 @@ type progressLine struct {
 	first   int // handed over before we began to look
 	last    time.Time
 	width   int
+	news    string // what the last line said, without rates
 }
 
-// plainEvery is how often a line is printed where no terminal looks on.
-const plainEvery = 5 * time.Second
+// plainEvery is how often a line is printed where no terminal looks on, and quietEvery while nothing changes.
+const (
+	plainEvery = 5 * time.Second
+	quietEvery = time.Minute
+)
 
 func newProgressLine(a *app, silent bool) *progressLine {
 	return &progressLine{a: a, tty: terminal(a.stderr), silent: silent}
@@ -41,7 +45,10 @@ func (b *progressLine) show(p *delivery.Progress, now time.Time) {
 	if b.silent || (!b.tty && now.Sub(b.last) < plainEvery) {
 		return
 	}
-	b.print(b.line(p, now), now)
+	if news := counts(p) + p.State + p.Reason; b.tty || news != b.news || now.Sub(b.last) > quietEvery {
+		b.news = news
+		b.print(b.line(p, now), now)
+	}
 }
 
 // away shows that the database does not answer at the moment.
@@ -98,6 +105,9 @@ func handled(p *delivery.Progress) int {
 
 func counts(p *delivery.Progress) string {
 	text := fmt.Sprintf("sent %s of %s", thousands(p.Counts["sent"]), thousands(p.Messages()))
+	if n := p.Counts["already"]; n > 0 {
+		text += fmt.Sprintf(" (%s more had it already)", thousands(n))
+	}
 	for _, state := range []string{"failed", "skipped", "unknown", "held_out"} {
 		if n := p.Counts[state]; n > 0 {
 			text += fmt.Sprintf(", %s %s", strings.ReplaceAll(state, "_", " "), thousands(n))

@@ -54,7 +54,7 @@ and the SQL views with the same ones.`,
 
 // report reads what the filter chooses and shows it.
 func (a *app) report(c *cobra.Command, f report.Filter, show func(report.Report) error) error {
-	s, err := a.openDB(c.Context())
+	s, err := a.openProjectDB(c.Context())
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -59,15 +60,15 @@ func runRun(ctx context.Context, a *app, name string, o runOptions) error {
 		}
 	}
 	if o.dryRun {
-		return dryRun(ctx, a, planner, start, o)
+		return s.dryRun(ctx, a, planner, start, o)
 	}
 	if err := s.preflight(ctx); err != nil {
-		return err
+		return fmt.Errorf("nothing was planned: %w", err)
 	}
 	s.warnUnapplied(ctx, a, name)
 	run, plan, err := planner.Start(ctx, start)
 	if err != nil {
-		return err
+		return s.notApplied(a, name, err)
 	}
 	if !o.json {
 		a.printPlan(fmt.Sprintf("run %d of %s, as of %s", run.ID, name, run.Tick.Format("Mon 2 Jan 2006 15:04")), plan)
@@ -75,10 +76,10 @@ func runRun(ctx context.Context, a *app, name string, o runOptions) error {
 	return s.work(ctx, a, planner, run.ID, o.json)
 }
 
-func dryRun(ctx context.Context, a *app, planner *campaign.Planner, start campaign.Start, o runOptions) error {
+func (s *session) dryRun(ctx context.Context, a *app, planner *campaign.Planner, start campaign.Start, o runOptions) error {
 	run, plan, err := planner.DryRun(ctx, start)
 	if err != nil {
-		return err
+		return s.notApplied(a, start.Campaign, err)
 	}
 	if o.json {
 		return a.printJSON(plan)
@@ -114,9 +115,18 @@ func (s *session) preflight(ctx context.Context) error {
 	}
 	conn, err := account.Channel.Open(ctx)
 	if err != nil {
-		return fmt.Errorf("nothing was planned: %w", err)
+		return err
 	}
 	return conn.Close()
+}
+
+// notApplied is the error for a campaign that the database does not know; one whose file is here was not applied yet.
+func (s *session) notApplied(a *app, name string, err error) error {
+	file := filepath.Join("campaigns", name+".yaml")
+	if _, statErr := os.Stat(filepath.Join(a.dir, file)); statErr == nil && errors.Is(err, campaign.ErrNotFound) {
+		return fmt.Errorf("%s is not applied yet; first: sapa apply", file)
+	}
+	return err
 }
 
 // warnUnapplied tells the author that the file on disk is not what is being sent.

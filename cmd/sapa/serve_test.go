@@ -140,7 +140,7 @@ run 1 sending: sent 52 of 60, failed 4, skipped 3
 	want = `  audience 60 = already 53 + planned 4 + skipped 3
   skipped, bad address: 2
   skipped, suppressed: 1
-run 2 done: sent 3 of 7, failed 1, skipped 3
+run 2 done: sent 3 of 7 (53 more had it already), failed 1, skipped 3
   failed: refused: 1
   skipped: bad address: 2
   skipped: suppressed: 1

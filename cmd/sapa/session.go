@@ -48,6 +48,16 @@ func (a *app) openDB(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
+// openProjectDB is openDB for verbs that ask about a project: without DATABASE_URL they must be in its folder.
+func (a *app) openProjectDB(ctx context.Context) (*session, error) {
+	if a.env("DATABASE_URL") == "" {
+		if _, err := a.readConfig(); err != nil {
+			return nil, err
+		}
+	}
+	return a.openDB(ctx)
+}
+
 // connect opens the database as it is, migrated or not.
 func (a *app) connect(ctx context.Context) (*session, error) {
 	s := &session{dbSchema: a.dbSchema(), projectDir: a.dir}
@@ -135,6 +145,15 @@ func (a *app) open(ctx context.Context) (*session, error) {
 }
 
 func (a *app) loadConfig() (*customer.Config, error) {
+	text, err := a.readConfig()
+	if err != nil {
+		return nil, err
+	}
+	config, problems := customer.LoadConfig("sapa.yaml", string(text), a.env)
+	return config, findings(problems)
+}
+
+func (a *app) readConfig() ([]byte, error) {
 	path := filepath.Join(a.dir, "sapa.yaml")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -143,8 +162,7 @@ func (a *app) loadConfig() (*customer.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read sapa.yaml: %w", err)
 	}
-	config, problems := customer.LoadConfig("sapa.yaml", string(text), a.env)
-	return config, findings(problems)
+	return text, nil
 }
 
 func (s *session) resolve(ctx context.Context, config *customer.Config) error {

@@ -302,7 +302,7 @@ content: {email: {subject: "Visit of {{ visit.day | date: '%d.%m.' }}", text: "{
 	if n := len(w.letters("Visit of 02.11.")); n != 14 {
 		t.Errorf("%d visitors were written to, want 14", n)
 	}
-	if printed := w.ok("run", "visit"); !strings.HasSuffix(printed, "  audience 14 = already 14 + planned 0 + skipped 0\nrun 3 done: sent 0 of 0\n") {
+	if printed := w.ok("run", "visit"); !strings.HasSuffix(printed, "  audience 14 = already 14 + planned 0 + skipped 0\nrun 3 done: sent 0 of 0 (14 more had it already)\n") {
 		t.Error(printed)
 	}
 	w.want(exitOK, "everything adds up\n", "check")

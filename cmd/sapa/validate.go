@@ -126,7 +126,7 @@ func (a *app) printChanges(changes []campaign.Change) {
 		}
 		fmt.Fprintf(a.stdout, "%s %s version %d", marks[c.Action], c.Campaign, c.Number)
 		if c.Next != nil {
-			fmt.Fprintf(a.stdout, ", next run planned %s", c.Next.Local().Format("Mon 2 Jan 2006 15:04 MST"))
+			fmt.Fprintf(a.stdout, ", next tick %s", c.Tick)
 		}
 		fmt.Fprintln(a.stdout)
 	}

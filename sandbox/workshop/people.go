@@ -206,7 +206,7 @@ func openingTime(r *rand.Rand) time.Duration {
 }
 
 // soil makes the mistakes that every customer file has. Some people are not reachable at the address that they gave:
-// the sandbox refuses +bounce for good and +later for now.
+// the sandbox refuses +bounce for good.
 func (w *world) soil(p *person) {
 	if p.id%500 == 17 {
 		p.zone = new("WIB")
@@ -230,8 +230,6 @@ func (w *world) soil(p *person) {
 		p.email = new(fmt.Sprintf("keluarga%d@surel.example", p.id/500)) // a family's, so two rows have it
 	case p.id%100 == 53:
 		p.email = new(local + "+bounce@" + domain)
-	case p.id%1000 == 77:
-		p.email = new(local + "+later@" + domain)
 	}
 }
 
