@@ -14,8 +14,10 @@ import (
 const module = "github.com/sapa-crm/sapa/"
 
 // order is the import order: each folder may import only what stands behind it.
-var order = []string{"cmd", "sandbox", "web", "report", "campaign", "delivery", "response", "segment", "templates", "channels",
-	"customer", "migrations", "internal"}
+var order = []string{
+	"cmd", "sandbox", "web", "report", "campaign", "delivery", "response", "segment", "templates", "channels",
+	"customer", "migrations", "internal",
+}
 
 // Exceptions, each with its reason.
 var exceptions = map[[2]string]string{

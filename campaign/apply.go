@@ -159,7 +159,7 @@ func (c *Campaign) passed() diag.Problem {
 func scheduleOf(source string) *Schedule {
 	var d Definition
 	f, _ := strictyaml.Parse("", source)
-	f.Decode(&d) // it was in order when it was applied; an older language may say less
+	_ = f.Decode(&d) // it was in order when it was applied; an older language may say less
 	return d.Schedule
 }
 

@@ -180,7 +180,7 @@ campaigns/x-mas.yaml:4:16: 2026-12-24 08:00 has passed in Asia/Jakarta
      |                ^^^^^^^^^^^^^^^^
      write a time to come; or leave the schedule out, and start it with  sapa run x-mas`
 	_, err := s.store(files)
-	if list := (diag.List)(nil); !errors.As(err, &list) {
+	if list := diag.List(nil); !errors.As(err, &list) {
 		t.Fatalf("not a list of problems: %v", err)
 	}
 	if d := cmp.Diff(want, err.Error()); d != "" {

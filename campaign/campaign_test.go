@@ -3,7 +3,6 @@ package campaign_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -69,7 +68,7 @@ var monday = time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
 func setup(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{t: t, pool: pgtest.Pool(t), now: func() time.Time { return monday }}
-	s.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	s.log = slog.New(slog.DiscardHandler)
 	if os.Getenv("SAPA_TEST_LOG") != "" {
 		s.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
@@ -153,8 +152,10 @@ func (s *shop) engineWith(channel channels.Channel) *delivery.Engine {
 	s.must(err)
 	urls, err := response.NewURLs("http://127.0.0.1:9", keys)
 	s.must(err)
-	e, err := delivery.New(delivery.Config{Pool: s.pool, DBSchema: pg.DefaultSchema, Schema: s.schema, Library: s.library, URLs: urls, Log: s.log, Now: s.now,
-		Accounts: map[string]delivery.Account{"email": {Channel: channel, From: channels.Address{Name: "Bengkel Maju", Addr: "halo@bengkel.example"}, Connections: 4}}})
+	e, err := delivery.New(delivery.Config{
+		Pool: s.pool, DBSchema: pg.DefaultSchema, Schema: s.schema, Library: s.library, URLs: urls, Log: s.log, Now: s.now,
+		Accounts: map[string]delivery.Account{"email": {Channel: channel, From: channels.Address{Name: "Bengkel Maju", Addr: "halo@bengkel.example"}, Connections: 4}},
+	})
 	s.must(err)
 	return e
 }

@@ -192,8 +192,10 @@ func (k *checker) checkEach() bool {
 
 // reserved are words that rules or templates have a meaning for.
 func reserved() []string {
-	words := []string{"customer", "campaign", "run", "message", "event", "today", "locale", "forloop", "unsubscribe_url", "preferences_url",
-		"true", "false", "nil", "and", "or", "not", "in", "contains", "matches"}
+	words := []string{
+		"customer", "campaign", "run", "message", "event", "today", "locale", "forloop", "unsubscribe_url", "preferences_url",
+		"true", "false", "nil", "and", "or", "not", "in", "contains", "matches",
+	}
 	for _, f := range segment.Functions() {
 		words = append(words, f.Name)
 	}

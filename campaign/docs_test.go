@@ -140,8 +140,10 @@ func TestDocumentedKeys(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(table, -1) {
 		got = append(got, m[1])
 	}
-	want := []string{"campaign", "description", "topic", "audience", "schedule", "channels", "content", "where", "each", "merge", "occasion", "cooldown",
-		"at", "cron", "timezone", "until", "catch_up", "subject", "html", "text", "reply_to"}
+	want := []string{
+		"campaign", "description", "topic", "audience", "schedule", "channels", "content", "where", "each", "merge", "occasion", "cooldown",
+		"at", "cron", "timezone", "until", "catch_up", "subject", "html", "text", "reply_to",
+	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

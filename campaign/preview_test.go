@@ -52,9 +52,11 @@ func TestPreview(t *testing.T) {
 	}
 	m := p.Message
 	got := []string{m.To.Name, m.To.Addr, m.ReplyTo, m.Subject, m.HTML, strings.TrimSpace(m.Text), m.Campaign, m.Topic, m.Date.UTC().Format(time.RFC3339)}
-	want := []string{"Siti Aminah", "Siti@Mail.example", "cs@bengkel.example", "Selamat, Siti!",
+	want := []string{
+		"Siti Aminah", "Siti@Mail.example", "cs@bengkel.example", "Selamat, Siti!",
 		`<p><a href="https://bengkel.example/hadiah?c=2#x">hadiah</a> Bengkel Barat 2026-11-23</p>`,
-		"hadiah: https://bengkel.example/hadiah?c=2#x Bengkel Barat 2026-11-23", "birthday", "birthday", "2026-11-23T00:00:00Z"}
+		"hadiah: https://bengkel.example/hadiah?c=2#x Bengkel Barat 2026-11-23", "birthday", "birthday", "2026-11-23T00:00:00Z",
+	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

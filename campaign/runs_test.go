@@ -67,8 +67,10 @@ func TestSkipsHaveReasons(t *testing.T) {
 	s.apply("birthday", birthdayYAML, nil)
 
 	run, plan := s.start("birthday")
-	want := &campaign.Plan{Run: run.ID, Audience: 10, Planned: 5, Zones: 1,
-		Skipped: map[string]int{"no address": 1, "bad address": 1, "no consent": 2, "suppressed": 1}}
+	want := &campaign.Plan{
+		Run: run.ID, Audience: 10, Planned: 5, Zones: 1,
+		Skipped: map[string]int{"no address": 1, "bad address": 1, "no consent": 2, "suppressed": 1},
+	}
 	if d := cmp.Diff(want, plan); d != "" {
 		t.Error(d)
 	}

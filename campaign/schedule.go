@@ -125,8 +125,10 @@ func (k *checker) checkCron(cron string) {
 		k.problem(at, cronHint, "%q is not a cron expression", cron)
 		return
 	}
-	what := []string{"minute (0 to 59)", "hour (0 to 23)", "day of the month (1 to 31)", "month (1 to 12, or JAN to DEC)",
-		"weekday (0 to 7, or SUN to SAT; 0 and 7 are Sunday)"}
+	what := []string{
+		"minute (0 to 59)", "hour (0 to 23)", "day of the month (1 to 31)", "month (1 to 12, or JAN to DEC)",
+		"weekday (0 to 7, or SUN to SAT; 0 and 7 are Sunday)",
+	}
 	offset, wrong := 0, false
 	for i, field := range fields {
 		offset += strings.Index(cron[offset:], field)

@@ -155,8 +155,10 @@ func TestTicksAreCron(t *testing.T) {
 
 // zones are at the ends of the world, and those whose clocks do odd things.
 func zones() []string {
-	return []string{"UTC", "Asia/Jakarta", "Asia/Makassar", "Asia/Kolkata", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Pacific/Chatham",
-		"Pacific/Apia", "America/New_York", "America/St_Johns", "Europe/Berlin", "Europe/Dublin", "Europe/Moscow", "Australia/Lord_Howe", "Africa/Casablanca"}
+	return []string{
+		"UTC", "Asia/Jakarta", "Asia/Makassar", "Asia/Kolkata", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Pacific/Chatham",
+		"Pacific/Apia", "America/New_York", "America/St_Johns", "Europe/Berlin", "Europe/Dublin", "Europe/Moscow", "Australia/Lord_Howe", "Africa/Casablanca",
+	}
 }
 
 func TestInstant(t *testing.T) {
@@ -282,13 +284,19 @@ func TestDue(t *testing.T) {
 		{"before until", "{" + daily + `, until: "18:00"}`, "2026-11-23 08:00", "2026-11-23T18:00+07:00", "2026-11-23 08:00", "2026-11-24 08:00"},
 		{"after until", "{" + daily + `, until: "18:00"}`, "2026-11-23 08:00", "2026-11-23T18:01+07:00", "", "2026-11-24 08:00"},
 		{"customers, in time", "{" + customers + "}", "2026-11-24 08:00", "2026-11-24T00:50+07:00", "2026-11-24 08:00", "2026-11-25 08:00"},
-		{"customers, late, skip, before the company's own tick", "{" + customers + ", catch_up: skip}",
-			"2026-11-24 08:00", "2026-11-24T08:00+07:00", "2026-11-24 08:00", "2026-11-25 08:00"},
+		{
+			"customers, late, skip, before the company's own tick", "{" + customers + ", catch_up: skip}",
+			"2026-11-24 08:00", "2026-11-24T08:00+07:00", "2026-11-24 08:00", "2026-11-25 08:00",
+		},
 		{"customers, late, skip", "{" + customers + ", catch_up: skip}", "2026-11-24 08:00", "2026-11-24T08:11+07:00", "", "2026-11-25 08:00"},
-		{"customers, before the last zone has until", `{at: 2026-11-24 08:00, timezone: customer, until: "18:00"}`,
-			"2026-11-24 08:00", "2026-11-25T06:00+00:00", "2026-11-24 08:00", ""},
-		{"customers, after the last zone has until", `{at: 2026-11-24 08:00, timezone: customer, until: "18:00"}`,
-			"2026-11-24 08:00", "2026-11-25T06:01+00:00", "", ""},
+		{
+			"customers, before the last zone has until", `{at: 2026-11-24 08:00, timezone: customer, until: "18:00"}`,
+			"2026-11-24 08:00", "2026-11-25T06:00+00:00", "2026-11-24 08:00", "",
+		},
+		{
+			"customers, after the last zone has until", `{at: 2026-11-24 08:00, timezone: customer, until: "18:00"}`,
+			"2026-11-24 08:00", "2026-11-25T06:01+00:00", "", "",
+		},
 		{"once", "{at: 2026-11-23 08:00}", "2026-11-23 08:00", "2026-11-23T08:00+07:00", "2026-11-23 08:00", ""},
 		{"once, a month late", "{at: 2026-11-23 08:00}", "2026-11-23 08:00", "2026-12-23T08:00+07:00", "2026-11-23 08:00", ""},
 		{"a month of minutes missed", `{cron: "* * * * *"}`, "2026-11-23 08:00", "2026-12-23T08:00+07:00", "2026-12-23 08:00", "2026-12-23 08:01"},
@@ -316,8 +324,10 @@ func written(t *time.Time) string {
 // Only what moves ticks makes a schedule begin anew.
 func TestSameTicks(t *testing.T) {
 	t.Parallel()
-	all := []string{`{cron: "0 8 * * *"}`, `{cron: "0 9 * * *"}`, `{cron: "0 8 * * *", timezone: customer}`, `{at: 2026-12-24 08:00}`, `{at: 2026-12-24 09:00}`,
-		`{at: 2026-12-24 08:00, timezone: UTC}`, ""}
+	all := []string{
+		`{cron: "0 8 * * *"}`, `{cron: "0 9 * * *"}`, `{cron: "0 8 * * *", timezone: customer}`, `{at: 2026-12-24 08:00}`, `{at: 2026-12-24 09:00}`,
+		`{at: 2026-12-24 08:00, timezone: UTC}`, "",
+	}
 	decode := func(text string) *Schedule { return scheduleOf("schedule: " + text) }
 	for i, a := range all {
 		for j, b := range all {

@@ -32,7 +32,7 @@ type planWorker struct {
 func (w *planWorker) Work(ctx context.Context, job *river.Job[PlanArgs]) error {
 	err := w.planner.PlanRun(ctx, job.Args.Run)
 	if err != nil {
-		w.planner.Log.Error("plan", "run", job.Args.Run, "error", err)
+		w.planner.Log.Error("plan", slog.Int("run", job.Args.Run), slog.Any("error", err))
 	}
 	return err
 }
@@ -72,7 +72,7 @@ func (p *Planner) takeDue(ctx context.Context) {
 	for {
 		more, err := p.Tick(ctx)
 		if err != nil && ctx.Err() == nil {
-			p.Log.Error("schedule", "error", err)
+			p.Log.Error("schedule", slog.Any("error", err))
 		}
 		if err != nil || !more {
 			return
@@ -105,7 +105,7 @@ func (p *Planner) Tick(ctx context.Context) (more bool, err error) {
 
 func (p *Planner) take(ctx context.Context, tx pgx.Tx, r *Run, noted time.Time) error {
 	c, err := p.Library.version(ctx, r.VersionID)
-	if unfit := (diag.List)(nil); errors.As(err, &unfit) {
+	if unfit := diag.List(nil); errors.As(err, &unfit) {
 		return p.waitForRepair(ctx, tx, r, err)
 	}
 	if err != nil {
@@ -116,7 +116,7 @@ func (p *Planner) take(ctx context.Context, tx pgx.Tx, r *Run, noted time.Time) 
 	}
 	run, next := c.calendar.due(noted, p.Now())
 	if run == nil {
-		p.Log.Warn("tick skipped", "campaign", r.CampaignID, "tick", noted)
+		p.Log.Warn("tick skipped", slog.Int("campaign", r.CampaignID), slog.Time("tick", noted))
 		err = audit(ctx, tx, "sapa", "skip tick", "campaign "+r.Campaign, map[string]any{"tick": noted.Format(tickFormat)})
 	} else {
 		r.Tick, r.AsOf = *run, p.Now()
@@ -160,7 +160,7 @@ const repairWait = 10 * time.Minute
 // waitForRepair notes in the audit log that a version no longer fits the company's tables. The tick is not lost: it is
 // looked at again later, and as soon as another version is applied.
 func (p *Planner) waitForRepair(ctx context.Context, tx pgx.Tx, r *Run, cause error) error {
-	p.Log.Error("schedule", "campaign", r.CampaignID, "error", cause)
+	p.Log.Error("schedule", slog.Int("campaign", r.CampaignID), slog.Any("error", cause))
 	_, err := tx.Exec(ctx, `update schedules set next_at = $2 where campaign_id = $1`, r.CampaignID, p.Now().Add(repairWait))
 	if err != nil {
 		return fmt.Errorf("move schedule of %s: %w", r.Campaign, err)

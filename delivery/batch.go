@@ -54,7 +54,7 @@ func (e *Engine) sendBatch(ctx context.Context, batch int64) error {
 
 func (e *Engine) take(ctx context.Context, batch int64) (*lease, error) {
 	l := &lease{batch: batch, life: e.node.life.Load()}
-	err := e.Pool.QueryRow(ctx, `
+	err := e.books.QueryRow(ctx, `
 		update batches b set worker = $2, epoch = b.epoch + 1
 		from runs r
 		where b.id = $1 and r.id = b.run_id and r.state = 'sending'
@@ -189,9 +189,11 @@ type freed struct {
 func (e *Engine) free(ctx context.Context, l *lease, pause time.Duration) (*freed, error) {
 	var b pgx.Batch
 	b.Queue(`select from batches where id = $1 for update`, l.batch)
-	b.Queue(freeSQL, pgx.NamedArgs{"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.lo, "hi": l.hi,
-		"in_hand": l.inHand, "earliest": e.Now().Add(pause)})
-	f, err := readFreed(e.Pool.SendBatch(ctx, &b))
+	b.Queue(freeSQL, pgx.NamedArgs{
+		"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.lo, "hi": l.hi,
+		"in_hand": l.inHand, "earliest": e.Now().Add(pause),
+	})
+	f, err := readFreed(e.books.SendBatch(ctx, &b))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

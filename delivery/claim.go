@@ -36,7 +36,7 @@ func (e *Engine) claim(ctx context.Context, l *lease, n int, topic string) ([]*m
 }
 
 func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, topic string) (claimed []*message, seen int, err error) {
-	rows, err := e.Pool.Query(ctx, claimSQL, pgx.NamedArgs{
+	rows, err := e.books.Query(ctx, claimSQL, pgx.NamedArgs{
 		"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.next, "hi": l.hi,
 		"channel": l.channel, "topic": topic, "now": e.Now(), "n": n,
 	})
@@ -124,7 +124,7 @@ func (e *Engine) release(ctx context.Context, l *lease, messages []int64) error 
 	}
 	l.next = min(l.next, messages[0])
 	return e.persist(ctx, func(ctx context.Context) error {
-		_, err := e.Pool.Exec(ctx, `
+		_, err := e.books.Exec(ctx, `
 			with moved as (
 				update messages set state = 'planned', claimed_at = null
 				where id = any(@ids) and state = 'claimed' and worker = @worker and epoch = @epoch

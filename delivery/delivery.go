@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -80,6 +81,7 @@ type Config struct {
 // An engine runs once.
 type Engine struct {
 	Config
+	books    *pgxpool.Pool // for the ledger's statements
 	node     *node
 	gate     *gate
 	sessions map[string]*sessionPool
@@ -108,8 +110,10 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.Lease.check(); err != nil {
 		return nil, err
 	}
-	e := &Engine{Config: cfg, sessions: map[string]*sessionPool{}, limits: map[string]*rate.Limiter{},
-		stopping: make(chan struct{}), over: make(chan struct{})}
+	e := &Engine{
+		Config: cfg, sessions: map[string]*sessionPool{}, limits: map[string]*rate.Limiter{},
+		stopping: make(chan struct{}), over: make(chan struct{}),
+	}
 	for name, a := range cfg.Accounts {
 		e.sessions[name] = newSessionPool(a.Channel)
 		e.limits[name] = limiter(a.Rate)
@@ -128,19 +132,20 @@ func limiter(perSecond float64) *rate.Limiter {
 // Run works until the context ends, then stops claiming, waits for the replies to what was handed over, releases the
 // rest and returns. more, which may be nil, registers further kinds of jobs with the same River client.
 func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
-	own, err := e.lifeline(ctx)
+	lifeline, err := e.openPools(ctx)
 	if err != nil {
 		return err
 	}
-	defer own.Close()
+	defer lifeline.Close()
+	defer e.books.Close()
 	free := context.WithoutCancel(ctx)
 	if e.client, err = e.newRiver(more); err != nil {
 		return err
 	}
-	if e.node, err = startNode(ctx, own, e.Lease, e.Log); err != nil {
+	if e.node, err = startNode(ctx, lifeline, e.Lease, e.Log); err != nil {
 		return err
 	}
-	e.gate = newGate(own)
+	e.gate = newGate(lifeline)
 	background, stopBackground := context.WithCancel(free)
 	defer stopBackground()
 	ended := e.startBackground(background)
@@ -159,15 +164,32 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 	return errors.Join(err, e.signOff(free))
 }
 
-// lifeline is a pool of two connections for what keeps the lease: heartbeats must not queue behind work.
-func (e *Engine) lifeline(ctx context.Context) (*pgxpool.Pool, error) {
-	cfg := e.Pool.Config()
-	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = 2, 0, 0
-	own, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("open connections for the lease: %w", err)
+// How many connections to the database an engine keeps for itself, beside those of Config.Pool.
+const (
+	lifelineConns = 2 // heartbeats, and whether runs may go on: they must not queue behind work
+	booksConns    = 4 // claims and verdicts: they must not queue behind the company's tables
+)
+
+// openPools opens the engine's own connections. The books' are few, however many sessions there are, because that is
+// what a database does most work with, and their statements keep the plans that they were first given.
+func (e *Engine) openPools(ctx context.Context) (lifeline *pgxpool.Pool, err error) {
+	open := func(conns int32, params map[string]string) (*pgxpool.Pool, error) {
+		cfg := e.Pool.Config()
+		cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = conns, 0, 0
+		maps.Copy(cfg.ConnConfig.RuntimeParams, params)
+		pool, err := pgxpool.NewWithConfig(ctx, cfg)
+		if err != nil {
+			return nil, fmt.Errorf("open connections of the engine: %w", err)
+		}
+		return pool, nil
 	}
-	return own, nil
+	if e.books, err = open(booksConns, map[string]string{"plan_cache_mode": "force_generic_plan"}); err != nil {
+		return nil, err
+	}
+	if lifeline, err = open(lifelineConns, nil); err != nil {
+		e.books.Close()
+	}
+	return lifeline, err
 }
 
 // startBackground runs heartbeat, gate and sweep; the channel is closed when all have ended.

@@ -75,8 +75,10 @@ type filled struct {
 }
 
 func unfit(m *message, err error, at time.Time) outcome {
-	return outcome{message: m, state: "failed", reason: reasonContent, verdict: "content", at: at,
-		receipt: channels.Receipt{Words: cut(err.Error(), channels.MaxWords)}}
+	return outcome{
+		message: m, state: "failed", reason: reasonContent, verdict: "content", at: at,
+		receipt: channels.Receipt{Words: cut(err.Error(), channels.MaxWords)},
+	}
 }
 
 func (f *filler) read(ctx context.Context, claimed []*message) (people, rows map[string]map[string]any, err error) {

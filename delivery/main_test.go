@@ -105,7 +105,7 @@ func (s *shop) spawn(what spec) *process {
 	p.cmd.Stdout, p.cmd.Stderr = os.Stdout, os.Stderr
 	s.must(p.cmd.Start())
 	go func() { p.ended <- p.cmd.Wait() }()
-	s.t.Cleanup(func() { p.signal(syscall.SIGKILL); <-p.ended })
+	s.t.Cleanup(func() { p.signal(syscall.SIGKILL); <-p.ended }) //nolint:errcheck // it was killed
 	return p
 }
 

@@ -95,7 +95,7 @@ func (e *Engine) record(ctx context.Context, l *lease, outcomes []outcome) error
 	args := outcomeArgs(outcomes)
 	args["batch"], args["worker"], args["epoch"], args["run"], args["channel"] = l.batch, l.life.worker, l.epoch, l.run, l.channel
 	return e.persist(ctx, func(ctx context.Context) error {
-		if _, err := e.Pool.Exec(ctx, recordSQL, args); err != nil {
+		if _, err := e.books.Exec(ctx, recordSQL, args); err != nil {
 			return fmt.Errorf("record %d outcomes of batch %d: %w", len(outcomes), l.batch, err)
 		}
 		return nil
@@ -119,8 +119,10 @@ func outcomeArgs(outcomes []outcome) pgx.NamedArgs {
 			handed[i] = &outcomes[i].receipt.HandedOver
 		}
 	}
-	return pgx.NamedArgs{"id": id, "state": state, "reason": reason, "verdict": verdict, "code": code, "enhanced": enhanced,
-		"provider": provider, "words": words, "at": at, "handed": handed, "retry": retry, "why": why}
+	return pgx.NamedArgs{
+		"id": id, "state": state, "reason": reason, "verdict": verdict, "code": code, "enhanced": enhanced,
+		"provider": provider, "words": words, "at": at, "handed": handed, "retry": retry, "why": why,
+	}
 }
 
 // text is a string that PostgreSQL takes; nil when it is empty.

@@ -189,19 +189,22 @@ func TestClaimDuringCancel(t *testing.T) {
 	s := setup(t)
 	s.birthday(30)
 	run := s.start()
+	g := &gated{Channel: s.channel(), asked: make(chan struct{}), open: make(chan struct{})}
+	e, err := s.sender().engineOn(g, sending{Connections: 1, Lease: quick})
+	s.must(err)
+	stop := s.runEngine(e)
+	<-g.asked // the batch is taken
 	tx, err := s.pool.Begin(t.Context())
 	s.must(err)
 	defer tx.Rollback(t.Context()) //nolint:errcheck // committed below
 	_, err = tx.Exec(t.Context(), `update runs set state = 'cancelled' where id = $1`, run)
 	s.must(err)
 	s.must(delivery.Cancel(t.Context(), tx, run))
-	s.run(sending{Connections: 1})
-	s.until("a process has looked", func() bool {
-		return s.number(`select count(*) from river_job where state = 'completed' or attempt > 0`) > 0
-	})
-	time.Sleep(100 * time.Millisecond) // for a claim that would wait for the rows
+	close(g.open)
+	time.Sleep(200 * time.Millisecond) // for a claim that would wait for the rows
 	s.must(tx.Commit(t.Context()))
 	s.until("no batch is left", func() bool { return s.number(`select count(*) from batches where not done`) == 0 })
+	stop()
 	if p := s.progress(run); p.Counts["skipped"] != 30 || s.mail.Counts().Accepted != 0 {
 		t.Errorf("cancelled: %v, the server has %d", p.Counts, s.mail.Counts().Accepted)
 	}

@@ -22,8 +22,10 @@ type recorder struct {
 }
 
 func newRecorder(e *Engine, l *lease, ready []filled) *recorder {
-	r := &recorder{engine: e, lease: l, waiting: make(map[int64]*message, len(ready)),
-		outcomes: make(chan outcome, len(ready)), finished: make(chan error, 1)}
+	r := &recorder{
+		engine: e, lease: l, waiting: make(map[int64]*message, len(ready)),
+		outcomes: make(chan outcome, len(ready)), finished: make(chan error, 1),
+	}
 	l.inHand = make([]int64, 0, len(ready))
 	for _, m := range ready {
 		r.waiting[m.ID] = m.message

@@ -140,16 +140,16 @@ func (p *sessionPool) wait() (time.Duration, error) {
 func (p *sessionPool) takeIdle() channels.Session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.idle) > 0 {
-		last := p.idle[len(p.idle)-1]
-		if time.Since(last.since) >= idleSession {
-			p.closeIdle() // those below have waited longer
-			return nil
-		}
-		p.idle = p.idle[:len(p.idle)-1]
-		return last.session
+	if len(p.idle) == 0 {
+		return nil
 	}
-	return nil
+	last := p.idle[len(p.idle)-1]
+	if time.Since(last.since) >= idleSession {
+		p.closeIdle() // those below have waited longer
+		return nil
+	}
+	p.idle = p.idle[:len(p.idle)-1]
+	return last.session
 }
 
 func (p *sessionPool) put(c *connection) {

@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -74,7 +73,7 @@ public_url: http://127.0.0.1:9
 `
 
 func openCompany(ctx context.Context, pool *pgxpool.Pool, at time.Time) (*company, error) {
-	c := &company{pool: pool, clock: newClock(at), log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	c := &company{pool: pool, clock: newClock(at), log: slog.New(slog.DiscardHandler)}
 	if os.Getenv("SAPA_TEST_LOG") != "" {
 		c.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
@@ -216,15 +215,6 @@ func (s *shop) start() int {
 	r, _, err := s.planner.Start(s.t.Context(), campaign.Start{Campaign: "birthday", Actor: "tester"})
 	s.must(err)
 	return r.ID
-}
-
-// startAt plans a run for everybody, due at a moment.
-func (s *shop) startAt(due time.Time) int {
-	s.t.Helper()
-	run := s.start()
-	s.exec(`update messages set not_before = $1`, due)
-	s.exec(`update batches set due_at = $1`, due)
-	return run
 }
 
 // run starts an engine of this process; stop ends it and waits.

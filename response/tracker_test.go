@@ -286,9 +286,16 @@ func TestUnsubscribeFromADroppedMonthAfterComingBack(t *testing.T) {
 		token string
 		ended bool
 	}{
-		{unsubscribe, older, true}, {back, newer, false}, {look, older, false},
-		{unsubscribe, older, true}, {unsubscribe, older, true}, {look, newer, true},
-		{back, older, false}, {unsubscribe, newer, true}, {back, older, false}, {look, newer, false},
+		{unsubscribe, older, true},
+		{back, newer, false},
+		{look, older, false},
+		{unsubscribe, older, true},
+		{unsubscribe, older, true},
+		{look, newer, true},
+		{back, older, false},
+		{unsubscribe, newer, true},
+		{back, older, false},
+		{look, newer, false},
 	} {
 		if s, err := step.do(step.token); err != nil || s.Ended != step.ended {
 			t.Errorf("step %d: %+v, %v", i+1, s, err)

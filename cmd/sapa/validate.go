@@ -102,7 +102,7 @@ func runApply(ctx context.Context, a *app, o applyOptions) error {
 	default:
 		changes, err = campaign.Apply(ctx, s.pool, project.Campaigns, a.now(), a.actor())
 	}
-	if list := (diag.List)(nil); errors.As(err, &list) {
+	if list := diag.List(nil); errors.As(err, &list) {
 		return findings(list)
 	}
 	if err != nil {

@@ -47,7 +47,7 @@ type campaign struct {
 	Content  map[string]contentOfCase `yaml:"content"`
 	Data     any                      `yaml:"data"`
 	Inner    shared                   `yaml:",inline"`
-	ignored  int //nolint:unused // unexported fields are left alone
+	ignored  int                      //nolint:unused // unexported fields are left alone
 }
 
 type audience struct {
