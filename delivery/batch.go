@@ -112,7 +112,7 @@ func (e *Engine) sendDue(ctx context.Context, l *lease, s *sender, fill *filler)
 		if err := s.connect(ctx); err != nil {
 			return e.cantOpen(ctx, l, s, err)
 		}
-		claimed, err := e.claim(ctx, l, s.claimSize(), fill.content.Topic)
+		claimed, err := e.claim(ctx, l, s.claimSize(), fill.content)
 		if err != nil || len(claimed) == 0 {
 			return 0, err
 		}

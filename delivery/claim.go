@@ -26,19 +26,19 @@ type message struct {
 // claim commits up to n messages as claimed by this lease and returns them. What may not be sent any more is skipped
 // with its reason in the same statement, so that the two always add up. Consent is the ledger's here; the company's own
 // columns are looked at when the values are read.
-func (e *Engine) claim(ctx context.Context, l *lease, n int, topic string) ([]*message, error) {
+func (e *Engine) claim(ctx context.Context, l *lease, n int, c *Content) ([]*message, error) {
 	for {
-		claimed, seen, err := e.claimOnce(ctx, l, n, topic)
+		claimed, seen, err := e.claimOnce(ctx, l, n, c)
 		if err != nil || len(claimed) > 0 || seen == 0 {
 			return claimed, err
 		}
 	}
 }
 
-func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, topic string) (claimed []*message, seen int, err error) {
+func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (claimed []*message, seen int, err error) {
 	rows, err := e.books.Query(ctx, claimSQL, pgx.NamedArgs{
 		"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.next, "hi": l.hi,
-		"channel": l.channel, "topic": topic, "now": e.Now(), "n": n,
+		"channel": l.channel, "topic": c.Topic, "each": c.Each != nil, "now": e.Now(), "n": min(n, claimMost),
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
@@ -67,7 +67,8 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, topic string) (
 }
 
 // The batch row is locked for share, so that taking the batch over (epoch + 1) and this claim exclude each other. What
-// is being cancelled or retried at this moment is not waited for.
+// is being cancelled or retried at this moment is not waited for. The limits that limit nothing tell the planner how
+// little it is: its plan is made once, whatever the tables' size.
 const claimSQL = `
 with lease as (
 	select from batches b
@@ -75,18 +76,21 @@ with lease as (
 	  and exists (select from runs r where r.id = b.run_id and r.state = 'sending')
 	for share of b
 ), due as (
-	select m.id, m.customer_key, m.address_id, m.not_after
-	from lease, messages m
-	where m.id between @lo and @hi and m.state = 'planned' and m.not_before <= @now
-	order by m.id
-	limit @n
-	for update of m skip locked
+	select d.* from (
+		select m.id, m.customer_key, m.address_id, m.not_after
+		from lease, messages m
+		where m.id between @lo and @hi and m.state = 'planned' and m.not_before <= @now
+		order by m.id
+		limit @n
+		for update of m skip locked
+	) d limit 64
 ), known as (
 	select d.*, a.normalised, a.hash, (
 		select c.granted from consents c
 		where c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*')
 		order by c.id desc limit 1) as consent
-	from due d left join addresses a on a.id = d.address_id
+	from due d
+	left join lateral (select a.normalised, a.hash from addresses a where a.id = d.address_id limit 1) a on true
 ), checked as (
 	select k.*, case
 		when k.not_after <= @now then 'too late'
@@ -113,7 +117,8 @@ with lease as (
 	select @run::int, 'planned', '', -count(*) from moved having count(*) > 0
 )
 select m.id, m.state = 'claimed', m.customer_key, m.normalised, m.attempts, m.consent,
-       (select array_agg(o.row_key order by o.occasion) from occasions o where o.message_id = m.id and o.row_key is not null)
+       case when @each::boolean then
+       (select array_agg(o.row_key order by o.occasion) from occasions o where o.message_id = m.id and o.row_key is not null) end
 from moved m
 order by m.id`
 

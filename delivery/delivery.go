@@ -136,13 +136,16 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 	if err != nil {
 		return err
 	}
-	defer lifeline.Close()
-	defer e.books.Close()
+	defer closePool(lifeline)
+	defer closePool(e.books)
 	free := context.WithoutCancel(ctx)
 	if e.client, err = e.newRiver(more); err != nil {
 		return err
 	}
 	if e.node, err = startNode(ctx, lifeline, e.Lease, e.Log); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before it began
+		}
 		return err
 	}
 	e.gate = newGate(lifeline)
@@ -190,6 +193,16 @@ func (e *Engine) openPools(ctx context.Context) (lifeline *pgxpool.Pool, err err
 		e.books.Close()
 	}
 	return lifeline, err
+}
+
+// closePool closes a pool, and leaves it to itself when a statement does not end.
+func closePool(p *pgxpool.Pool) {
+	closed := make(chan struct{})
+	go func() { p.Close(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(5 * time.Second):
+	}
 }
 
 // startBackground runs heartbeat, gate and sweep; the channel is closed when all have ended.

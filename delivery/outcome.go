@@ -180,6 +180,7 @@ with o as (
 )
 insert into suppressions (channel, hash, address, reason, source)
 select distinct on (a.hash) @channel, a.hash, a.normalised, o.why, 'message ' || o.id
-from moved m join o using (id) join addresses a on a.id = m.address_id
+from moved m join o using (id)
+cross join lateral (select a.hash, a.normalised from addresses a where a.id = m.address_id limit 1) a
 where o.why is not null and a.hash is not null
 on conflict do nothing`

@@ -243,6 +243,9 @@ func TestJobsAreNoGuard(t *testing.T) {
 	}
 	s.checkBooks()
 	s.checkMail()
+	if n := s.number(`select count(*) from batches where epoch <> 1`); n != 0 {
+		t.Errorf("%d batches were taken more than once", n)
+	}
 
 	s.exec(`insert into river_job (args, kind, queue, max_attempts, state) select distinct args, kind, queue, 3, 'available'::river_job_state from river_job where kind = 'send_batch'`)
 	s.until("the late jobs have been worked", func() bool {

@@ -207,8 +207,11 @@ func TestServerAway(t *testing.T) {
 	}
 	s.checkBooks()
 	server.script.Store(&map[string]string{})
-	p := s.await(run, "done")
-	if p.Counts["sent"] != 1100 || p.Reason != "" {
+	s.until("the reason is gone", func() bool { return s.progress(run).Reason == "" })
+	if p := s.progress(run); p.State != "sending" {
+		t.Errorf("the reason stood there until the end: %+v", p)
+	}
+	if p := s.await(run, "done"); p.Counts["sent"] != 1100 {
 		t.Errorf("when it is back: %+v", p)
 	}
 	s.checkBooks()

@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +16,7 @@ import (
 type door struct {
 	fail   error
 	opened int
-	closed int
+	closed atomic.Int64
 }
 
 func (d *door) Name() string    { return "email" }
@@ -35,7 +37,7 @@ func (visit) Deliver(context.Context, <-chan *channels.Message, func() error, fu
 }
 
 func (v visit) Close() error {
-	v.closed++
+	v.closed.Add(1)
 	return nil
 }
 
@@ -202,8 +204,8 @@ func TestIdleSessions(t *testing.T) {
 		}
 		p.broke(kept[0], false, errAway)
 		synctest.Wait()
-		if d.closed != 1 {
-			t.Errorf("%d idle sessions were closed with it, want 1", d.closed)
+		if n := d.closed.Load(); n != 1 {
+			t.Errorf("%d idle sessions were closed with it, want 1", n)
 		}
 		p.put(kept[1])
 		time.Sleep(30 * time.Second)
@@ -211,8 +213,35 @@ func TestIdleSessions(t *testing.T) {
 			t.Errorf("%d sessions were opened, want a new one", d.opened)
 		}
 		synctest.Wait()
-		if d.closed != 2 {
-			t.Errorf("%d sessions were closed, want the stale one, too", d.closed)
+		if n := d.closed.Load(); n != 2 {
+			t.Errorf("%d sessions were closed, want the stale one, too", n)
 		}
 	})
+}
+
+// A session that was broken off because of a pause, a lost lease or the end of the process says nothing about the
+// provider; one that broke by itself does, when no message was answered on it.
+func TestJudgeOfSessions(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx   context.Context
+		cause error
+		open  bool
+	}{
+		"paused":  {t.Context(), channels.Unavailable(errPaused), false},
+		"lease":   {t.Context(), channels.Unavailable(errNoLease), false},
+		"ending":  {ended, errAway, false},
+		"by self": {t.Context(), errAway, true},
+	} {
+		d := &door{}
+		s := &sender{engine: &Engine{Config: Config{Log: slog.New(slog.DiscardHandler)}}, lease: &lease{}, pool: newSessionPool(d)}
+		for range maxStrikes {
+			s.judge(c.ctx, &connection{Session: visit{d}}, false, c.cause)
+		}
+		if wait, _ := s.pool.wait(); wait > 0 != c.open {
+			t.Errorf("%s: the breaker is open: %v", name, wait > 0)
+		}
+	}
 }
