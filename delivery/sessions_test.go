@@ -226,7 +226,7 @@ func TestJudgeOfSessions(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, c := range map[string]struct {
-		ctx   context.Context
+		ctx   context.Context //nolint:containedctx // of one table test case
 		cause error
 		open  bool
 	}{
