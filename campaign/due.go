@@ -1,0 +1,154 @@
+package campaign
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/segment"
+)
+
+// selectDue asks the company's tables, in one short statement, and keeps the answer in a temporary table.
+func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) error {
+	_, err := tx.Exec(ctx, `
+		create temporary table due (
+			customer_key text collate "C", occasion text collate "C", row_key text collate "C",
+			raw text collate "C", zone text, opted_in boolean
+		) on commit drop`)
+	if err != nil {
+		return fmt.Errorf("%w", err)
+	}
+	sql, args, err := p.dueSQL(ctx, tx, r, c)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `set local lock_timeout = '2s'; set local plan_cache_mode = force_custom_plan`); err != nil {
+		return fmt.Errorf("make temporary tables: %w", err)
+	}
+	if _, err := tx.Exec(ctx, "insert into due "+sql, append([]any{pgx.QueryExecModeExec}, args...)...); err != nil {
+		return &CompanyError{fmt.Errorf("ask the company's tables: %w", err)}
+	}
+	if _, err = tx.Exec(ctx, `set local lock_timeout = 0; analyze due`); err != nil {
+		return fmt.Errorf("make temporary tables: %w", err)
+	}
+	// The address book is filled from the same answer, by Go, so that the rest of planning is SQL alone.
+	return p.fillAddressBook(ctx, tx, c)
+}
+
+// CompanyError is an SQL error on the company's own tables: nobody's fault among the customers, and never a reason to
+// fail them.
+type CompanyError struct{ Err error }
+
+func (e *CompanyError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the database's error.
+func (e *CompanyError) Unwrap() error { return e.Err }
+
+// dueSQL is the audience as a select of the columns of table due. Where SQL can't say the rule exactly, the rows are
+// decided first, one by one, and their keys kept in a temporary table, which then stands for the rule.
+func (p *Planner) dueSQL(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) (string, []any, error) {
+	clock := c.clock(r.Tick, r.AsOf)
+	q, err := segment.Audience(c.scope, c.base, c.where, &segment.Args{}, clock)
+	if err != nil {
+		return "", nil, err
+	}
+	if !q.Exact {
+		if err := p.choose(ctx, tx, q); err != nil {
+			return "", nil, err
+		}
+		if q, err = segment.Audience(c.scope, nil, nil, &segment.Args{}, clock); err != nil {
+			return "", nil, err
+		}
+		q.Where = "exists (select from chosen h where h.customer_key = " + c.keySQL() + " and h.row_key = " + c.rowKeySQL("''") + ")"
+	}
+	return c.dueSelect(r, q, clock)
+}
+
+// choose asks each candidate of the query and keeps the keys of those whom the rule means. The company's tables are read
+// on a connection of their own, in chunks.
+func (p *Planner) choose(ctx context.Context, tx pgx.Tx, q *segment.Query) error {
+	_, err := tx.Exec(ctx, `create temporary table chosen (customer_key text collate "C", row_key text collate "C") on commit drop`)
+	if err != nil {
+		return fmt.Errorf("make temporary tables: %w", err)
+	}
+	err = q.Keys(ctx, p.Pool, func(keys []segment.Key) error {
+		_, err := tx.CopyFrom(ctx, pgx.Identifier{"chosen"}, []string{"customer_key", "row_key"},
+			pgx.CopyFromSlice(len(keys), func(i int) ([]any, error) { return []any{keys[i].Customer, keys[i].Each}, nil }))
+		return err
+	})
+	if err != nil {
+		return &CompanyError{fmt.Errorf("ask the company's tables: %w", err)}
+	}
+	if _, err := tx.Exec(ctx, `analyze chosen`); err != nil {
+		return fmt.Errorf("make temporary tables: %w", err)
+	}
+	return nil
+}
+
+func (c *Campaign) keySQL() string {
+	return segment.CustomerAlias + "." + c.schema.KeyColumn().SQL() + "::text"
+}
+
+// rowKeySQL is the key of the row of `each`, or what stands for none.
+func (c *Campaign) rowKeySQL(none string) string {
+	if c.each == nil {
+		return none
+	}
+	return segment.EachAlias + "." + pgx.Identifier{c.each.Target.Key}.Sanitize() + "::text"
+}
+
+func (c *Campaign) dueSelect(r *Run, q *segment.Query, clock segment.Clock) (string, []any, error) {
+	occasion, err := c.occasionSQL(r, q, clock)
+	if err != nil {
+		return "", nil, err
+	}
+	s := c.schema
+	column := func(f customer.Field) string {
+		return segment.CustomerAlias + "." + pgx.Identifier{f.Column}.Sanitize()
+	}
+	address, _ := s.Address(c.Channel())
+	zone, optedIn := "null::text", "null::boolean"
+	if s.Timezone.Column != "" {
+		zone = column(s.Timezone) + "::text"
+	}
+	if col := s.Consent.Columns[c.Channel()]; col != "" {
+		optedIn = column(customer.Field{Column: col})
+	}
+	return fmt.Sprintf(`select %s, %s, %s, left(%s::text, 512), %s, %s from %s where %s`,
+		c.keySQL(), occasion, c.rowKeySQL("null::text"), column(address), zone, optedIn, q.From, q.Where), q.Args.Values(), nil
+}
+
+// occasionSQL is the canonical text of an occasion. Its parts are quoted like JSON strings and separated by commas, so
+// that different lists never share a text; golden tests freeze the format. A missing part is written null.
+func (c *Campaign) occasionSQL(r *Run, q *segment.Query, clock segment.Clock) (string, error) {
+	parts := []string{}
+	for _, v := range c.occasion {
+		sql, err := v.SQL(q.Args, clock, q.Aliases)
+		if err != nil {
+			return "", fmt.Errorf("occasion: %w", err)
+		}
+		parts = append(parts, "coalesce(to_json("+sql+")::text, 'null')")
+	}
+	if len(parts) == 0 {
+		parts = append(parts, q.Args.Bind(`"`+c.defaultOccasion(r)+`"`, "text"))
+		if c.each != nil {
+			parts = append(parts, "to_json("+segment.EachAlias+"."+pgx.Identifier{c.each.Target.Key}.Sanitize()+"::text)::text")
+		}
+	}
+	if r.Label != "" {
+		parts = append(parts, "to_json("+q.Args.Bind("again "+r.Label, "text")+")::text")
+	}
+	return strings.Join(parts, " || ',' || "), nil
+}
+
+// defaultOccasion is `once` without a schedule, and the tick's date with one.
+func (c *Campaign) defaultOccasion(r *Run) string {
+	if c.calendar == nil || c.calendar.cron == "" {
+		return "once"
+	}
+	return r.Tick.Format(time.DateOnly)
+}

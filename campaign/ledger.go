@@ -1,0 +1,252 @@
+package campaign
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/delivery"
+)
+
+// write turns table due into occasions, messages, batches and totals.
+func (p *Planner) write(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan) error {
+	// The lock is a statement of its own, so that the next ones see what whoever held it has written.
+	if _, err := tx.Exec(ctx, `select from campaigns where id = $1 for no key update`, r.CampaignID); err != nil {
+		return fmt.Errorf("lock the campaign: %w", err)
+	}
+	if err := p.draft(ctx, tx, r, c); err != nil {
+		return err
+	}
+	if err := readPlan(ctx, tx, c, plan); err != nil {
+		return err
+	}
+	if r.ID == 0 {
+		return nil
+	}
+	return p.writeLedger(ctx, tx, r, c, plan)
+}
+
+// draft makes two temporary tables of due: fresh, the occasions that are not spent, and drafts, the messages, numbered
+// 1 … n with those to be sent first, in the order in which they may go. A draft carries one occasion, or with `merge` all
+// that its customer has.
+func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) error {
+	_, err := tx.Exec(ctx, `
+		create temporary table fresh (
+			customer_key text collate "C", occasion text collate "C", row_key text collate "C",
+			raw text collate "C", zone text, opted_in boolean
+		) on commit drop;
+		create temporary table drafts (
+			n bigint, customer_key text collate "C", occasion text collate "C", row_key text collate "C", address_id bigint,
+			not_before timestamptz, not_after timestamptz, reason text, occasions int
+		) on commit drop`)
+	if err != nil {
+		return fmt.Errorf("make temporary tables: %w", err)
+	}
+	w := c.window(r)
+	args := pgx.NamedArgs{
+		"campaign": r.CampaignID, "channel": c.Channel(), "topic": c.Topic(), "granted": c.schema.Consent.Granted,
+		"as_of": r.AsOf, "cooldown": time.Duration(c.Definition.Audience.Cooldown),
+		"now": p.Now(), "at_once": w.atOnce, "tick": r.Tick, "until": w.until, "by_zone": w.byZone, "zone": w.zone, "default_zone": c.schema.Zone,
+	}
+	source, people := "due", peopleOne
+	if c.each != nil { // two rows may mean the same occasion; a customer's key is unique
+		source = "(select distinct on (customer_key, occasion) * from due order by customer_key, occasion, row_key)"
+	}
+	if c.Merged() {
+		people = peopleMerged
+	}
+	for _, s := range []struct{ what, sql string }{{"fresh", fmt.Sprintf(freshSQL, source)}, {"drafts", fmt.Sprintf(draftSQL, people)}} {
+		if _, err := tx.Exec(ctx, s.sql, args); err != nil {
+			return fmt.Errorf("find %s: %w", s.what, err)
+		}
+		if _, err := tx.Exec(ctx, "analyze "+s.what); err != nil {
+			return fmt.Errorf("make temporary tables: %w", err)
+		}
+	}
+	return nil
+}
+
+const freshSQL = `
+insert into fresh
+select d.customer_key, d.occasion, d.row_key, d.raw, d.zone, d.opted_in
+from %s d
+where not exists (
+	select from occasions o
+	where o.campaign_id = @campaign and o.customer_key = d.customer_key and o.occasion = d.occasion and o.step = 0 and o.spent
+)`
+
+// Who gets a message: of each occasion, or of all occasions of a customer.
+const (
+	peopleOne = `
+	select f.customer_key, f.occasion, f.row_key, f.raw, z.name as zone, f.opted_in, 1 as occasions
+	from fresh f left join zones z on z.name = f.zone`
+	peopleMerged = `
+	select f.customer_key, null::text as occasion, null::text as row_key, min(f.raw) as raw, min(z.name) as zone,
+	       bool_and(f.opted_in) as opted_in, count(*) as occasions
+	from fresh f left join zones z on z.name = f.zone
+	group by f.customer_key`
+)
+
+// The reasons of skipping stand in the order in which a person would ask. A customer's own column that says no wins
+// over everything; then the ledger's latest word; then a column that says yes; then the default.
+const draftSQL = `
+with people as (%s
+), latest as (
+	select distinct on (customer_key) customer_key, granted
+	from consents
+	where channel in (@channel, '*') and topic in (@topic, '*')
+	order by customer_key, id desc
+), judged as (
+	select p.customer_key, p.occasion, p.row_key, a.id as address_id, p.occasions,
+	       case when @at_once::boolean then @now::timestamptz
+	            else @tick::timestamp at time zone case when @by_zone::boolean then coalesce(p.zone, @default_zone) else @zone end
+	            end as not_before,
+	       @until::timestamp at time zone case when @by_zone::boolean then coalesce(p.zone, @default_zone) else @zone end as not_after,
+	       case
+	       when p.raw is null or p.raw = '' then 'no address'
+	       when a.normalised is null then 'bad address'
+	       when exists (select from suppressions s where s.channel = @channel and s.hash = a.hash) then 'suppressed'
+	       when not coalesce(case when p.opted_in is false then false end, l.granted, p.opted_in, @granted) then 'no consent'
+	       when @cooldown::interval > '0' and exists (
+	            select from occasions o
+	            where o.campaign_id = @campaign and o.customer_key = p.customer_key and o.spent
+	              and o.planned_at > @as_of::timestamptz - @cooldown::interval) then 'cooldown'
+	       end as reason
+	from people p
+	left join addresses a on a.channel = @channel and a.region = '' and a.raw = p.raw
+	left join latest l on l.customer_key = p.customer_key
+), timed as (
+	select customer_key, occasion, row_key, address_id, not_before, not_after, occasions,
+	       coalesce(reason, case when not_after <= @now::timestamptz then 'too late' end) as reason
+	from judged
+)
+insert into drafts
+select row_number() over (order by reason is not null, not_before, customer_key, occasion),
+       customer_key, occasion, row_key, address_id, not_before, not_after, reason, occasions
+from timed`
+
+// window says when the messages of a run may go.
+type window struct {
+	atOnce bool       // by hand: now, and no end
+	byZone bool       // at the tick in each customer's zone
+	zone   string     // otherwise in this one
+	until  *time.Time // civil time after which it is too late
+}
+
+func (c *Campaign) window(r *Run) window {
+	if c.calendar == nil || !r.Scheduled {
+		return window{atOnce: true, zone: c.schema.Zone}
+	}
+	w := window{byZone: c.calendar.customer, zone: c.calendar.zone.String()}
+	if c.calendar.until != nil {
+		end := date(r.Tick).Add(time.Duration(*c.calendar.until) * time.Minute)
+		w.until = &end
+	}
+	return w
+}
+
+func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan) error {
+	// Asked after table fresh was made: an occasion that was free then still is, since only plans and retries of this
+	// campaign take one.
+	var released bool
+	err := tx.QueryRow(ctx, `select exists (select from occasions where campaign_id = $1 and not spent)`, r.CampaignID).Scan(&released)
+	if err != nil {
+		return fmt.Errorf("look for released occasions: %w", err)
+	}
+	carried := "drafts d"
+	if c.Merged() {
+		carried = "(select f.customer_key, f.occasion, f.row_key, d.n, d.reason from fresh f join drafts d using (customer_key)) d"
+	}
+	takeOver := ""
+	if released { // take over occasions whose earlier message failed or was skipped
+		takeOver = `on conflict (campaign_id, customer_key, occasion, step) do update
+			set message_id = excluded.message_id, row_key = excluded.row_key, spent = excluded.spent, planned_at = excluded.planned_at
+			where not occasions.spent`
+	}
+	steps := []struct{ what, sql string }{
+		{"messages", `
+			insert into messages (id, run_id, customer_key, address_id, channel, not_before, not_after, state, reason, occasions)
+			select @base::bigint + n, @run::int, customer_key, address_id, @channel::text, not_before, not_after,
+			       case when reason is null then 'planned' else 'skipped' end::message_state, reason, occasions
+			from drafts order by n`},
+		{"occasions", `
+			insert into occasions (campaign_id, customer_key, occasion, message_id, row_key, spent, planned_at)
+			select @campaign::int, d.customer_key, d.occasion, @base::bigint + d.n, d.row_key, d.reason is null, @as_of::timestamptz
+			from ` + carried + `
+			order by 2, 3 ` + takeOver},
+		{"batches", `
+			insert into batches (run_id, lo, hi, due_at, channel)
+			select @run::int, @base::bigint + min(n), @base::bigint + max(n), not_before, @channel::text
+			from (select n, not_before, (row_number() over (partition by not_before order by n) - 1) / @size::int as chunk
+			      from drafts where reason is null) d
+			group by not_before, chunk order by min(n)`},
+		{"totals", `
+			insert into run_totals (run_id, state, reason, delta)
+			select @run::int, case when reason is null then 'planned' else 'skipped' end, coalesce(reason, ''), count(*) from drafts group by reason
+			union all select @run::int, 'already', '', @already::bigint where @already::bigint > 0
+			union all select @run::int, 'audience', '', @audience::bigint`},
+	}
+	args := pgx.NamedArgs{"campaign": r.CampaignID, "run": r.ID, "base": r.messageBase, "channel": c.Channel(), "as_of": r.AsOf, "size": delivery.BatchSize,
+		"already": plan.Already, "audience": plan.Audience}
+	for _, s := range steps {
+		if _, err := tx.Exec(ctx, s.sql, args); err != nil {
+			return fmt.Errorf("write %s: %w", s.what, err)
+		}
+	}
+	return nil
+}
+
+func readPlan(ctx context.Context, tx pgx.Tx, c *Campaign, plan *Plan) error {
+	plan.Skipped = map[string]int{}
+	// What was meant and has no draft had all of its occasions before.
+	meant := "customer_key, occasion"
+	if c.Merged() {
+		meant = "customer_key"
+	}
+	err := tx.QueryRow(ctx, `
+		select case when due.n = fresh.n then 0
+		       else (select count(*) from (select distinct `+meant+` from due) d) - (select count(*) from drafts) end,
+		       (select count(*) from drafts where reason is null),
+		       (select count(*) from due where zone is not null and zone not in (select name from zones))
+		from (select count(*) as n from due) due, (select count(*) as n from fresh) fresh`).
+		Scan(&plan.Already, &plan.Planned, &plan.Zones)
+	if err != nil {
+		return fmt.Errorf("count the plan: %w", err)
+	}
+	rows, err := tx.Query(ctx, `select reason, count(*) from drafts where reason is not null group by 1`)
+	if err != nil {
+		return fmt.Errorf("count the plan: %w", err)
+	}
+	var reason string
+	var n int
+	if _, err = pgx.ForEachRow(rows, []any{&reason, &n}, func() error { plan.Skipped[reason] = n; return nil }); err != nil {
+		return fmt.Errorf("count the plan: %w", err)
+	}
+	plan.Audience = plan.Total()
+	if plan.Audience > maxMessages {
+		return fmt.Errorf("the rule means %d; a run carries at most %d", plan.Audience, maxMessages)
+	}
+	return nil
+}
+
+// open lets the run send: its state changes and workers are woken in the same transaction.
+func (p *Planner) open(ctx context.Context, tx pgx.Tx, r *Run) error {
+	tag, err := tx.Exec(ctx, `
+		update runs set planned_at = clock_timestamp(), message_count = (select count(*) from drafts),
+			state = case when exists (select from batches where run_id = $1) then 'sending' else 'done' end::run_state,
+			finished_at = case when exists (select from batches where run_id = $1) then null else clock_timestamp() end, reason = null
+		where id = $1 and state = 'planning'`, r.ID)
+	if err != nil {
+		return fmt.Errorf("open run %d: %w", r.ID, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return errPlanned(r)
+	}
+	batches, err := delivery.Wakeups(ctx, tx, r.ID)
+	if err != nil {
+		return err
+	}
+	return p.Queue.WakeTx(ctx, tx, batches)
+}
