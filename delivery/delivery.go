@@ -186,7 +186,7 @@ func (e *Engine) openPools(ctx context.Context) (lifeline *pgxpool.Pool, err err
 		}
 		return pool, nil
 	}
-	if e.books, err = open(booksConns, map[string]string{"plan_cache_mode": "force_generic_plan"}); err != nil {
+	if e.books, err = open(booksConns, map[string]string{"plan_cache_mode": "force_generic_plan", "jit": "off"}); err != nil {
 		return nil, err
 	}
 	if lifeline, err = open(lifelineConns, nil); err != nil {

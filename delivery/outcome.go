@@ -165,10 +165,12 @@ with o as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words)
 	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider, o.words
 	from moved m join o using (id)
-	where o.verdict <> ''
-	on conflict (message_id, number) do update
-	set at = excluded.at, handed_over = excluded.handed_over, code = excluded.code, verdict = excluded.verdict,
-	    enhanced = excluded.enhanced, provider_id = excluded.provider_id, words = excluded.words
+	where o.verdict <> '' and m.was = 'claimed'
+), amended as (
+	update attempts a
+	set at = o.at, handed_over = o.handed, code = o.code, verdict = o.verdict, enhanced = o.enhanced, provider_id = o.provider, words = o.words
+	from moved m join o using (id)
+	where o.verdict <> '' and m.was = 'unknown' and a.message_id = m.id and a.number = m.attempts
 ), reopened as (
 	update batches set done = false
 	where id = @batch and exists (select from moved where was = 'unknown' and state = 'planned')
