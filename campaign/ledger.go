@@ -188,8 +188,10 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 			union all select @run::int, 'already', '', @already::bigint where @already::bigint > 0
 			union all select @run::int, 'audience', '', @audience::bigint`},
 	}
-	args := pgx.NamedArgs{"campaign": r.CampaignID, "run": r.ID, "base": r.messageBase, "channel": c.Channel(), "as_of": r.AsOf, "size": delivery.BatchSize,
-		"already": plan.Already, "audience": plan.Audience}
+	args := pgx.NamedArgs{
+		"campaign": r.CampaignID, "run": r.ID, "base": r.messageBase, "channel": c.Channel(), "as_of": r.AsOf, "size": delivery.BatchSize,
+		"already": plan.Already, "audience": plan.Audience,
+	}
 	for _, s := range steps {
 		if _, err := tx.Exec(ctx, s.sql, args); err != nil {
 			return fmt.Errorf("write %s: %w", s.what, err)
