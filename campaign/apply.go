@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/pg"
 	"github.com/sapa-crm/sapa/internal/strictyaml"
@@ -188,7 +189,7 @@ func (c Change) write(ctx context.Context, tx pgx.Tx, actor string) error {
 		if _, err := tx.Exec(ctx, `delete from schedules where campaign_id = $1`, c.applied.ID); err != nil {
 			return fmt.Errorf("end the schedule: %w", err)
 		}
-		return audit(ctx, tx, actor, "remove", "campaign "+c.Campaign, map[string]any{"version": c.Number})
+		return access.Record(ctx, tx, access.Entry{Actor: actor, Action: "remove", Subject: "campaign " + c.Campaign, Detail: map[string]any{"version": c.Number}})
 	}
 	id, err := c.insertCampaign(ctx, tx)
 	if err != nil {
@@ -202,7 +203,7 @@ func (c Change) write(ctx context.Context, tx pgx.Tx, actor string) error {
 	if err := c.setSchedule(ctx, tx, id); err != nil {
 		return err
 	}
-	return audit(ctx, tx, actor, "apply", "campaign "+c.Campaign, map[string]any{"version": c.Number})
+	return access.Record(ctx, tx, access.Entry{Actor: actor, Action: "apply", Subject: "campaign " + c.Campaign, Detail: map[string]any{"version": c.Number}})
 }
 
 func (c Change) insertCampaign(ctx context.Context, tx pgx.Tx) (id int, err error) {

@@ -96,7 +96,7 @@ with people as (%s
 ), latest as (
 	select distinct on (customer_key) customer_key, granted
 	from consents
-	where channel in (@channel, '*') and topic in (@topic, '*')
+	where channel in (@channel, '*') and topic in (@topic, '*') and (until is null or until > @now::timestamptz)
 	order by customer_key, id desc
 ), judged as (
 	select p.customer_key, p.occasion, p.row_key, a.id as address_id, p.occasions,

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/pg"
@@ -116,8 +117,7 @@ func (p *Planner) insertRun(ctx context.Context, r *Run, actor string) error {
 		if err := insertRun(ctx, tx, r, actor); err != nil {
 			return err
 		}
-		return audit(ctx, tx, actor, "run", fmt.Sprintf("run %d", r.ID),
-			map[string]any{"campaign": r.Campaign, "version": r.VersionID, "tick": r.Tick.Format("2006-01-02T15:04"), "label": r.Label})
+		return access.Record(ctx, tx, access.Entry{Actor: actor, Action: "run", Subject: fmt.Sprintf("run %d", r.ID), Detail: map[string]any{"campaign": r.Campaign, "version": r.VersionID, "tick": r.Tick.Format("2006-01-02T15:04"), "label": r.Label}})
 	})
 }
 
@@ -338,14 +338,6 @@ func (p *Planner) change(ctx context.Context, id int, actor, action string, from
 				return err
 			}
 		}
-		return audit(ctx, tx, actor, action, fmt.Sprintf("run %d", id), map[string]any{"from": state, "to": to, "reason": reason})
+		return access.Record(ctx, tx, access.Entry{Actor: actor, Action: action, Subject: fmt.Sprintf("run %d", id), Detail: map[string]any{"from": state, "to": to, "reason": reason}})
 	})
-}
-
-func audit(ctx context.Context, db pg.DBTX, actor, action, subject string, detail map[string]any) error {
-	_, err := db.Exec(ctx, `insert into audit_log (actor, action, subject, detail) values ($1, $2, $3, $4)`, actor, action, subject, detail)
-	if err != nil {
-		return fmt.Errorf("audit log: %w", err)
-	}
-	return nil
 }

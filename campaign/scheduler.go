@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
+	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
@@ -117,7 +118,7 @@ func (p *Planner) take(ctx context.Context, tx pgx.Tx, r *Run, noted time.Time) 
 	run, next := c.calendar.due(noted, p.Now())
 	if run == nil {
 		p.Log.Warn("tick skipped", slog.Int("campaign", r.CampaignID), slog.Time("tick", noted))
-		err = audit(ctx, tx, "sapa", "skip tick", "campaign "+r.Campaign, map[string]any{"tick": noted.Format(tickFormat)})
+		err = access.Record(ctx, tx, access.Entry{Actor: "sapa", Action: "skip tick", Subject: "campaign " + r.Campaign, Detail: map[string]any{"tick": noted.Format(tickFormat)}})
 	} else {
 		r.Tick, r.AsOf = *run, p.Now()
 		err = p.makeRun(ctx, tx, r)
@@ -133,7 +134,7 @@ func (p *Planner) makeRun(ctx context.Context, tx pgx.Tx, r *Run) error {
 	if err := insertRun(ctx, tx, r, "schedule"); err != nil {
 		return err
 	}
-	err := audit(ctx, tx, "schedule", "run", fmt.Sprintf("run %d", r.ID), map[string]any{"campaign": r.Campaign, "tick": r.Tick.Format(tickFormat)})
+	err := access.Record(ctx, tx, access.Entry{Actor: "schedule", Action: "run", Subject: fmt.Sprintf("run %d", r.ID), Detail: map[string]any{"campaign": r.Campaign, "tick": r.Tick.Format(tickFormat)}})
 	if err != nil {
 		return err
 	}
@@ -165,5 +166,5 @@ func (p *Planner) waitForRepair(ctx context.Context, tx pgx.Tx, r *Run, cause er
 	if err != nil {
 		return fmt.Errorf("move schedule of %s: %w", r.Campaign, err)
 	}
-	return audit(ctx, tx, "sapa", "schedule failed", "campaign "+r.Campaign, map[string]any{"error": cause.Error()})
+	return access.Record(ctx, tx, access.Entry{Actor: "sapa", Action: "schedule failed", Subject: "campaign " + r.Campaign, Detail: map[string]any{"error": cause.Error()}})
 }

@@ -29,9 +29,11 @@ type Message struct {
 	Text           string
 	HTML           string // empty: text only
 	UnsubscribeURL string // empty: none; https one-click URL (RFC 8058)
+	CallbackURL    string // where the provider's reports on this message go, with the token in it; empty: none
 	Topic          string // the campaign's topic, for List-ID
 	Campaign       string // the campaign's name, for the provider's own statistics
 	Date           time.Time
+	ValidUntil     time.Time // later the provider should not send it any more; zero: no such time
 }
 
 // Receipt is what the provider answered. It is filled as far as is known for refusals, too.
@@ -41,6 +43,8 @@ type Receipt struct {
 	Enhanced   string    // RFC 3463 status such as 5.1.1, when given
 	Words      string    // the answer's text, at most MaxWords bytes
 	HandedOver time.Time // when the completing write was entered; zero when it never was
+	Segments   int       // of a text message: how many parts it is charged as; 0 when not known
+	Encoding   string    // of a text message: GSM-7 or UCS-2
 }
 
 // MaxWords bounds Receipt.Words, so that a hostile server can't fill the ledger.

@@ -234,7 +234,7 @@ func TestConsent(t *testing.T) {
 	}
 	check := func(key, channel, topic, want string) {
 		t.Helper()
-		granted, said, err := LatestConsent(ctx, db, key, channel, topic)
+		granted, said, err := LatestConsent(ctx, db, key, channel, topic, time.Now())
 		got := map[[2]bool]string{{false, false}: "nothing", {false, true}: "denied", {true, true}: "granted"}[[2]bool{granted, said}]
 		if err != nil || got != want {
 			t.Errorf("%s %s %s: %s %v, want %s", key, channel, topic, got, err, want)

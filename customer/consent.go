@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sapa-crm/sapa/internal/pg"
 )
@@ -20,13 +21,15 @@ type ConsentChange struct {
 	Channel     string // or Every
 	Topic       string // or Every
 	Granted     bool
+	Pending     bool           // asked for and not confirmed yet (double opt-in); Granted is false
+	Until       time.Time      // the entry holds only before this moment, as a pause does; zero: for good
 	Source      string         // unsubscribe page, one-click, import, an actor
 	Evidence    map[string]any // what shows that it was said; personal data, blanked on erasure
 	At          time.Time
 }
 
 // SetConsent appends to the consent ledger. Nothing in it is ever changed; the latest entry that covers a channel and a
-// topic decides, before the company's own columns.
+// topic, and whose time is not over, decides, before the company's own columns.
 func SetConsent(ctx context.Context, db pg.DBTX, c ConsentChange) error {
 	if c.CustomerKey == "" || c.Channel == "" || c.Topic == "" {
 		return fmt.Errorf("record consent: customer, channel and topic must be named (%q for all)", Every)
@@ -35,10 +38,11 @@ func SetConsent(ctx context.Context, db pg.DBTX, c ConsentChange) error {
 		c.Evidence = map[string]any{}
 	}
 	_, err := db.Exec(ctx, `
-		insert into consents (customer_key, channel, topic, granted, source, evidence, at)
-		values (@key, @channel, @topic, @granted, @source, @evidence, @at)`,
+		insert into consents (customer_key, channel, topic, granted, pending, until, source, evidence, at)
+		values (@key, @channel, @topic, @granted, @pending, @until, @source, @evidence, @at)`,
 		pgx.NamedArgs{
 			"key": c.CustomerKey, "channel": c.Channel, "topic": c.Topic, "granted": c.Granted,
+			"pending": c.Pending, "until": pgtype.Timestamptz{Time: c.Until, Valid: !c.Until.IsZero()},
 			"source": c.Source, "evidence": c.Evidence, "at": c.At,
 		})
 	if err != nil {
@@ -47,13 +51,14 @@ func SetConsent(ctx context.Context, db pg.DBTX, c ConsentChange) error {
 	return nil
 }
 
-// LatestConsent is the ledger's latest word on a customer, channel and topic. Said is false where the ledger has none,
-// so that the mapped columns decide.
-func LatestConsent(ctx context.Context, db pg.DBTX, key, channel, topic string) (granted, said bool, err error) {
+// LatestConsent is the ledger's latest word at a moment on a customer, channel and topic. Said is false where the ledger
+// has none, so that the mapped columns decide.
+func LatestConsent(ctx context.Context, db pg.DBTX, key, channel, topic string, now time.Time) (granted, said bool, err error) {
 	err = db.QueryRow(ctx, `
 		select granted from consents
-		where customer_key = $1 and channel in ($2, '*') and topic in ($3, '*') order by id desc limit 1`,
-		key, channel, topic).Scan(&granted)
+		where customer_key = $1 and channel in ($2, '*') and topic in ($3, '*') and (until is null or until > $4)
+		order by id desc limit 1`,
+		key, channel, topic, now).Scan(&granted)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, false, nil
 	}

@@ -88,6 +88,7 @@ with lease as (
 	select d.*, a.normalised, a.hash, (
 		select c.granted from consents c
 		where c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*')
+		  and (c.until is null or c.until > @now)
 		order by c.id desc limit 1) as consent
 	from due d
 	left join lateral (select a.normalised, a.hash from addresses a where a.id = d.address_id limit 1) a on true

@@ -105,15 +105,18 @@ func (e *Engine) record(ctx context.Context, l *lease, outcomes []outcome) error
 func outcomeArgs(outcomes []outcome) pgx.NamedArgs {
 	n := len(outcomes)
 	id, state, reason, verdict := make([]int64, n), make([]string, n), make([]*string, n), make([]string, n)
-	code, enhanced, provider, words := make([]*int16, n), make([]*string, n), make([]*string, n), make([]*string, n)
+	code, enhanced, provider, words := make([]*int32, n), make([]*string, n), make([]*string, n), make([]*string, n)
+	segments, encoding := make([]*int16, n), make([]*string, n)
 	at, handed, retry, why := make([]time.Time, n), make([]*time.Time, n), make([]*time.Time, n), make([]*string, n)
 	for i, o := range outcomes {
 		id[i], state[i], verdict[i], at[i], retry[i] = o.message.ID, o.state, o.verdict, o.at, o.retryAt
 		reason[i], why[i], enhanced[i], provider[i] = text(o.reason), text(o.why), text(o.receipt.Enhanced), text(o.receipt.ProviderID)
-		words[i] = text(o.receipt.Words)
-		if o.receipt.Code != 0 {
-			c := int16(o.receipt.Code)
+		words[i], encoding[i] = text(o.receipt.Words), text(o.receipt.Encoding)
+		if c := int32(o.receipt.Code); c != 0 {
 			code[i] = &c
+		}
+		if n := int16(o.receipt.Segments); n != 0 {
+			segments[i] = &n
 		}
 		if !o.receipt.HandedOver.IsZero() {
 			handed[i] = &outcomes[i].receipt.HandedOver
@@ -122,6 +125,7 @@ func outcomeArgs(outcomes []outcome) pgx.NamedArgs {
 	return pgx.NamedArgs{
 		"id": id, "state": state, "reason": reason, "verdict": verdict, "code": code, "enhanced": enhanced,
 		"provider": provider, "words": words, "at": at, "handed": handed, "retry": retry, "why": why,
+		"segments": segments, "encoding": encoding,
 	}
 }
 
@@ -138,9 +142,10 @@ func text(s string) *string {
 // over after all, taken back. A message that so returns to the plan may belong to a batch that is done.
 const recordSQL = `
 with o as (
-	select * from unnest(@id::bigint[], @state::text[], @reason::text[], @verdict::text[], @code::smallint[], @enhanced::text[],
-		@provider::text[], @words::text[], @at::timestamptz[], @handed::timestamptz[], @retry::timestamptz[], @why::text[])
-		as o(id, state, reason, verdict, code, enhanced, provider, words, at, handed, retry, why)
+	select * from unnest(@id::bigint[], @state::text[], @reason::text[], @verdict::text[], @code::int[], @enhanced::text[],
+		@provider::text[], @words::text[], @at::timestamptz[], @handed::timestamptz[], @retry::timestamptz[], @why::text[],
+		@segments::smallint[], @encoding::text[])
+		as o(id, state, reason, verdict, code, enhanced, provider, words, at, handed, retry, why, segments, encoding)
 ), held as (
 	select m.id, m.state as was, m.attempts - (m.state = 'unknown')::int as attempts
 	from messages m join o on o.id = m.id
@@ -162,13 +167,14 @@ with o as (
 	delete from attempts a using moved m
 	where m.was = 'unknown' and m.verdict = '' and a.message_id = m.id and a.number = m.attempts + 1
 ), tried as (
-	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words)
-	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider, o.words
+	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words, segments, encoding)
+	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider, o.words, o.segments, o.encoding
 	from moved m join o using (id)
 	where o.verdict <> '' and m.was = 'claimed'
 ), amended as (
 	update attempts a
-	set at = o.at, handed_over = o.handed, code = o.code, verdict = o.verdict, enhanced = o.enhanced, provider_id = o.provider, words = o.words
+	set at = o.at, handed_over = o.handed, code = o.code, verdict = o.verdict, enhanced = o.enhanced, provider_id = o.provider, words = o.words,
+	    segments = o.segments, encoding = o.encoding
 	from moved m join o using (id)
 	where o.verdict <> '' and m.was = 'unknown' and a.message_id = m.id and a.number = m.attempts
 ), reopened as (

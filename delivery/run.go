@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
@@ -23,12 +24,9 @@ func (e *Engine) pauseRun(ctx context.Context, l *lease, reason string) error {
 		if tag.RowsAffected() == 0 {
 			return nil
 		}
-		_, err = tx.Exec(ctx, `insert into audit_log (actor, action, subject, detail)
-			values ('sapa', 'pause', 'run ' || $1::int, jsonb_build_object('reason', $2::text))`, l.run, reason)
-		if err != nil {
-			return fmt.Errorf("pause run %d: %w", l.run, err)
-		}
-		return nil
+		return access.Record(ctx, tx, access.Entry{
+			Actor: "sapa", Action: "pause", Subject: fmt.Sprintf("run %d", l.run), Detail: map[string]any{"reason": reason},
+		})
 	})
 }
 

@@ -63,7 +63,7 @@ alter table campaigns add foreign key (version_id) references versions;
 -- Tracked links of a version. Scheme, host and path are fixed here; there is no open redirect.
 create table links (
   version_id int not null references versions,
-  part       text not null check (part in ('html', 'text')),
+  part       text not null check (part in ('html', 'text', 'sms')),
   position   smallint not null,          -- 0, 1, 2 … within the part
   url        text not null,
   primary key (version_id, part, position)
@@ -147,11 +147,15 @@ create table attempts (
   epoch       int not null,
   at          timestamptz not null,
   handed_over timestamptz,                -- when the completing write was entered; null: never
-  code        smallint,                   -- 250, 550; null: no answer
+  code        int,                        -- 250, 550, 21610; null: no answer
   verdict     text not null,              -- accepted, permanent, suppress, retry, unknown (channels.Verdict); content: not composed
   enhanced    text,                       -- RFC 3463
   provider_id text,
   words       text,                       -- the server's own
+  segments    smallint,                   -- of a text message: how many parts it is charged as
+  encoding    text,                       -- of a text message: GSM-7 or UCS-2
+  price       numeric(12, 6),             -- what the provider charged, when it said so
+  currency    text,                       -- of the price, ISO 4217
   primary key (message_id, number)
 ) partition by range (message_id);
 
@@ -235,13 +239,16 @@ create table suppressions (
   primary key (channel, hash)
 );
 
--- Append-only. The latest row for (customer, channel or '*', topic or '*') decides; without one the mapped columns do.
+-- Append-only. The latest row for (customer, channel or '*', topic or '*') whose time is not over decides; without one the
+-- mapped columns do.
 create table consents (
   id           bigint generated always as identity primary key,
   customer_key text collate "C" not null,
   channel      text not null,             -- or '*'
   topic        text not null,             -- or '*'
   granted      boolean not null,
+  pending      boolean not null default false, -- asked for, not confirmed yet (double opt-in); counts as not granted
+  until        timestamptz,               -- holds only before this moment (a pause); null: for good
   source       text not null,             -- unsubscribe page, one-click, import, actor
   evidence     jsonb not null default '{}',
   at           timestamptz not null default now()
@@ -257,7 +264,7 @@ create table hits (
   at         timestamptz not null,
   message_id bigint not null,
   kind       text not null check (kind in ('open', 'click', 'page', 'unsubscribe', 'resubscribe')),
-  part       text,                        -- of a click: html or text
+  part       text,                        -- of a click: html, text or sms
   link       smallint,                    -- of a click: position within the part
   ip         inet,
   user_agent text,                        -- at most 300 bytes

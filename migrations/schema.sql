@@ -29,11 +29,15 @@ create table attempts (
   epoch integer not null,
   at timestamp with time zone not null,
   handed_over timestamp with time zone,
-  code smallint,
+  code integer,
   verdict text not null,
   enhanced text,
   provider_id text,
   words text,
+  segments smallint,
+  encoding text,
+  price numeric(12,6),
+  currency text,
   constraint attempts_pkey PRIMARY KEY (message_id, number)
 ) partition by RANGE (message_id);
 
@@ -79,12 +83,27 @@ create table consents (
   channel text not null,
   topic text not null,
   granted boolean not null,
+  pending boolean not null default false,
+  until timestamp with time zone,
   source text not null,
   evidence jsonb not null default '{}'::jsonb,
   at timestamp with time zone not null default now(),
   constraint consents_pkey PRIMARY KEY (id)
 );
 CREATE INDEX consents_customer ON consents USING btree (customer_key, id DESC);
+
+create table delivery_reports (
+  message_id bigint not null,
+  provider_id text not null,
+  status text not null,
+  code integer,
+  words text,
+  at timestamp with time zone not null,
+  open boolean not null default true,
+  constraint delivery_reports_pkey PRIMARY KEY (message_id, provider_id, status),
+  constraint delivery_reports_status_check CHECK ((status = ANY (ARRAY['accepted'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'undelivered'::text])))
+);
+CREATE INDEX delivery_reports_open ON delivery_reports USING btree (message_id) WHERE open;
 
 create table hits (
   id bigint not null generated always as identity,
@@ -103,6 +122,27 @@ create table hits (
 );
 CREATE INDEX hits_message ON hits USING btree (message_id, id);
 
+create table inbound (
+  id bigint not null generated always as identity,
+  at timestamp with time zone not null,
+  channel text not null,
+  provider_id text not null,
+  sender text,
+  sender_hash bytea not null,
+  recipient text not null,
+  body text,
+  media smallint not null default 0,
+  kind text not null,
+  message_id bigint,
+  customer_key text,
+  seen_at timestamp with time zone,
+  constraint inbound_pkey PRIMARY KEY (id),
+  constraint inbound_channel_provider_id_key UNIQUE (channel, provider_id),
+  constraint inbound_kind_check CHECK ((kind = ANY (ARRAY['stop'::text, 'start'::text, 'help'::text, 'reply'::text])))
+);
+CREATE INDEX inbound_customer ON inbound USING btree (customer_key) WHERE (customer_key IS NOT NULL);
+CREATE INDEX inbound_sender ON inbound USING btree (sender_hash);
+
 create table installation (
   one boolean not null default true,
   system_identifier text not null,
@@ -119,7 +159,7 @@ create table links (
   url text not null,
   constraint links_pkey PRIMARY KEY (version_id, part, "position"),
   constraint links_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id),
-  constraint links_part_check CHECK ((part = ANY (ARRAY['html'::text, 'text'::text])))
+  constraint links_part_check CHECK ((part = ANY (ARRAY['html'::text, 'text'::text, 'sms'::text])))
 );
 
 create table messages (
@@ -139,6 +179,7 @@ create table messages (
   reason text,
   constraint messages_pkey PRIMARY KEY (id)
 ) partition by RANGE (id);
+CREATE INDEX messages_address ON ONLY messages USING btree (address_id, id) WHERE (channel <> 'email'::text);
 
 create table occasions (
   campaign_id integer not null,
@@ -222,6 +263,17 @@ create table schema_migrations (
   constraint schema_migrations_pkey PRIMARY KEY (version)
 );
 
+create table short_links (
+  code text not null,
+  message_id bigint not null,
+  part text not null,
+  link smallint not null,
+  query text not null default ''::text,
+  made_at timestamp with time zone not null,
+  constraint short_links_pkey PRIMARY KEY (code),
+  constraint short_links_message_id_part_link_query_key UNIQUE (message_id, part, link, query)
+);
+
 create table signing_keys (
   id smallint not null generated always as identity,
   secret bytea not null,
@@ -296,7 +348,7 @@ create table zones (
 --   machine_opened_at timestamp with time zone: first open by a machine
 --   machine_clicked_at timestamp with time zone: first link followed by a machine
 --   attempts smallint: how often a server answered
---   code smallint: the last answer: 250, 550, …
+--   code integer: the last answer: 250, 550, …
 --   enhanced text: the last answer's status after RFC 3463
 --   words text: the last answer in the server's words, without mail addresses
 

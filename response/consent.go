@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -50,7 +51,7 @@ func (t *Tracker) Subscription(ctx context.Context, token string, v Visit) (Subs
 	if err != nil {
 		return Subscription{}, err
 	}
-	s, err := subscription(ctx, t.pool, who)
+	s, err := subscription(ctx, t.pool, who, v.At)
 	if err != nil {
 		return s, err
 	}
@@ -95,7 +96,7 @@ func (t *Tracker) decide(ctx context.Context, token string, d decision, v Visit)
 		if err := rows.insert(ctx, tx); err != nil {
 			return err
 		}
-		s, err = subscription(ctx, tx, who)
+		s, err = subscription(ctx, tx, who, v.At)
 		return err
 	})
 	if err != nil {
@@ -127,15 +128,15 @@ func (t *Tracker) recipient(ctx context.Context, token string, v Visit) (Token, 
 }
 
 // subscription asks the consent ledger.
-func subscription(ctx context.Context, db pg.DBTX, who recipient) (Subscription, error) {
+func subscription(ctx context.Context, db pg.DBTX, who recipient, now time.Time) (Subscription, error) {
 	s := Subscription{Topic: who.run.Topic, Channel: who.channel}
 	var err error
-	if s.Ended, err = ended(ctx, db, who); err != nil {
+	if s.Ended, err = ended(ctx, db, who, now); err != nil {
 		return s, err
 	}
 	err = db.QueryRow(ctx, `
 		select coalesce((select not granted and channel = '*' and topic = '*' from consents
-		                 where customer_key = $1 order by id desc limit 1), false)`, who.key).Scan(&s.All)
+		                 where customer_key = $1 and (until is null or until > $2) order by id desc limit 1), false)`, who.key, now).Scan(&s.All)
 	if err != nil {
 		return s, fmt.Errorf("look up the consent behind message %d: %w", who.message, err)
 	}
@@ -144,8 +145,8 @@ func subscription(ctx context.Context, db pg.DBTX, who recipient) (Subscription,
 
 // ended tells whether the person has ended the topic on the message's channel: on every channel for a message that does
 // not know its own, so that it has not ended while a later decision lets one of them go on.
-func ended(ctx context.Context, db pg.DBTX, who recipient) (bool, error) {
-	granted, said, err := customer.LatestConsent(ctx, db, who.key, who.channel, who.run.Topic)
+func ended(ctx context.Context, db pg.DBTX, who recipient, now time.Time) (bool, error) {
+	granted, said, err := customer.LatestConsent(ctx, db, who.key, who.channel, who.run.Topic, now)
 	if err != nil || !said || granted || who.channel != customer.Every {
 		return said && !granted, err
 	}
@@ -170,7 +171,7 @@ func appendConsent(ctx context.Context, tx pgx.Tx, who recipient, d decision, hi
 	if err != nil {
 		return err
 	}
-	before, err := subscription(ctx, tx, who)
+	before, err := subscription(ctx, tx, who, hit.At)
 	if err != nil {
 		return err
 	}
