@@ -9,8 +9,8 @@ import (
 // URLs makes the public addresses that messages carry. It is safe for concurrent use and fast enough to be called several
 // times per message.
 type URLs struct {
-	keys                     *Keyring
-	open, click, unsubscribe string // prefixes of the tokens
+	keys                            *Keyring
+	open, click, unsubscribe, hooks string // prefixes of the tokens
 }
 
 // NewURLs makes URLs below publicURL, an absolute http or https address without query, such as
@@ -24,7 +24,7 @@ func NewURLs(publicURL string, k *Keyring) (*URLs, error) {
 	if len(base) > maxBase {
 		return nil, fmt.Errorf("public_url is %d bytes long; at most %d leave room for a link's token", len(base), maxBase)
 	}
-	return &URLs{keys: k, open: base + "/o/", click: base + "/c/", unsubscribe: base + "/u/"}, nil
+	return &URLs{keys: k, open: base + "/o/", click: base + "/c/", unsubscribe: base + "/u/", hooks: base + "/hooks/"}, nil
 }
 
 // maxBase keeps whole links below the 998 octets of a mail line with room for the markup around them.
@@ -50,6 +50,11 @@ func (u *URLs) Unsubscribe(messageID int64) string {
 // local part of a Message-ID (RFC 5322 atext).
 func (u *URLs) MessageToken(messageID int64) string {
 	return u.must("", Token{Kind: Message, MessageID: messageID})
+}
+
+// Report is where the provider of a channel reports on a message: always the same address.
+func (u *URLs) Report(channel string, messageID int64) string {
+	return u.must(u.hooks+url.PathEscape(channel)+"/report/", Token{Kind: Message, MessageID: messageID})
 }
 
 // must signs a token that can't be too long.
