@@ -21,6 +21,8 @@ type checker struct {
 	loops   int
 	paths   map[string][]string
 	exists  map[string][]string // rows of which only the existence matters
+	pages   map[string]bool     // the engine's own pages whose address is printed
+	inLink  bool                // inside {% link %}
 	links   []*linkNode
 }
 
@@ -34,6 +36,7 @@ func newChecker(r *reporter, format Format, scope Scope) *checker {
 	return &checker{
 		reporter: r, format: format, scope: scope, globals: scope.globals(), filters: indexFilters(),
 		locals: map[string]localVar{}, cycles: map[string]int{}, paths: map[string][]string{}, exists: map[string][]string{},
+		pages: map[string]bool{},
 	}
 }
 
@@ -85,6 +88,9 @@ func (c *checker) node(n node) node {
 func (c *checker) out(n *outNode) node {
 	if link := c.linkFilter(n); link != nil {
 		return link
+	}
+	if c.page(n) {
+		return n
 	}
 	t := c.expr(n.e)
 	switch {

@@ -31,6 +31,27 @@ func squeeze(out []byte) []byte {
 	return done
 }
 
+// printable makes line breaks of all that break lines, spaces of other white space in controls, and drops the rest of
+// the control characters. It works in place.
+func printable(out []byte) []byte {
+	done := out[:0]
+	for i, n := 0, 0; i < len(out); i += n {
+		var r rune
+		r, n = utf8.DecodeRune(out[i:])
+		switch {
+		case r == '\r' && i+1 < len(out) && out[i+1] == '\n':
+		case r == '\n', r == '\r', r == '\v', r == '\f', r == '\u0085', r == '\u2028', r == '\u2029':
+			done = append(done, '\n')
+		case r == '\t':
+			done = append(done, ' ')
+		case unicode.IsControl(r), r == utf8.RuneError && n == 1:
+		default:
+			done = append(done, out[i:i+n]...)
+		}
+	}
+	return done
+}
+
 // fold makes one line: control characters and white space in a row become one space. It works in place.
 func fold(out []byte) []byte {
 	done, space := out[:0], false

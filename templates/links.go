@@ -65,7 +65,9 @@ func (c *checker) linkValue(link *linkNode, i int, arg named) {
 // linkBlock makes a link of {% link %}https://…{% endlink %}.
 func (c *checker) linkBlock(n *linkBlock) node {
 	before := len(c.links)
+	c.inLink = true
 	c.nodes(n.body)
+	c.inLink = false
 	if len(c.links) > before {
 		c.problem(n.at, "", "a link can't stand inside another")
 		return n

@@ -18,6 +18,7 @@ func (c *checker) variable(v *variable) typ {
 		v.root, v.slot, t = local, l.slot, l.typ
 	} else if g, ok := c.globals[v.name]; ok {
 		t = g
+		c.barePage(v)
 	} else {
 		c.problem(pos{v.at.off, len(v.name)}, c.unknownHint(v.name), "unknown variable %q", v.name)
 		c.steps(v, typ{})

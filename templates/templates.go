@@ -34,6 +34,7 @@ const (
 	HTML    Format = iota // an HTML body: values are escaped for the place they stand in
 	Text                  // plain text: nothing is escaped; runs of empty lines become one
 	Subject               // one header line: control characters and runs of white space become one space
+	SMS                   // a text message: plain text without control characters, of which each costs money
 )
 
 // Scope says which variables a template may use: `customer` always, and what the audience adds.
@@ -65,6 +66,7 @@ type Template struct {
 	cycles    int
 	links     []Link
 	paths     [][]string
+	pages     []string
 	locale    *locale
 	localeTag string
 }
@@ -84,7 +86,7 @@ func Parse(src Source, format Format, scope Scope) (*Template, diag.List) {
 	}
 	t := &Template{
 		format: format, src: src, nodes: nodes, slots: c.slots, cycles: len(c.cycles),
-		links: links, paths: c.readPaths(), localeTag: scope.locale(),
+		links: links, paths: c.readPaths(), pages: sortedKeys(c.pages), localeTag: scope.locale(),
 	}
 	t.locale = findLocale(t.localeTag)
 	return t, nil
@@ -104,6 +106,9 @@ func (t *Template) Paths() [][]string { return t.paths }
 
 // Links lists the tracked links in the order of their indices.
 func (t *Template) Links() []Link { return t.links }
+
+// Pages lists the addresses of the engine's own pages that the template prints, such as "unsubscribe_url", sorted.
+func (t *Template) Pages() []string { return t.pages }
 
 // Render fills the template for one person. vars are plain values: string, bool, the integer and float types,
 // decimal.Decimal, time.Time, nil, []string, []any and map[string]any; a to-one relation that has no row is nil. Besides
@@ -139,6 +144,8 @@ func (t *Template) finish(out []byte) string {
 		out = squeeze(out)
 	case Subject:
 		out = fold(out)
+	case SMS:
+		out = squeeze(printable(out))
 	}
 	return string(out)
 }
