@@ -26,16 +26,20 @@ const (
 // Part is where in a message a link stands.
 type Part uint8
 
-// The parts, numbered as in tokens.
+// The parts, numbered as in tokens. Links of an SMS have codes instead.
 const (
 	HTML Part = 0
 	Text Part = 1
+	SMS  Part = 2
 )
 
 // String is the part's word in the tables links, hits and responses.
 func (p Part) String() string {
-	if p == Text {
+	switch p {
+	case Text:
 		return "text"
+	case SMS:
+		return "sms"
 	}
 	return "html"
 }

@@ -9,8 +9,8 @@ import (
 // URLs makes the public addresses that messages carry. It is safe for concurrent use and fast enough to be called several
 // times per message.
 type URLs struct {
-	keys                            *Keyring
-	open, click, unsubscribe, hooks string // prefixes of the tokens
+	keys                                   *Keyring
+	open, click, short, unsubscribe, hooks string // prefixes of the tokens
 }
 
 // NewURLs makes URLs below publicURL, an absolute http or https address without query, such as
@@ -24,7 +24,7 @@ func NewURLs(publicURL string, k *Keyring) (*URLs, error) {
 	if len(base) > maxBase {
 		return nil, fmt.Errorf("public_url is %d bytes long; at most %d leave room for a link's token", len(base), maxBase)
 	}
-	return &URLs{keys: k, open: base + "/o/", click: base + "/c/", unsubscribe: base + "/u/", hooks: base + "/hooks/"}, nil
+	return &URLs{keys: k, open: base + "/o/", click: base + "/c/", short: base + "/s/", unsubscribe: base + "/u/", hooks: base + "/hooks/"}, nil
 }
 
 // maxBase keeps whole links below the 998 octets of a mail line with room for the markup around them.
@@ -40,6 +40,9 @@ func (u *URLs) Open(messageID int64) string {
 func (u *URLs) Click(messageID int64, part Part, link int, query string) (string, error) {
 	return u.keys.signURL(u.click, Token{Kind: Click, MessageID: messageID, Part: part, Link: link, Query: query})
 }
+
+// Short is the address of a short link.
+func (u *URLs) Short(code string) string { return u.short + code }
 
 // Unsubscribe is the address of the message's unsubscribe page, which takes the one-click POST of RFC 8058 too.
 func (u *URLs) Unsubscribe(messageID int64) string {

@@ -3,6 +3,7 @@
 //
 //	GET  /o/TOKEN   the pixel, 1×1 GIF
 //	GET  /c/TOKEN   a tracked link: a redirect
+//	GET  /s/CODE    a tracked link of a text message: a redirect
 //	GET  /u/TOKEN   the unsubscribe page; shows, never changes anything
 //	POST /u/TOKEN   acts: the page's buttons, or the one-click form of RFC 8058
 //	GET  /healthz   ok, when the database answers
@@ -65,6 +66,7 @@ func Public(deps PublicDeps) http.Handler {
 	for _, prefix := range below {
 		mux.Handle(prefix+"/o/{token}", p.only(p.open, "GET", "HEAD"))
 		mux.Handle(prefix+"/c/{token}", p.only(p.click, "GET", "HEAD"))
+		mux.Handle(prefix+"/s/{token}", p.only(p.short, "GET", "HEAD"))
 		mux.Handle(prefix+"/u/{token}", p.only(p.unsubscribe, "GET", "HEAD", "POST"))
 		mux.Handle(prefix+"/healthz", p.only(p.health, "GET", "HEAD"))
 	}
@@ -127,13 +129,28 @@ func (p *public) open(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *public) click(w http.ResponseWriter, r *http.Request) {
-	target, err := p.Tracker.Click(r.Context(), r.PathValue("token"), p.visit(r))
+	target, err := p.Tracker.Click(r.Context(), withoutPunctuation(r.PathValue("token")), p.visit(r))
+	p.redirect(w, r, target, err)
+}
+
+func (p *public) short(w http.ResponseWriter, r *http.Request) {
+	target, err := p.Tracker.ClickCode(r.Context(), withoutPunctuation(r.PathValue("token")), p.visit(r))
+	p.redirect(w, r, target, err)
+}
+
+func (p *public) redirect(w http.ResponseWriter, r *http.Request, target string, err error) {
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusFound)
+}
+
+// withoutPunctuation forgives what programs take for the end of an address that stands in a text, as in
+// "(https://sapa.example/s/Ab3dE9xZ)." None of it ends a token or a code.
+func withoutPunctuation(token string) string {
+	return strings.TrimRight(token, ".,;:!?…'\"’”»*)]}> ")
 }
 
 func (p *public) health(w http.ResponseWriter, r *http.Request) {
