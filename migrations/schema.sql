@@ -22,6 +22,34 @@ create table addresses (
 );
 CREATE INDEX addresses_hash ON addresses USING btree (hash);
 
+create table api_tokens (
+  id integer not null generated always as identity,
+  user_id integer not null,
+  hash bytea not null,
+  label text not null default ''::text,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  used_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  constraint api_tokens_pkey PRIMARY KEY (id),
+  constraint api_tokens_hash_key UNIQUE (hash),
+  constraint api_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id),
+  constraint api_tokens_hash_check CHECK ((length(hash) = 32))
+);
+CREATE INDEX api_tokens_user ON api_tokens USING btree (user_id);
+
+create table approvals (
+  version_id integer not null,
+  state text not null,
+  required boolean not null,
+  decided_at timestamp with time zone,
+  decided_by text,
+  constraint approvals_pkey PRIMARY KEY (version_id),
+  constraint approvals_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id),
+  constraint approvals_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'approved'::text, 'withdrawn'::text])))
+);
+CREATE INDEX approvals_waiting ON approvals USING btree (version_id) WHERE (state = 'waiting'::text);
+
 create table attempts (
   message_id bigint not null,
   number smallint not null,
@@ -50,6 +78,10 @@ create table audit_log (
   detail jsonb not null default '{}'::jsonb,
   constraint audit_log_pkey PRIMARY KEY (id)
 );
+CREATE INDEX audit_log_actor ON audit_log USING btree (actor, id);
+CREATE INDEX audit_log_at ON audit_log USING btree (at);
+CREATE INDEX audit_log_subject ON audit_log USING btree (subject, id);
+CREATE TRIGGER audit_log_stays BEFORE DELETE OR UPDATE OR TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION audit_log_stays();
 
 create table batches (
   id bigint not null generated always as identity,
@@ -85,12 +117,15 @@ create table consents (
   granted boolean not null,
   pending boolean not null default false,
   until timestamp with time zone,
+  resumes boolean not null default false,
   source text not null,
   evidence jsonb not null default '{}'::jsonb,
   at timestamp with time zone not null default now(),
   constraint consents_pkey PRIMARY KEY (id)
 );
 CREATE INDEX consents_customer ON consents USING btree (customer_key, id DESC);
+CREATE INDEX consents_pending ON consents USING btree (topic, customer_key) WHERE pending;
+CREATE INDEX consents_resumes ON consents USING btree (customer_key, id) WHERE resumes;
 
 create table delivery_reports (
   message_id bigint not null,
@@ -104,6 +139,24 @@ create table delivery_reports (
   constraint delivery_reports_status_check CHECK ((status = ANY (ARRAY['accepted'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'undelivered'::text])))
 );
 CREATE INDEX delivery_reports_open ON delivery_reports USING btree (message_id) WHERE open;
+
+-- customers whom Sapa has forgotten on request
+create table erasures (
+  id integer not null generated always as identity,
+  customer_key text,
+  key_hash bytea not null,
+  at timestamp with time zone not null,
+  actor text not null,
+  row_present boolean not null,
+  gone_since timestamp with time zone,
+  released_at timestamp with time zone,
+  pseudonym text not null generated always as (('erased:'::text || id)) stored,
+  constraint erasures_pkey PRIMARY KEY (id),
+  constraint erasures_check CHECK (((customer_key IS NULL) OR row_present))
+);
+CREATE UNIQUE INDEX erasures_customer ON erasures USING btree (customer_key) WHERE (customer_key IS NOT NULL);
+CREATE INDEX erasures_hash ON erasures USING btree (key_hash);
+CREATE UNIQUE INDEX erasures_pseudonym ON erasures USING btree (pseudonym);
 
 create table hits (
   id bigint not null generated always as identity,
@@ -162,6 +215,17 @@ create table links (
   constraint links_part_check CHECK ((part = ANY (ARRAY['html'::text, 'text'::text, 'sms'::text])))
 );
 
+create table login_failures (
+  kind text not null,
+  whose bytea not null,
+  failures integer not null,
+  last_at timestamp with time zone not null,
+  blocked_until timestamp with time zone,
+  constraint login_failures_pkey PRIMARY KEY (kind, whose),
+  constraint login_failures_kind_check CHECK ((kind = ANY (ARRAY['account'::text, 'address'::text, 'token'::text])))
+);
+CREATE INDEX login_failures_last ON login_failures USING btree (last_at);
+
 create table messages (
   id bigint not null,
   address_id bigint,
@@ -195,6 +259,27 @@ create table occasions (
 CREATE INDEX occasions_message ON occasions USING btree (message_id);
 CREATE INDEX occasions_released ON occasions USING btree (campaign_id) WHERE (NOT spent);
 
+create table pruned_months (
+  month integer not null,
+  at timestamp with time zone not null default now(),
+  actor text not null,
+  messages bigint not null,
+  attempts bigint not null,
+  swept boolean not null default false,
+  constraint pruned_months_pkey PRIMARY KEY (month)
+);
+
+create table quarantines (
+  campaign_id integer not null,
+  version_id integer not null,
+  run_id integer not null,
+  reason text not null,
+  at timestamp with time zone not null default now(),
+  constraint quarantines_pkey PRIMARY KEY (campaign_id),
+  constraint quarantines_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id),
+  constraint quarantines_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id)
+);
+
 create table response_totals (
   run_id integer not null,
   kind text not null,
@@ -212,6 +297,18 @@ create table responses (
   link smallint not null default '-1'::integer,
   first_at timestamp with time zone not null,
   constraint responses_pkey PRIMARY KEY (message_id, kind, part, link)
+);
+
+create table run_baselines (
+  run_id integer not null,
+  outcomes bigint not null,
+  bounces bigint not null,
+  failures bigint not null,
+  content bigint not null,
+  unsubscribes bigint not null,
+  at timestamp with time zone not null default now(),
+  constraint run_baselines_pkey PRIMARY KEY (run_id),
+  constraint run_baselines_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id)
 );
 
 create table run_totals (
@@ -263,12 +360,38 @@ create table schema_migrations (
   constraint schema_migrations_pkey PRIMARY KEY (version)
 );
 
+create table seed_messages (
+  run_id integer not null,
+  channel text not null,
+  address text not null,
+  state text not null,
+  worker integer not null,
+  at timestamp with time zone not null,
+  words text,
+  constraint seed_messages_pkey PRIMARY KEY (run_id, channel, address),
+  constraint seed_messages_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id),
+  constraint seed_messages_state_check CHECK ((state = ANY (ARRAY['claimed'::text, 'sent'::text, 'failed'::text, 'skipped'::text, 'unknown'::text])))
+);
+CREATE INDEX seed_messages_claimed ON seed_messages USING btree (worker) WHERE (state = 'claimed'::text);
+
+create table sessions (
+  hash bytea not null,
+  user_id integer not null,
+  created_at timestamp with time zone not null,
+  seen_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  constraint sessions_pkey PRIMARY KEY (hash),
+  constraint sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id),
+  constraint sessions_hash_check CHECK ((length(hash) = 32))
+);
+CREATE INDEX sessions_user ON sessions USING btree (user_id);
+
 create table short_links (
   code text not null,
   message_id bigint not null,
   part text not null,
   link smallint not null,
-  query text not null default ''::text,
+  query text default ''::text,
   made_at timestamp with time zone not null,
   constraint short_links_pkey PRIMARY KEY (code),
   constraint short_links_message_id_part_link_query_key UNIQUE (message_id, part, link, query)
@@ -282,6 +405,16 @@ create table signing_keys (
   constraint signing_keys_secret_check CHECK ((length(secret) >= 32))
 );
 
+create table suppressed_digests (
+  channel text not null,
+  digest bytea not null,
+  reason text not null,
+  source text not null,
+  at timestamp with time zone not null,
+  constraint suppressed_digests_pkey PRIMARY KEY (channel, digest),
+  constraint suppressed_digests_digest_check CHECK ((length(digest) = 32))
+);
+
 create table suppressions (
   channel text not null,
   hash bytea not null,
@@ -290,6 +423,25 @@ create table suppressions (
   source text not null,
   at timestamp with time zone not null default now(),
   constraint suppressions_pkey PRIMARY KEY (channel, hash)
+);
+
+create table upkeep (
+  name text not null,
+  at timestamp with time zone not null,
+  constraint upkeep_pkey PRIMARY KEY (name)
+);
+
+create table users (
+  id integer not null generated always as identity,
+  name text not null,
+  role text not null,
+  password text,
+  disabled_at timestamp with time zone,
+  created_at timestamp with time zone not null,
+  constraint users_pkey PRIMARY KEY (id),
+  constraint users_name_key UNIQUE (name),
+  constraint users_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
+  constraint users_role_check CHECK ((role = ANY (ARRAY['marketer'::text, 'agent'::text, 'analyst'::text, 'operator'::text])))
 );
 
 create table versions (
@@ -412,6 +564,15 @@ create table zones (
 --   click_to_open_rate double precision: clicked / opened; may pass 1, since mail programs that load no pictures show no opens
 --   unsubscribe_rate double precision: unsubscribed / sent
 --   bounce_rate double precision: bounced / (sent + bounced)
+
+CREATE OR REPLACE FUNCTION audit_log_stays()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'the audit log is only appended to: % refused', lower(tg_op)
+    using hint = 'docs/access.md says what to do if it must be';
+end $function$;
 
 CREATE OR REPLACE FUNCTION ensure_month(month integer)
  RETURNS void
