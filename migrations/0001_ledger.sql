@@ -240,7 +240,7 @@ create table suppressions (
 );
 
 -- Append-only. The latest row for (customer, channel or '*', topic or '*') whose time is not over decides; without one the
--- mapped columns do.
+-- mapped columns do. A row that resumes decides nothing itself: it ends those before it that were for a time.
 create table consents (
   id           bigint generated always as identity primary key,
   customer_key text collate "C" not null,
@@ -249,6 +249,7 @@ create table consents (
   granted      boolean not null,
   pending      boolean not null default false, -- asked for, not confirmed yet (double opt-in); counts as not granted
   until        timestamptz,               -- holds only before this moment (a pause); null: for good
+  resumes      boolean not null default false, -- the end of the customer's pauses
   source       text not null,             -- unsubscribe page, one-click, import, actor
   evidence     jsonb not null default '{}',
   at           timestamptz not null default now()
