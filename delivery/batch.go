@@ -123,6 +123,9 @@ func (e *Engine) sendDue(ctx context.Context, l *lease, s *sender, fill *filler)
 		if err := e.record(ctx, l, refused); err != nil {
 			return trouble, err
 		}
+		if err := fill.keepShortLinks(ctx, ready); err != nil {
+			return trouble, errors.Join(err, e.release(ctx, l, idsOf(ready)))
+		}
 		if err := s.handOver(ctx, ready); err != nil {
 			return trouble, err
 		}

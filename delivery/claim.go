@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -21,6 +22,7 @@ type message struct {
 	Attempts    int
 	Consent     *bool    // the ledger's latest word; nil: none
 	RowKeys     []string // rows of `each`, in the order of their occasions
+	NotAfter    *time.Time
 }
 
 // claim commits up to n messages as claimed by this lease and returns them. What may not be sent any more is skipped
@@ -49,7 +51,7 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (cl
 		m := &message{}
 		var address *string
 		var isClaimed bool
-		if err := rows.Scan(&m.ID, &isClaimed, &m.CustomerKey, &address, &m.Attempts, &m.Consent, &m.RowKeys); err != nil {
+		if err := rows.Scan(&m.ID, &isClaimed, &m.CustomerKey, &address, &m.Attempts, &m.Consent, &m.RowKeys, &m.NotAfter); err != nil {
 			return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
 		}
 		seen++
@@ -106,7 +108,7 @@ with lease as (
 	    reason = k.reason, worker = @worker, epoch = @epoch, claimed_at = clock_timestamp()
 	from checked k
 	where m.id = k.id
-	returning m.id, m.state, k.reason, m.customer_key, k.normalised, m.attempts, k.consent
+	returning m.id, m.state, k.reason, m.customer_key, k.normalised, m.attempts, k.consent, m.not_after
 ), released as (
 	update occasions o set spent = false
 	from moved m
@@ -119,7 +121,8 @@ with lease as (
 )
 select m.id, m.state = 'claimed', m.customer_key, m.normalised, m.attempts, m.consent,
        case when @each::boolean then
-       (select array_agg(o.row_key order by o.occasion) from occasions o where o.message_id = m.id and o.row_key is not null) end
+       (select array_agg(o.row_key order by o.occasion) from occasions o where o.message_id = m.id and o.row_key is not null) end,
+       m.not_after
 from moved m
 order by m.id`
 

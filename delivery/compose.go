@@ -1,7 +1,9 @@
 package delivery
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sapa-crm/sapa/channels"
@@ -18,15 +20,23 @@ type Composer struct {
 	tick          time.Time
 	customerPaths [][]string
 	rowPaths      [][]string
+	pages         []string // our own pages that a text message names, each of which costs a code
 }
 
 // NewComposer prepares a content for a run's tick.
 func NewComposer(s *customer.Schema, c *Content, tick time.Time) (*Composer, error) {
-	if c.Email == nil {
-		return nil, fmt.Errorf("campaign %s has no content for email", c.Campaign)
-	}
 	p := &Composer{schema: s, content: c, tick: tick}
-	for _, t := range []*templates.Template{c.Email.Subject, c.Email.HTML, c.Email.Text} {
+	parts := []*templates.Template{}
+	switch {
+	case c.SMS != nil && c.SMS.Text != nil:
+		parts = append(parts, c.SMS.Text)
+		p.pages = c.SMS.Text.Pages()
+	case c.Email != nil:
+		parts = append(parts, c.Email.Subject, c.Email.HTML, c.Email.Text)
+	default:
+		return nil, fmt.Errorf("campaign %s has no content", c.Campaign)
+	}
+	for _, t := range parts {
 		if t != nil {
 			p.addPaths(t.Paths())
 		}
@@ -84,6 +94,9 @@ func (t trackedURLs) Click(part response.Part, link int, query string) (string, 
 // Compose renders the message. The error is about this person alone: a value that is missing without a default, a link
 // that grew too long.
 func (p *Composer) Compose(who Person, urls MessageURLs) (*channels.Message, error) {
+	if p.content.SMS != nil {
+		return p.composeSMS(who, urls)
+	}
 	email := p.content.Email
 	vars := p.vars(who, urls)
 	r := rendering{vars: vars, urls: urls}
@@ -100,13 +113,32 @@ func (p *Composer) Compose(who Person, urls MessageURLs) (*channels.Message, err
 	return m, r.err
 }
 
+// errNoText fails a text message of which nothing is left for this person.
+var errNoText = errors.New("nothing is left of the text for this customer")
+
+func (p *Composer) composeSMS(who Person, urls MessageURLs) (*channels.Message, error) {
+	r := rendering{vars: p.vars(who, urls), urls: urls}
+	m := &channels.Message{
+		To:       channels.Address{Name: p.field(who, p.schema.Name)},
+		Text:     r.render(p.content.SMS.Text, response.SMS),
+		Topic:    p.content.Topic,
+		Campaign: p.content.Campaign,
+	}
+	if m.Text == "" && r.err == nil {
+		return nil, errNoText
+	}
+	return m, r.err
+}
+
 func (p *Composer) vars(who Person, urls MessageURLs) map[string]any {
 	vars := map[string]any{
-		"customer":        who.Customer,
-		"locale":          p.field(who, p.schema.Locale),
-		"today":           p.tick,
-		"unsubscribe_url": urls.Unsubscribe(),
-		"campaign":        map[string]any{"name": p.content.Campaign, "topic": p.content.Topic},
+		"customer": who.Customer,
+		"locale":   p.field(who, p.schema.Locale),
+		"today":    p.tick,
+		"campaign": map[string]any{"name": p.content.Campaign, "topic": p.content.Topic},
+	}
+	if p.content.SMS == nil || slices.Contains(p.pages, "unsubscribe_url") {
+		vars["unsubscribe_url"] = urls.Unsubscribe()
 	}
 	switch {
 	case p.content.Each == nil:

@@ -36,13 +36,27 @@ type Content struct {
 	Each     *customer.Relation // nil: the audience is customers
 	EachName string             // "vehicle"
 	Merged   bool               // several rows in one message, as a list named Each.Name
-	Email    *Email
+	Email    *Email             // one of these
+	SMS      *SMS
+}
+
+// Channel is the channel that the content is for.
+func (c *Content) Channel() string {
+	if c.SMS != nil {
+		return "sms"
+	}
+	return "email"
 }
 
 // Email is the content of a version's e-mail.
 type Email struct {
 	Subject, HTML, Text *templates.Template // HTML may be nil, Text may be nil where HTML is given
 	ReplyTo             string
+}
+
+// SMS is the content of a version's text message.
+type SMS struct {
+	Text *templates.Template
 }
 
 // Library finds the content of applied versions; it may keep them, since versions never change.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/response"
 )
 
 // filler makes messages of a batch's claims: it reads what the templates print and renders them.
@@ -57,12 +58,12 @@ func (f *filler) fill(ctx context.Context, claimed []*message) (ready []filled, 
 		case !f.consents(m, person):
 			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonNoConsent, at: f.engine.Now()})
 		default:
-			mail, err := f.compose(m, person, its)
+			full, err := f.compose(m, person, its)
 			if err != nil {
 				refused = append(refused, unfit(m, err, f.engine.Now()))
 				continue
 			}
-			ready = append(ready, filled{m, mail})
+			ready = append(ready, full)
 		}
 	}
 	return ready, refused, nil
@@ -71,7 +72,8 @@ func (f *filler) fill(ctx context.Context, claimed []*message) (ready []filled, 
 // filled is a claimed message with what is handed over for it.
 type filled struct {
 	*message
-	mail *channels.Message
+	mail  *channels.Message
+	short []response.ShortLink // of its text, not kept yet
 }
 
 func unfit(m *message, err error, at time.Time) outcome {
@@ -119,20 +121,25 @@ func (f *filler) consents(m *message, person map[string]any) bool {
 	return known || f.engine.Schema.Consent.Granted
 }
 
-func (f *filler) compose(m *message, person map[string]any, rows []any) (*channels.Message, error) {
-	mail, err := f.composer.Compose(Person{Customer: person, Rows: rows}, f.urls(m.ID))
-	if err != nil {
-		return nil, err
+func (f *filler) compose(m *message, person map[string]any, rows []any) (filled, error) {
+	who := Person{Customer: person, Rows: rows}
+	if f.content.SMS != nil {
+		return f.composeSMS(m, who)
 	}
-	mail.ID, mail.Token = m.ID, f.engine.URLs.MessageToken(m.ID)
-	mail.From, mail.To.Addr = f.account.From, m.Address
+	mail, err := f.composer.Compose(who, trackedURLs{f.engine.URLs, m.ID})
+	if err != nil {
+		return filled{}, err
+	}
+	f.address(m, mail)
 	if mail.ReplyTo == "" {
 		mail.ReplyTo = f.account.ReplyTo
 	}
-	mail.Date = f.engine.Now()
-	return mail, nil
+	return filled{message: m, mail: mail}, nil
 }
 
-func (f *filler) urls(id int64) MessageURLs {
-	return trackedURLs{f.engine.URLs, id}
+// address fills in what a message has of its account and of the ledger.
+func (f *filler) address(m *message, mail *channels.Message) {
+	mail.ID, mail.Token = m.ID, f.engine.URLs.MessageToken(m.ID)
+	mail.From, mail.To.Addr = f.account.From, m.Address
+	mail.Date = f.engine.Now()
 }
