@@ -66,6 +66,7 @@ type filler struct {
 	normalise func(raw, region string) Address
 	hasher    *Hasher
 	stats     *AddressStats
+	lists     bool // there are digests of suppressed addresses that nobody has met yet
 }
 
 // addressChunk is how many addresses are read and written at a time.
@@ -84,8 +85,11 @@ func (f *filler) fill(ctx context.Context, source string, args []any) error {
 	if err := f.tx.QueryRow(ctx, `select exists (`+query+`)`, args...).Scan(&any); err != nil || !any {
 		return err
 	}
-	const lock = `select pg_advisory_xact_lock(hashtextextended('sapa addresses ' || current_schema() || ' ' || $1, 0))`
-	if _, err := f.tx.Exec(ctx, lock, f.channel); err != nil {
+	if err := lockAddressBook(ctx, f.tx, f.channel); err != nil {
+		return err
+	}
+	err := f.tx.QueryRow(ctx, `select exists (select from suppressed_digests where channel = $1)`, f.channel).Scan(&f.lists)
+	if err != nil {
 		return err
 	}
 	if _, err := f.tx.Exec(ctx, `declare sapa_unseen no scroll cursor for `+query, args...); err != nil {
@@ -103,11 +107,19 @@ func (f *filler) fill(ctx context.Context, source string, args []any) error {
 	}
 }
 
+// lockAddressBook lets one transaction at a time bring addresses of a channel into the book, until its end. Whoever
+// brings in digests of suppressed addresses holds it, too: of an address and its digest, the later one meets the earlier.
+func lockAddressBook(ctx context.Context, tx pgx.Tx, channel string) error {
+	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('sapa addresses ' || current_schema() || ' ' || $1, 0))`, channel)
+	return err
+}
+
 // unseen are addresses to be written, column by column.
 type unseen struct {
 	regions, raws, domains, kinds []string
 	normalised, reasons           []*string
 	hashes                        [][]byte
+	digests                       [][]byte // where there are lists
 }
 
 func (f *filler) chunk(ctx context.Context) (int, error) {
@@ -134,8 +146,14 @@ func (f *filler) add(u *unseen, raw, region string) {
 	if !a.Usable() {
 		f.stats.Refused[a.Reason]++
 		u.normalised, u.reasons, u.hashes = append(u.normalised, nil), append(u.reasons, &a.Reason), append(u.hashes, nil)
+		u.digests = append(u.digests, nil)
 		return
 	}
+	var digest []byte
+	if f.lists {
+		digest = Digest(a.Normalised)
+	}
+	u.digests = append(u.digests, digest)
 	u.normalised, u.reasons = append(u.normalised, &a.Normalised), append(u.reasons, nil)
 	u.hashes = append(u.hashes, f.hasher.Hash(f.channel, a.Normalised))
 }
@@ -146,6 +164,20 @@ func (f *filler) write(ctx context.Context, u *unseen) error {
 		select $1, u.* from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[]) u
 		on conflict (channel, region, raw) do nothing`,
 		f.channel, u.regions, u.raws, u.normalised, u.kinds, u.reasons, u.hashes, u.domains)
+	if err != nil || !f.lists {
+		return err
+	}
+	_, err = f.tx.Exec(ctx, `
+		with met as (
+			delete from suppressed_digests d
+			using (select distinct on (digest) * from unnest($2::bytea[], $3::bytea[], $4::text[]) u (digest, hash, normalised)
+			       where digest is not null order by digest) u
+			where d.channel = $1 and d.digest = u.digest
+			returning u.hash, u.normalised, d.reason, d.source, d.at
+		)
+		insert into suppressions (channel, hash, address, reason, source, at)
+		select $1, hash, normalised, reason, source, at from met
+		on conflict do nothing`, f.channel, u.digests, u.hashes, u.normalised)
 	return err
 }
 
@@ -166,5 +198,13 @@ func LoadHasher(ctx context.Context, db pg.DBTX) (*Hasher, error) {
 func (h *Hasher) Hash(channel, normalised string) []byte {
 	mac := hmac.New(sha256.New, h.key)
 	mac.Write([]byte(channel + "\x00" + strings.ToLower(normalised)))
+	return mac.Sum(nil)
+}
+
+// HashKey is HMAC-SHA256 of a customer's key, by which it is recognised after the key itself was given up. No address has
+// the same hash.
+func (h *Hasher) HashKey(key string) []byte {
+	mac := hmac.New(sha256.New, h.key)
+	mac.Write([]byte("customer key\x00" + key))
 	return mac.Sum(nil)
 }

@@ -13,6 +13,10 @@ type Config struct {
 	Channels  ChannelsConfig  `yaml:"channels"`
 	PublicURL string          `yaml:"public_url"` // where customers reach the public listener, without a final slash
 	Company   Company         `yaml:"company"`
+	Retention Retention       `yaml:"retention"`
+	// Topics are what consent is asked for, by name; their order is the file's.
+	Topics map[string]*TopicConfig `yaml:"topics"`
+	Rails  Rails                   `yaml:"rails"`
 
 	File *strictyaml.File // for the places of problems that are found later, such as in customers.where
 }
@@ -67,7 +71,7 @@ type Company struct {
 // counts as not set. All problems are reported at once, and with any there is no Config.
 func LoadConfig(name, text string, env func(string) string) (*Config, diag.List) {
 	f, problems := strictyaml.Parse(name, text)
-	cfg := &Config{File: f, Customers: CustomersConfig{Consent: Consent{Granted: true}}}
+	cfg := &Config{File: f, Retention: DefaultRetention(), Customers: CustomersConfig{Consent: Consent{Granted: true}}}
 	problems = append(problems, f.Expand(env)...)
 	problems = append(problems, f.Decode(cfg)...)
 	problems = append(problems, cfg.check(len(problems) == 0)...)

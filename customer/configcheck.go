@@ -40,7 +40,9 @@ func (cfg *Config) check(wellMade bool) diag.List {
 	c.locale("$.customers.locale.default", customers.Locale.Default)
 	c.region("$.customers.region.default", customers.Region.Default)
 	c.relations("$.customers", customers.Relations)
+	c.topics(cfg)
 	c.email(cfg.Channels.Email)
+	c.retention(cfg.Retention)
 	cfg.PublicURL = c.publicURL("$.public_url", cfg.PublicURL)
 	return c.problems
 }

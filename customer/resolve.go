@@ -25,6 +25,8 @@ func Resolve(ctx context.Context, db pg.DBTX, cfg *Config) (*Schema, diag.List, 
 	}
 	r := &resolver{checker: checker{file: cfg.File}, cat: cat}
 	schema := r.schema(&cfg.Customers)
+	schema.Topics = cfg.topicList()
+	schema.Rails = cfg.Rails
 	if len(r.problems) > 0 {
 		return nil, r.problems, nil
 	}

@@ -134,7 +134,9 @@ type Schema struct {
 	Region   Field
 	Where    string // rule that says who counts as a customer; "" for every row
 	Consent  Consent
-	Zone     string // the company's own IANA zone: Timezone.Default, or UTC
+	Topics   []Topic // of sapa.yaml, in its order
+	Zone     string  // the company's own IANA zone: Timezone.Default, or UTC
+	Rails    Rails
 }
 
 // KeyColumn is the customers' key. Keys are bigint, integer, text or uuid; elsewhere in the engine a key is its text.
