@@ -51,6 +51,7 @@ func (p *pages) handler() http.Handler {
 	mux.HandleFunc("GET /api/messages", p.apiList)
 	mux.HandleFunc("GET /api/messages/{id}", p.apiMessage)
 	mux.HandleFunc("GET /api/messages/{id}/raw", p.raw)
+	(&twilioAPI{p.server}).register(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		p.fail(w, http.StatusNotFound, "There is no such page.")
 	})

@@ -15,18 +15,25 @@ import (
 //	meta    uint32   octets of meta
 //	crc     uint32   CRC-32C over length, meta's length, meta and raw
 //	meta             version, flags, then the fields of Message in the order of encodeMeta
-//	raw              the mail as it came over the wire, dots unstuffed; empty for a refusal
+//	raw              the mail as it came over the wire, dots unstuffed, or the form of a text; empty for a refusal
+//
+// The version of mail is 1. A text has 2, and behind the fields of mail those of encodeText. What becomes of a text
+// later is a record of its own, an event, with 3.
 //
 // The sum covers the lengths, so a header of zeros, which a file system may leave behind a crash, is not a record.
 const (
-	recordHeader  = 12
-	recordVersion = 1
-	maxMeta       = 1 << 20
+	recordHeader = 12
+	mailVersion  = 1
+	textVersion  = 2
+	eventVersion = 3
+	maxMeta      = 1 << 20
 )
 
 const (
 	flagAccepted = 1 << iota
 	flagWithheld
+	flagConversation // a customer's text, or an answer to one
+	flagCallback     // the client asked for status callbacks
 )
 
 var errTorn = errors.New("incomplete record")
@@ -35,9 +42,14 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // sealRecord appends the record of a message to dst.
 func sealRecord(dst []byte, m *Message, raw []byte) []byte {
+	return sealMeta(dst, func(b []byte) []byte { return encodeMeta(b, m) }, raw)
+}
+
+// sealMeta appends a record to dst, with what encode appends as its meta.
+func sealMeta(dst []byte, encode func([]byte) []byte, raw []byte) []byte {
 	start := len(dst)
 	dst = append(dst, make([]byte, recordHeader)...)
-	dst = encodeMeta(dst, m)
+	dst = encode(dst)
 	meta := len(dst) - start - recordHeader
 	dst = append(dst, raw...)
 	header := dst[start : start+recordHeader]
@@ -80,7 +92,7 @@ func readRecord(r io.Reader, buf []byte, maxLength int) (meta, raw, grown []byte
 	if recordSum(header[:], buf) != binary.LittleEndian.Uint32(header[8:]) {
 		return nil, nil, buf, errTorn
 	}
-	if metaLength == 0 || buf[0] != recordVersion {
+	if metaLength < 2 || buf[0] < mailVersion || buf[0] > eventVersion {
 		return nil, nil, buf, errors.New("written by another version of Sapa: start with an empty folder")
 	}
 	return buf[:metaLength], buf[metaLength:], buf, nil
@@ -108,7 +120,12 @@ func encodeMeta(b []byte, m *Message) []byte {
 	if m.Verdict.Withheld {
 		flags |= flagWithheld
 	}
-	b = append(b, recordVersion, flags)
+	version := byte(mailVersion)
+	if m.SMS != nil {
+		version = textVersion
+		flags |= m.SMS.flags()
+	}
+	b = append(b, version, flags)
 	b = binary.AppendUvarint(b, uint64(m.Verdict.Code))
 	b = binary.AppendVarint(b, m.ReceivedAt.UnixMicro())
 	b = binary.AppendUvarint(b, uint64(m.Size))
@@ -116,17 +133,23 @@ func encodeMeta(b []byte, m *Message) []byte {
 		m.Verdict.Enhanced, m.Verdict.Words, string(m.Verdict.Stage), m.Verdict.Rule,
 		m.From, strings.Join(m.To, "\n"), m.Subject, m.MessageID,
 	} {
-		b = binary.AppendUvarint(b, uint64(len(s)))
-		b = append(b, s...)
+		b = appendText(b, s)
+	}
+	if m.SMS != nil {
+		b = encodeText(b, m)
 	}
 	return b
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // decodeMeta reads what encodeMeta wrote; b may go on behind it.
 func decodeMeta(b []byte) (Message, error) {
 	d := decoder{b: b}
-	_, flags := d.octet(), d.octet()
-	var m Message
+	version, flags := d.octet(), d.octet()
+	m := Message{Channel: ChannelEmail}
 	m.Verdict.Accepted = flags&flagAccepted != 0
 	m.Verdict.Withheld = flags&flagWithheld != 0
 	m.Verdict.Code = int(d.uvarint())
@@ -139,13 +162,18 @@ func decodeMeta(b []byte) (Message, error) {
 		m.To = strings.Split(to, "\n")
 	}
 	m.Subject, m.MessageID = d.text(), d.text()
-	m.Token = tokenOf(m.MessageID)
+	if version == textVersion {
+		d.decodeText(&m, flags)
+	} else {
+		m.Token = tokenOf(m.MessageID)
+	}
 	return m, d.err
 }
 
 // metaView is the fields of a meta that can be searched, in place.
 type metaView struct {
 	from, to, subject, messageID []byte
+	token                        []byte // of a text; that of a mail is in its Message-ID
 }
 
 func viewMeta(b []byte) metaView {
@@ -156,7 +184,11 @@ func viewMeta(b []byte) metaView {
 	for range 4 {
 		d.field() // the verdict's texts
 	}
-	return metaView{from: d.field(), to: d.field(), subject: d.field(), messageID: d.field()}
+	v := metaView{from: d.field(), to: d.field(), subject: d.field(), messageID: d.field()}
+	if b[0] == textVersion {
+		v.token = d.field()
+	}
+	return v
 }
 
 // tokenOf is the local part of a Message-ID, by which Sapa names a message to the outside.

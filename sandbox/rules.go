@@ -12,53 +12,60 @@ import (
 )
 
 // Rule makes the sandbox misbehave. A rule that applies first waits for Delay; then the first applying rule with a
-// Reply or a Drop decides what happens to the message.
+// Reply or a Drop decides what happens to the message. At AtCarrier, where a text has been accepted, the first applying
+// rule with a Fail and the first with Callbacks decide.
 type Rule struct {
-	Name  string        // short word; kept with the verdicts that the rule causes
-	To    string        // magic word of the recipients that it applies to (see Magic); "" for all of them
-	Share float64       // share of the messages that it takes, drawn for each attempt; 0 means all of them
-	Stage Stage         // AtRecipient or AtDot (the default)
-	Delay time.Duration // wait before the reply
-	Reply Reply         // refuse with this reply; the zero Reply refuses nothing
-	Drop  Drop
-	Help  string // one sentence for the page
+	Name      string        // short word; kept with the verdicts that the rule causes
+	To        string        // whom it applies to: a magic word of mail recipients (see Magic), the end of a number; "" for all
+	Share     float64       // share of the messages that it takes, drawn for each attempt; 0 means all of them
+	Stage     Stage         // of mail AtRecipient or AtDot (the default), of texts AtRequest or AtCarrier
+	Delay     time.Duration // wait before the reply
+	Reply     Reply         // refuse with this reply; the zero Reply refuses nothing
+	Drop      Drop
+	Fail      int       // AtCarrier: the text is not delivered, for this error of Twilio's, such as 30003
+	Callbacks Callbacks // AtCarrier
+	Help      string    // one sentence for the page
 }
 
-// Reply is an SMTP reply.
+// Reply is an SMTP reply, or an answer of Twilio's API.
 type Reply struct {
 	Code     int    // 4xx or 5xx
-	Enhanced [3]int // RFC 3463 status
-	Words    string
+	Enhanced [3]int // RFC 3463 status, of an SMTP reply
+	Error    int    // Twilio's error code, of an answer of its API
+	Words    string // {to} stands for the recipient
 }
 
-// Drop is when a connection is cut instead of answered.
+// Drop is when a connection is cut, or falls silent, instead of being answered.
 type Drop string
 
-// The ways to cut a connection.
+// The ways to give no answer. At AtRequest, DropAfter with a 5xx Reply means accepted, durable, and answered with the
+// error.
 const (
 	DropNone   Drop = ""
-	DropBefore Drop = "before" // before the message is accepted: it was not taken
-	DropAfter  Drop = "after"  // after it was accepted and made durable: it was taken, the client does not know
+	DropBefore Drop = "before"      // before the message is accepted: it was not taken
+	DropAfter  Drop = "after"       // after it was accepted and made durable: it was taken, the client does not know
+	HangBefore Drop = "hang before" // of texts: as DropBefore, but silent for Config.Hang first
+	HangAfter  Drop = "hang after"  // of texts: as DropAfter, but silent for Config.Hang first
 )
 
-// Magic are the rules for magic recipients, which always apply. A rule with To "bounce" means the addresses
+// Magic are the rules for magic recipients of mail, which always apply. A rule with To "bounce" means the addresses
 // bounce@…, *+bounce@… and *@bounce.…
 func Magic() []Rule {
 	return []Rule{
 		{
-			To: "bounce", Stage: AtRecipient, Reply: Reply{550, [3]int{5, 1, 1}, "No such mailbox here"},
+			To: "bounce", Stage: AtRecipient, Reply: Reply{Code: 550, Enhanced: [3]int{5, 1, 1}, Words: "No such mailbox here"},
 			Help: "refused for good: the mailbox does not exist (a hard bounce)",
 		},
 		{
-			To: "later", Stage: AtRecipient, Reply: Reply{451, [3]int{4, 7, 1}, "Greylisted, try again later"},
+			To: "later", Stage: AtRecipient, Reply: Reply{Code: 451, Enhanced: [3]int{4, 7, 1}, Words: "Greylisted, try again later"},
 			Help: "refused for now, each time",
 		},
 		{
-			To: "full", Stage: AtRecipient, Reply: Reply{452, [3]int{4, 2, 2}, "Mailbox full"},
+			To: "full", Stage: AtRecipient, Reply: Reply{Code: 452, Enhanced: [3]int{4, 2, 2}, Words: "Mailbox full"},
 			Help: "refused for now: the mailbox is full",
 		},
 		{
-			To: "spam", Reply: Reply{554, [3]int{5, 7, 1}, "Message refused as spam"},
+			To: "spam", Reply: Reply{Code: 554, Enhanced: [3]int{5, 7, 1}, Words: "Message refused as spam"},
 			Help: "refused for good after the text was read",
 		},
 		{To: "slow", Delay: 2 * time.Second, Help: "accepted after two seconds"},
@@ -67,9 +74,23 @@ func Magic() []Rule {
 	}
 }
 
+// Words are the words of ParseRules as rules without a share: those of mail, then those of texts.
+func Words() []Rule {
+	mail := []Rule{
+		{Name: "4xx", Stage: AtDot, Reply: Reply{Code: 451, Enhanced: [3]int{4, 3, 0}, Words: "Temporary failure, as asked for"}, Help: "mail is refused for now"},
+		{Name: "5xx", Stage: AtDot, Reply: Reply{Code: 554, Enhanced: [3]int{5, 3, 0}, Words: "Permanent failure, as asked for"}, Help: "mail is refused for good"},
+		{Name: "drop-before", Stage: AtDot, Drop: DropBefore, Help: "the connection is cut before the mail is accepted"},
+		{Name: "drop-after", Stage: AtDot, Drop: DropAfter, Help: "the connection is cut after the mail was accepted"},
+		{Name: "delay", Stage: AtDot, Help: "the reply to mail comes later: delay=20ms, or delay=2s/10% for a share of it"},
+	}
+	return append(mail, textWords()...)
+}
+
 // ParseRules reads misbehaviour from a command line: words with a share or a duration, separated by commas, such as
 //
-//	4xx=5%, 5xx=1%, drop-before=1%, drop-after=0.5%, delay=20ms, delay=2s/10%
+//	4xx=5%, drop-after=0.5%, delay=2s/10%, sms-429=5%, sms-timeout-after=5%, callbacks-late=10%
+//
+// Words lists them.
 func ParseRules(text string) ([]Rule, error) {
 	var rules []Rule
 	for _, part := range strings.Split(text, ",") {
@@ -86,33 +107,32 @@ func ParseRules(text string) ([]Rule, error) {
 }
 
 func parseRule(part string) (Rule, error) {
-	word, value, found := strings.Cut(part, "=")
+	word, share, found := strings.Cut(part, "=")
 	if !found {
 		return Rule{}, fmt.Errorf("write a word and a value, such as 4xx=5%%")
 	}
-	rule := Rule{Name: word, Stage: AtDot}
-	share := value
-	switch word {
-	case "4xx":
-		rule.Reply = Reply{451, [3]int{4, 3, 0}, "Temporary failure, as asked for"}
-	case "5xx":
-		rule.Reply = Reply{554, [3]int{5, 3, 0}, "Permanent failure, as asked for"}
-	case "drop-before":
-		rule.Drop = DropBefore
-	case "drop-after":
-		rule.Drop = DropAfter
-	case "delay":
-		var err error
-		if rule.Delay, share, err = parseDelay(value); err != nil {
+	rule, err := wordRule(word)
+	if err != nil {
+		return Rule{}, err
+	}
+	if word == "delay" || word == "sms-delay" {
+		if rule.Delay, share, err = parseDelay(share); err != nil {
 			return Rule{}, err
 		}
-	default:
-		known := []string{"4xx", "5xx", "drop-before", "drop-after", "delay"}
-		return Rule{}, fmt.Errorf("unknown word %q: %s", word, diag.DidYouMean(word, known))
 	}
-	var err error
 	rule.Share, err = parseShare(share)
 	return rule, err
+}
+
+func wordRule(word string) (Rule, error) {
+	var known []string
+	for _, rule := range Words() {
+		if rule.Name == word {
+			return rule, nil
+		}
+		known = append(known, rule.Name)
+	}
+	return Rule{}, fmt.Errorf("unknown word %q: %s", word, diag.DidYouMean(word, known))
 }
 
 func parseDelay(value string) (d time.Duration, share string, err error) {
@@ -141,6 +161,8 @@ func (r Rule) check() error {
 	switch {
 	case r.Share < 0 || r.Share > 1:
 		return fmt.Errorf("rule %q: share %v is not between 0 and 1", r.name(), r.Share)
+	case r.stage().ofText():
+		return r.checkText()
 	case r.stage() != AtDot && r.stage() != AtRecipient:
 		return fmt.Errorf("rule %q: unknown stage %q: use %q or %q", r.name(), r.Stage, AtRecipient, AtDot)
 	case r.Reply.Code != 0 && (r.Reply.Code < 400 || r.Reply.Code > 599):
@@ -149,6 +171,8 @@ func (r Rule) check() error {
 		return fmt.Errorf("rule %q: a message can't be accepted at %s", r.name(), r.Stage)
 	case r.Reply.Code != 0 && r.Drop != DropNone:
 		return fmt.Errorf("rule %q: choose either a reply or a drop", r.name())
+	case r.Drop == HangBefore || r.Drop == HangAfter || r.Fail != 0 || r.Callbacks != "":
+		return fmt.Errorf("rule %q: that happens to texts only: use the stage %q or %q", r.name(), AtRequest, AtCarrier)
 	}
 	return nil
 }
@@ -167,10 +191,14 @@ func (r Rule) stage() Stage {
 	return r.Stage
 }
 
-// appliesTo reports whether the rule's magic word is the recipient's local part, its +tag or its domain's first label.
+// appliesTo reports whether the rule's magic word is the recipient's local part, its +tag or its domain's first label,
+// or the end of the number.
 func (r Rule) appliesTo(recipient string) bool {
 	if r.To == "" {
 		return true
+	}
+	if r.stage().ofText() {
+		return strings.HasSuffix(recipient, r.To)
 	}
 	local, domain, _ := strings.Cut(strings.ToLower(recipient), "@")
 	label, _, _ := strings.Cut(domain, ".")
@@ -231,6 +259,9 @@ func (r Rule) String() string {
 	share := 100.0
 	if r.Share > 0 {
 		share = r.Share * 100
+	}
+	if r.stage().ofText() {
+		return fmt.Sprintf("%s for %.4g %% of the texts: %s", r.name(), share, r.textDeed())
 	}
 	words := []string{fmt.Sprintf("%s for %.4g %% of the messages:", r.name(), share)}
 	if r.Delay > 0 {

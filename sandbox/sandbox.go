@@ -1,16 +1,23 @@
-// Package sandbox is a mail server that catches everything, for trying out campaigns without writing to anybody.
+// Package sandbox is a mail server that catches everything, and an HTTP server that speaks Twilio's Messages API, for
+// trying out campaigns without writing to anybody.
 //
 // It speaks real SMTP (PIPELINING, 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES, CHUNKING, AUTH PLAIN with any password)
 // and shows on a small page what it caught. What it answers is on the disk before it is said: a verdict (token of the
 // message, accepted or refused, code, words) is appended to a log and synced before the reply, together with those of
 // all other connections that wait at that moment, so that the log can be compared with the sender's own books. It
-// misbehaves on request, for some recipients always (see Magic).
+// misbehaves on request, for some recipients always (see Magic and MagicNumbers).
+//
+// On the page's own address it answers the requests of Twilio's API that send, fetch and list texts, with Twilio's
+// fields, errors and prices. Accepted texts are queued, sent and delivered, and their status callbacks come signed, on
+// this machine only; customers answer texts on the page, or by Reply.
 //
 // The folder holds segment files, 00000001.mail and so on, which are only ever appended to; delete it to forget the
-// mail. Memory does not hold bodies, only some 150 to 300 octets for each message.
+// mail. Memory does not hold bodies of mail, only some 150 to 300 octets for each message, and for a text as much again
+// and how it begins.
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +25,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,8 +42,16 @@ type Config struct {
 	Dir      string // the folder of the mail, made when it is absent; used by one sandbox at a time
 	Log      *slog.Logger
 
-	Misbehave []Rule // beside those of Magic, and before them
+	Misbehave []Rule // beside those of Magic and MagicNumbers, and before them
 	Seed      uint64 // of the dice for Rule.Share
+
+	AccountSID string        // of Twilio's API; DefaultAccountSID without one
+	AuthToken  string        // the account's, letters and digits; DefaultAuthToken without one
+	InboundURL string        // where customers' texts go, on this machine; DefaultInboundURL without one
+	Pace       time.Duration // a text waits so long before it is sent, and again before it is delivered
+	Late       time.Duration // how late callbacks come that are late; 5 s by default
+	Retry      time.Duration // a callback that failed is tried again after this, then four times as long, and so on; 1 s by default
+	Hang       time.Duration // how long a client gets no answer that is to run into its time-out; 30 s by default
 
 	// Expose permits addresses that other machines can reach. There is no password on anything.
 	Expose bool
@@ -43,6 +61,13 @@ type Config struct {
 	files  fileSystem // Dir on the real disk unless a test puts its own here
 	limits limits
 }
+
+// What the sandbox uses for Twilio's API where its Config does not say.
+const (
+	DefaultAccountSID = "AC5a9a5a9a5a9a5a9a5a9a5a9a5a9a5a9a"
+	DefaultAuthToken  = "sandbox"
+	DefaultInboundURL = "http://127.0.0.1:8080/hooks/sms/inbound"
+)
 
 // segmentSize is how large a segment file grows before the next one is begun.
 const segmentSize = 256 << 20
@@ -60,17 +85,40 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.AccountSID = cmp.Or(c.AccountSID, DefaultAccountSID)
+	c.AuthToken = cmp.Or(c.AuthToken, DefaultAuthToken)
+	c.InboundURL = cmp.Or(c.InboundURL, DefaultInboundURL)
+	c.Late, c.Retry, c.Hang = cmp.Or(c.Late, 5*time.Second), cmp.Or(c.Retry, time.Second), cmp.Or(c.Hang, 30*time.Second)
 	if c.limits == (limits{}) {
 		c.limits = limits{segment: segmentSize, record: maxMessage + maxMeta}
 	}
 	return c
 }
 
+// checkTwilio refuses what Twilio's clients could not use, and addresses elsewhere.
+func (c Config) checkTwilio() error {
+	letters := func(s string) bool { return consistsOf(s, func(b byte) bool { return isDigit(b) || isLetter(b) }) }
+	if !strings.HasPrefix(c.AccountSID, "AC") || !letters(c.AccountSID) {
+		return fmt.Errorf("account %q: write AC and letters or digits, such as %s", c.AccountSID, DefaultAccountSID)
+	}
+	if !letters(c.AuthToken) {
+		return errors.New("the account's token has other characters than letters and digits")
+	}
+	u, err := url.Parse(c.InboundURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !isLoopback(u.Hostname()) {
+		return fmt.Errorf("inbound address %q: write one on this machine, such as %s", c.InboundURL, DefaultInboundURL)
+	}
+	return nil
+}
+
 // Server is a running sandbox. Its methods can be called by several goroutines at once.
 type Server struct {
-	config Config
-	store  *store
-	rules  *misbehaviour
+	config  Config
+	store   *store
+	rules   *misbehaviour
+	network *network
+	optOuts *optOuts
+	since   time.Time
 
 	smtpListener, httpListener net.Listener
 	smtp                       *smtp.Server
@@ -84,9 +132,10 @@ type Server struct {
 
 // Start reads the folder's mail and serves until Close is called or ctx ends.
 func Start(ctx context.Context, config Config) (*Server, error) {
-	s := &Server{config: config.withDefaults(), done: make(chan struct{})}
-	rules, err := newMisbehaviour(append(s.config.Misbehave[:len(s.config.Misbehave):len(s.config.Misbehave)], Magic()...), config.Seed)
-	if err != nil {
+	s := &Server{config: config.withDefaults(), done: make(chan struct{}), optOuts: newOptOuts()}
+	s.since = s.config.Now()
+	rules, err := newMisbehaviour(slices.Concat(s.config.Misbehave, Magic(), MagicNumbers()), config.Seed)
+	if err = errors.Join(err, s.config.checkTwilio()); err != nil {
 		return nil, fmt.Errorf("start sandbox: %w", err)
 	}
 	s.rules = rules
@@ -114,8 +163,13 @@ func (s *Server) open(ctx context.Context) error {
 		}
 		files = folder{s.config.Dir}
 	}
-	s.store, err = openStore(files, s.config.limits, s.config.Log)
-	return err
+	if s.store, err = openStore(files, s.config.limits, s.config.Log); err != nil {
+		return err
+	}
+	s.network = newNetwork(s.config, s.store)
+	s.recall()
+	s.network.resume()
+	return nil
 }
 
 func (s *Server) listen(ctx context.Context, addr string) (net.Listener, error) {
@@ -147,6 +201,12 @@ func (s *Server) serve() {
 	}
 	s.serving.Go(func() { s.report("smtp", s.smtp.Serve(replyListener{s.smtpListener})) })
 	s.serving.Go(func() { s.report("http", s.http.Serve(s.httpListener)) })
+	ctx, cancel := context.WithCancel(context.Background())
+	s.serving.Go(func() {
+		<-s.done
+		cancel()
+	})
+	s.serving.Go(func() { s.network.run(ctx) })
 }
 
 func (s *Server) report(what string, err error) {
@@ -160,6 +220,11 @@ func (s *Server) SMTPAddr() string { return s.smtpListener.Addr().String() }
 
 // HTTPAddr is where the sandbox shows mail, as host:port.
 func (s *Server) HTTPAddr() string { return s.httpListener.Addr().String() }
+
+// TwilioURL is where the sandbox takes texts, with the account's credentials, as sapa.yaml wants it.
+func (s *Server) TwilioURL() string {
+	return "http://" + s.config.AccountSID + ":" + s.config.AuthToken + "@" + s.HTTPAddr()
+}
 
 // Close cuts all connections, waits until what was taken is durable, and closes the files. Later calls do nothing.
 func (s *Server) Close() error {
@@ -200,10 +265,10 @@ func (s *Server) Message(id int64) (Message, []byte, error) { return s.store.raw
 // Each yields the messages that the filter chooses, oldest first, up to those that are there when it begins.
 func (s *Server) Each(f Filter) iter.Seq[Message] { return s.store.all(f) }
 
-// EachRaw yields the text of every accepted message, oldest first. It reads them one by one from the disk.
+// EachRaw yields the text of every accepted mail, oldest first. It reads them one by one from the disk.
 func (s *Server) EachRaw() iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		for m := range s.store.all(Filter{}) {
+		for m := range s.store.all(Filter{Channel: ChannelEmail}) {
 			_, raw, err := s.store.raw(m.ID)
 			if !yield(raw, err) {
 				return
@@ -214,3 +279,6 @@ func (s *Server) EachRaw() iter.Seq2[[]byte, error] {
 
 // Counts are totals since the folder was made.
 func (s *Server) Counts() Counts { return s.store.totals() }
+
+// WaitCallbacks returns when every accepted text is at its end and all callbacks were made, or given up.
+func (s *Server) WaitCallbacks(ctx context.Context) error { return s.network.wait(ctx) }

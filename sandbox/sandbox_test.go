@@ -249,7 +249,7 @@ func TestTheIndexHoldsNoBodies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.journal.close() }()
-	before := heap()
+	before := heapSize()
 	raw := bytes.Repeat([]byte("x"), body)
 	var writers sync.WaitGroup
 	for w := range 16 {
@@ -266,12 +266,12 @@ func TestTheIndexHoldsNoBodies(t *testing.T) {
 		})
 	}
 	writers.Wait()
-	if perMessage := (heap() - before) / messages; perMessage > 400 {
+	if perMessage := (heapSize() - before) / messages; perMessage > 400 {
 		t.Errorf("%d octets of memory for each message, want at most 400", perMessage)
 	}
 }
 
-func heap() int64 {
+func heapSize() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

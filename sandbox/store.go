@@ -16,52 +16,65 @@ import (
 // what the client was told.
 type Message struct {
 	ID         int64     `json:"id"` // 1, 2, 3, … in the order in which the verdicts became durable
+	Channel    string    `json:"channel"`
 	ReceivedAt time.Time `json:"received_at"`
-	From       string    `json:"from"` // the envelope's sender, "" for <>
-	To         []string  `json:"to"`   // the envelope's recipients
-	Subject    string    `json:"subject,omitempty"`
-	MessageID  string    `json:"message_id,omitempty"` // without angle brackets; unknown where a recipient was refused
-	Token      string    `json:"token,omitempty"`      // the local part of MessageID
-	Size       int       `json:"size"`                 // octets
+	From       string    `json:"from"`                 // the envelope's sender, "" for <>; of a text the sender's number
+	To         []string  `json:"to"`                   // the envelope's recipients; of a text the one number
+	Subject    string    `json:"subject,omitempty"`    // of a text, how it begins
+	MessageID  string    `json:"message_id,omitempty"` // without angle brackets; unknown where a recipient was refused; of a text its SID
+	Token      string    `json:"token,omitempty"`      // the local part of MessageID; of a text the end of its StatusCallback
+	Size       int       `json:"size"`                 // octets; of a text those of its body
 	Verdict    Verdict   `json:"verdict"`
+	SMS        *SMS      `json:"sms,omitempty"` // of a text
 }
+
+// The channels of messages, as campaigns name them.
+const (
+	ChannelEmail = "email"
+	ChannelSMS   = "sms"
+)
 
 // Verdict is what the client was told about a message.
 type Verdict struct {
 	Accepted bool   `json:"accepted"`
-	Code     int    `json:"code"`               // SMTP reply code
-	Enhanced string `json:"enhanced,omitempty"` // RFC 3463 status
+	Code     int    `json:"code"`               // SMTP reply code, or HTTP status
+	Enhanced string `json:"enhanced,omitempty"` // RFC 3463 status, or Twilio's error code
 	Words    string `json:"words,omitempty"`
 	Stage    Stage  `json:"stage"`              // the command that was answered
 	Rule     string `json:"rule,omitempty"`     // the misbehaviour that caused it
-	Withheld bool   `json:"withheld,omitempty"` // accepted, but the connection was dropped instead of a reply
+	Withheld bool   `json:"withheld,omitempty"` // accepted, but the connection was dropped instead of a reply, or an error told
 }
 
-// Stage is the point of the SMTP dialogue at which a verdict falls.
+// Stage is the point of a message's way at which a verdict falls.
 type Stage string
 
 // The stages.
 const (
-	AtRecipient Stage = "rcpt" // RCPT TO
-	AtDot       Stage = "dot"  // the final dot of DATA
+	AtRecipient Stage = "rcpt"    // RCPT TO
+	AtDot       Stage = "dot"     // the final dot of DATA
+	AtRequest   Stage = "request" // the request to Twilio's API
+	AtCarrier   Stage = "carrier" // behind the API, when a text has been accepted
 )
 
 // Which chooses messages by verdict.
 type Which string
 
-// The verdicts to choose by. The empty Which is Accepted.
+// The verdicts to choose by. The empty Which is Accepted. A Conversation is what customers wrote, and what was answered
+// to that without being a message of its own; none of the others has it.
 const (
-	Accepted Which = "accepted"
-	Refused  Which = "refused"
-	All      Which = "all"
+	Accepted     Which = "accepted"
+	Refused      Which = "refused"
+	All          Which = "all"
+	Conversation Which = "conversation"
 )
 
 // Filter chooses messages. Texts match anywhere, without regard to case; empty ones match everything.
 type Filter struct {
 	Which     Which
+	Channel   string // ChannelEmail or ChannelSMS; "" is both
 	Recipient string
 	Subject   string
-	Text      string // in the recipient, the subject, the envelope's sender or the Message-ID
+	Text      string // in the recipient, the subject, the sender, the Message-ID or SID, or the token
 }
 
 // Page is a slice of a list: Size messages from the Number-th page, counting from 1. Zero values mean 1 and 50.
@@ -84,7 +97,9 @@ type Listing struct {
 type Counts struct {
 	Accepted int   `json:"accepted"`
 	Refused  int   `json:"refused"`
-	Bytes    int64 `json:"bytes"` // of accepted mail
+	Bytes    int64 `json:"bytes"`             // of accepted mail, and of the requests for accepted texts
+	Texts    int   `json:"texts,omitempty"`   // of those accepted
+	Inbound  int   `json:"inbound,omitempty"` // texts of customers; they count nowhere else
 }
 
 // ErrNotFound says that there is no message with that id.
@@ -99,6 +114,7 @@ type store struct {
 	entries []entry
 	metas   arena
 	counts  Counts
+	texts   textIndex
 }
 
 type entry struct {
@@ -107,7 +123,7 @@ type entry struct {
 }
 
 func openStore(fs fileSystem, lim limits, log *slog.Logger) (*store, error) {
-	s := &store{}
+	s := &store{texts: textIndex{ids: map[sid]int64{}, events: map[int64]int32{}}}
 	j, err := openJournal(fs, lim, log, s.index)
 	if err != nil {
 		return nil, fmt.Errorf("open the sandbox's folder: %w", err)
@@ -119,11 +135,20 @@ func openStore(fs fileSystem, lim limits, log *slog.Logger) (*store, error) {
 func (s *store) index(at place, meta []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if meta[0] == eventVersion {
+		s.indexEvent(meta)
+		return
+	}
 	s.entries = append(s.entries, entry{meta: s.metas.add(meta), at: at})
-	if meta[1]&flagAccepted != 0 {
+	if meta[0] == textVersion {
+		s.indexText(meta)
+	}
+	switch flags := meta[1]; {
+	case flags&flagConversation != 0:
+	case flags&flagAccepted != 0:
 		s.counts.Accepted++
 		s.counts.Bytes += int64(at.size)
-	} else {
+	default:
 		s.counts.Refused++
 	}
 }
@@ -138,7 +163,20 @@ func (s *store) get(id int64) (Message, place, error) {
 	e := s.entries[id-1]
 	m, err := decodeMeta(s.metas.get(e.meta))
 	m.ID = id
+	s.addProgress(&m)
 	return m, e.at, err
+}
+
+// known completes a message that was decoded from a snapshot.
+func (s *store) known(id int64, meta []byte) (Message, error) {
+	m, err := decodeMeta(meta)
+	m.ID = id
+	if m.SMS != nil {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		s.addProgress(&m)
+	}
+	return m, err
 }
 
 // raw returns a message and its text as it came over the wire.
@@ -180,8 +218,7 @@ func (s *store) all(f Filter) iter.Seq[Message] {
 			if !matches(meta) {
 				continue
 			}
-			m, err := decodeMeta(meta)
-			m.ID = int64(i + 1)
+			m, err := s.known(int64(i+1), meta)
 			if err == nil && !yield(m) {
 				return
 			}
@@ -202,9 +239,7 @@ func (s *store) list(f Filter, p Page) Listing {
 			continue
 		}
 		if l.Total++; l.Total > first && len(l.Messages) < p.Size {
-			m, err := decodeMeta(meta)
-			m.ID = int64(i + 1)
-			if err == nil {
+			if m, err := s.known(int64(i+1), meta); err == nil {
 				l.Messages = append(l.Messages, m)
 			}
 		}
@@ -234,7 +269,7 @@ func (f Filter) matcher() func(meta []byte) bool {
 		return bytes.Contains(folded, part)
 	}
 	return func(meta []byte) bool {
-		if !f.Which.matches(meta[1]&flagAccepted != 0) {
+		if !f.Which.matches(meta[1]) || !channelMatches(f.Channel, meta[0]) {
 			return false
 		}
 		if len(recipient)+len(subject)+len(text) == 0 {
@@ -242,19 +277,26 @@ func (f Filter) matcher() func(meta []byte) bool {
 		}
 		v := viewMeta(meta)
 		return has(v.to, recipient) && has(v.subject, subject) &&
-			(has(v.to, text) || has(v.subject, text) || has(v.from, text) || has(v.messageID, text))
+			(has(v.to, text) || has(v.subject, text) || has(v.from, text) || has(v.messageID, text) || has(v.token, text))
 	}
 }
 
-func (w Which) matches(accepted bool) bool {
-	switch w {
-	case All:
+func (w Which) matches(flags byte) bool {
+	accepted := flags&flagAccepted != 0
+	switch {
+	case (w == Conversation) != (flags&flagConversation != 0):
+		return false
+	case w == All || w == Conversation:
 		return true
-	case Refused:
+	case w == Refused:
 		return !accepted
 	default:
 		return accepted
 	}
+}
+
+func channelMatches(channel string, version byte) bool {
+	return channel == "" || (channel == ChannelSMS) == (version == textVersion)
 }
 
 func fold(s string) []byte { return appendFolded(nil, []byte(s)) }
