@@ -209,6 +209,16 @@ create table run_totals (
 );
 create index run_totals_run on run_totals (run_id);
 
+-- What messages of a run were charged as, as deltas like run_totals: the sums over their accepted attempts.
+create table run_costs (
+  run_id   int not null,
+  segments bigint not null default 0,
+  messages bigint not null default 0,     -- whose price is known
+  price    numeric not null default 0,
+  currency text                           -- of the price; null: segments only
+);
+create index run_costs_run on run_costs (run_id);
+
 -- ------------------------------------------------------------------------------------------------------- customers
 
 -- What an address as the company wrote it means. Filled by Go before planning, once per unseen value.
@@ -275,7 +285,9 @@ create table hits (
 create index hits_message on hits (message_id, id);
 
 -- Who responded: one row per message, kind and link, made by the first hit that counts.
--- kind: open, click (of people), machine_open (mail-privacy proxies and scanners), machine_click (scanners), unsubscribe.
+-- kind: open, click (of people), machine_open (mail-privacy proxies and scanners), machine_click (scanners), unsubscribe;
+-- delivered, undelivered, read (the provider's reports); reply. An undelivered one has a second row: link 0, part the
+-- provider's code.
 create table responses (
   message_id bigint not null,
   kind       text not null,

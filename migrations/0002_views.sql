@@ -2,7 +2,8 @@
 -- same ones. None of them has an address, an IP or a user agent. docs/reporting.md has the definition of each number.
 --
 --   grant usage on schema sapa to analyst;
---   grant select on sapa.report_runs, sapa.report_reasons, sapa.report_links, sapa.report_messages, sapa.report_responses to analyst;
+--   grant select on sapa.report_runs, sapa.report_reasons, sapa.report_links, sapa.report_messages, sapa.report_responses,
+--     sapa.report_undelivered to analyst;
 
 -- One row per run, from the totals: cheap at any size.
 create view report_runs as
@@ -16,7 +17,11 @@ select r.id as run_id, c.name as campaign, v.number as version, r.label, r.tick,
        x.clicked::float8 / nullif(t.sent, 0) as click_rate,
        x.clicked::float8 / nullif(x.opened, 0) as click_to_open_rate,
        x.unsubscribed::float8 / nullif(t.sent, 0) as unsubscribe_rate,
-       t.bounced::float8 / nullif(t.sent + t.bounced, 0) as bounce_rate
+       t.bounced::float8 / nullif(t.sent + t.bounced, 0) as bounce_rate,
+       y.delivered, y.undelivered, y.read, y.replied, z.segments, z.priced, z.cost, z.currency,
+       y.delivered::float8 / nullif(t.sent, 0) as delivery_rate,
+       y.undelivered::float8 / nullif(t.sent, 0) as undelivered_rate,
+       y.replied::float8 / nullif(t.sent, 0) as reply_rate
 from runs r
 join campaigns c on c.id = r.campaign_id
 join versions v on v.id = r.version_id
@@ -42,9 +47,25 @@ cross join lateral (
          coalesce(sum(uniq) filter (where x.kind = 'machine_open'), 0)::bigint as machine_opened,
          coalesce(sum(total) filter (where x.kind = 'machine_open'), 0)::bigint as machine_opens,
          coalesce(sum(uniq) filter (where x.kind = 'machine_click'), 0)::bigint as machine_clicked,
-         coalesce(sum(total) filter (where x.kind = 'machine_click'), 0)::bigint as machine_clicks
+         coalesce(sum(total) filter (where x.kind = 'machine_click'), 0)::bigint as machine_clicks,
+         coalesce(sum(uniq) filter (where x.kind = 'delivered'), 0)::bigint as delivered,
+         coalesce(sum(uniq) filter (where x.kind = 'undelivered'), 0)::bigint as undelivered,
+         coalesce(sum(uniq) filter (where x.kind = 'read'), 0)::bigint as read,
+         coalesce(sum(uniq) filter (where x.kind = 'reply'), 0)::bigint as replied
   from response_totals x where x.run_id = r.id and x.link = -1
-) x;
+) x
+cross join lateral (
+  -- Null where nothing of the kind can come back, as from e-mail, or has yet.
+  select case when reports then x.delivered end as delivered, case when reports then x.undelivered end as undelivered,
+         case when reports then x.read end as read, case when reports or x.replied > 0 then x.replied end as replied
+  from (select x.delivered + x.undelivered + x.read > 0 as reports) any_report
+) y
+cross join lateral (
+  select nullif(sum(segments), 0)::bigint as segments, sum(messages) filter (where currency is not null)::bigint as priced,
+         case when count(distinct currency) = 1 then sum(price) end as cost,
+         case when count(distinct currency) = 1 then min(currency) end as currency
+  from run_costs z where z.run_id = r.id
+) z;
 
 comment on view report_runs is 'One row per run: its accounting and what came back, from the totals. The same numbers as sapa report.';
 comment on column report_runs.tick is 'civil date and time the run stands for';
@@ -77,6 +98,17 @@ comment on column report_runs.click_rate is 'clicked / sent';
 comment on column report_runs.click_to_open_rate is 'clicked / opened; may pass 1, since mail programs that load no pictures show no opens';
 comment on column report_runs.unsubscribe_rate is 'unsubscribed / sent';
 comment on column report_runs.bounce_rate is 'bounced / (sent + bounced)';
+comment on column report_runs.delivered is 'messages that arrived on the customer''s device, by the provider''s reports; null where none came, as for e-mail';
+comment on column report_runs.undelivered is 'messages that the provider accepted and could not deliver; see report_undelivered';
+comment on column report_runs.read is 'messages that the customer has seen, where the provider reports it';
+comment on column report_runs.replied is 'messages that were answered; STOP, START and HELP are no answers';
+comment on column report_runs.segments is 'how many parts the text messages sent are charged as';
+comment on column report_runs.priced is 'messages whose price the provider has told';
+comment on column report_runs.cost is 'the sum of these prices; null where they have several currencies';
+comment on column report_runs.currency is 'of cost, ISO 4217';
+comment on column report_runs.delivery_rate is 'delivered / sent';
+comment on column report_runs.undelivered_rate is 'undelivered / sent';
+comment on column report_runs.reply_rate is 'replied / sent';
 
 -- Why messages failed or were skipped.
 create view report_reasons as
@@ -126,7 +158,12 @@ select m.id as message_id, r.id as run_id, c.name as campaign, m.customer_key, m
        case when m.state = 'sent' then coalesce(a.handed_over, a.at) end as sent_at,
        o.first_at as opened_at, k.first_at as clicked_at, u.first_at as unsubscribed_at,
        p.first_at as machine_opened_at, s.first_at as machine_clicked_at,
-       m.attempts, a.code, a.enhanced, without_addresses(a.words) as words
+       m.attempts, a.code, a.enhanced, without_addresses(a.words) as words,
+       d.first_at as delivered_at, n.first_at as undelivered_at, (
+         select nullif(e.part, '')::int from responses e
+         where (e.message_id, e.kind, e.link) = (m.id, 'undelivered', 0) order by e.first_at, e.part limit 1
+       ) as undelivered_code, v.first_at as read_at,
+       w.first_at as replied_at, a.segments, a.encoding, a.price, a.currency
 from runs r
 join campaigns c on c.id = r.campaign_id
 join messages m on m.id > r.message_base and m.id <= r.message_base + r.message_count
@@ -135,7 +172,11 @@ left join responses o on (o.message_id, o.kind, o.part, o.link) = (m.id, 'open',
 left join responses k on (k.message_id, k.kind, k.part, k.link) = (m.id, 'click', '', -1)
 left join responses u on (u.message_id, u.kind, u.part, u.link) = (m.id, 'unsubscribe', '', -1)
 left join responses p on (p.message_id, p.kind, p.part, p.link) = (m.id, 'machine_open', '', -1)
-left join responses s on (s.message_id, s.kind, s.part, s.link) = (m.id, 'machine_click', '', -1);
+left join responses s on (s.message_id, s.kind, s.part, s.link) = (m.id, 'machine_click', '', -1)
+left join responses d on (d.message_id, d.kind, d.part, d.link) = (m.id, 'delivered', '', -1)
+left join responses n on (n.message_id, n.kind, n.part, n.link) = (m.id, 'undelivered', '', -1)
+left join responses v on (v.message_id, v.kind, v.part, v.link) = (m.id, 'read', '', -1)
+left join responses w on (w.message_id, w.kind, w.part, w.link) = (m.id, 'reply', '', -1);
 
 comment on view report_messages is 'One row per message. Join customer_key to the text of your own table''s key. Restrict it by run_id or campaign; over everything it is as large as all messages.';
 comment on column report_messages.customer_key is 'the customer''s key, as text';
@@ -152,6 +193,15 @@ comment on column report_messages.attempts is 'how often a server answered';
 comment on column report_messages.code is 'the last answer: 250, 550, …';
 comment on column report_messages.enhanced is 'the last answer''s status after RFC 3463';
 comment on column report_messages.words is 'the last answer in the server''s words, without mail addresses';
+comment on column report_messages.delivered_at is 'when the provider reported that it arrived';
+comment on column report_messages.undelivered_at is 'when the provider reported that it will not arrive';
+comment on column report_messages.undelivered_code is 'why not, by the provider''s error code';
+comment on column report_messages.read_at is 'when the provider reported that the customer has seen it';
+comment on column report_messages.replied_at is 'first answer of the customer';
+comment on column report_messages.segments is 'of a text message: how many parts it is charged as';
+comment on column report_messages.encoding is 'of a text message: GSM-7 or UCS-2';
+comment on column report_messages.price is 'what the provider charged, once it has said so';
+comment on column report_messages.currency is 'of the price, ISO 4217';
 
 -- Every hit, with its verdict, for questions about time, links and machines.
 create view report_responses as

@@ -135,9 +135,13 @@ create table delivery_reports (
   words text,
   at timestamp with time zone not null,
   open boolean not null default true,
+  ask_at timestamp with time zone,
+  asked smallint not null default 0,
   constraint delivery_reports_pkey PRIMARY KEY (message_id, provider_id, status),
   constraint delivery_reports_status_check CHECK ((status = ANY (ARRAY['accepted'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'undelivered'::text])))
 );
+CREATE INDEX delivery_reports_ask ON delivery_reports USING btree (ask_at) WHERE (ask_at IS NOT NULL);
+CREATE INDEX delivery_reports_code ON delivery_reports USING btree (code) WHERE (code IS NOT NULL);
 CREATE INDEX delivery_reports_open ON delivery_reports USING btree (message_id) WHERE open;
 
 -- customers whom Sapa has forgotten on request
@@ -186,6 +190,7 @@ create table inbound (
   body text,
   media smallint not null default 0,
   kind text not null,
+  answer text,
   message_id bigint,
   customer_key text,
   seen_at timestamp with time zone,
@@ -310,6 +315,15 @@ create table run_baselines (
   constraint run_baselines_pkey PRIMARY KEY (run_id),
   constraint run_baselines_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id)
 );
+
+create table run_costs (
+  run_id integer not null,
+  segments bigint not null default 0,
+  messages bigint not null default 0,
+  price numeric not null default 0,
+  currency text
+);
+CREATE INDEX run_costs_run ON run_costs USING btree (run_id);
 
 create table run_totals (
   run_id integer not null,
@@ -503,6 +517,15 @@ create table zones (
 --   code integer: the last answer: 250, 550, …
 --   enhanced text: the last answer's status after RFC 3463
 --   words text: the last answer in the server's words, without mail addresses
+--   delivered_at timestamp with time zone: when the provider reported that it arrived
+--   undelivered_at timestamp with time zone: when the provider reported that it will not arrive
+--   undelivered_code integer: why not, by the provider's error code
+--   read_at timestamp with time zone: when the provider reported that the customer has seen it
+--   replied_at timestamp with time zone: first answer of the customer
+--   segments smallint: of a text message: how many parts it is charged as
+--   encoding text: of a text message: GSM-7 or UCS-2
+--   price numeric(12,6): what the provider charged, once it has said so
+--   currency text: of the price, ISO 4217
 
 -- view report_reasons: Failed and skipped messages of each run by reason.
 --   run_id integer
@@ -564,6 +587,24 @@ create table zones (
 --   click_to_open_rate double precision: clicked / opened; may pass 1, since mail programs that load no pictures show no opens
 --   unsubscribe_rate double precision: unsubscribed / sent
 --   bounce_rate double precision: bounced / (sent + bounced)
+--   delivered bigint: messages that arrived on the customer's device, by the provider's reports; null where none came, as for e-mail
+--   undelivered bigint: messages that the provider accepted and could not deliver; see report_undelivered
+--   read bigint: messages that the customer has seen, where the provider reports it
+--   replied bigint: messages that were answered; STOP, START and HELP are no answers
+--   segments bigint: how many parts the text messages sent are charged as
+--   priced bigint: messages whose price the provider has told
+--   cost numeric: the sum of these prices; null where they have several currencies
+--   currency text: of cost, ISO 4217
+--   delivery_rate double precision: delivered / sent
+--   undelivered_rate double precision: undelivered / sent
+--   reply_rate double precision: replied / sent
+
+-- view report_undelivered: Messages of each run that the provider accepted and could not deliver, by its error code.
+--   run_id integer
+--   campaign text
+--   code integer: the provider's error code; null when it gave none
+--   words text: what the code means, in the provider's words
+--   messages bigint
 
 CREATE OR REPLACE FUNCTION audit_log_stays()
  RETURNS trigger

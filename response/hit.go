@@ -35,13 +35,21 @@ type Hit struct {
 // maxAgent bounds what a stranger can make us keep of a user agent, in bytes.
 const maxAgent = 300
 
+// maxText bounds a customer's message, in bytes: ten segments of UCS-2 are 2,680 at the worst.
+const maxText = 4000
+
 // clean makes a stranger's text fit for a text column.
-func clean(s string) string {
+func clean(s string) string { return cleanTo(s, maxAgent) }
+
+// cleanText does so with a message of a customer.
+func cleanText(s string) string { return cleanTo(s, maxText) }
+
+func cleanTo(s string, longest int) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "?")
-	if len(s) <= maxAgent {
+	if len(s) <= longest {
 		return s
 	}
-	end := maxAgent
+	end := longest
 	for !utf8.RuneStart(s[end]) {
 		end--
 	}

@@ -7,6 +7,8 @@
 //	GET  /u/TOKEN   the unsubscribe page; shows, never changes anything
 //	POST /u/TOKEN   acts: the page's buttons, or the one-click form of RFC 8058
 //	GET  /healthz   ok, when the database answers
+//	POST /hooks/CHANNEL/report/TOKEN   a provider reports on a message
+//	POST /hooks/CHANNEL/inbound        a provider hands on a message of a customer
 //
 // Everything else is not found. It decodes, calls package response, and encodes; it has no SQL, sets no cookies, and logs
 // neither tokens nor addresses.
@@ -24,8 +26,10 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/response"
 )
 
@@ -36,6 +40,8 @@ type PublicDeps struct {
 	// PublicURL is the address that messages carry. Where it has a path, that is served with and without it, so that a proxy may
 	// strip it or not.
 	PublicURL string
+	Webhooks  map[string]channels.Webhook // by channel: who verifies what providers tell us
+	Hooks     *response.Hooks             // keeps it; nil: providers are not listened to
 	Language  string                      // of pages for browsers that ask for none we have: "id" (default) or "en"
 	Healthy   func(context.Context) error // nil: always
 	Trusted   []netip.Prefix              // proxies whose X-Forwarded-For is believed, besides those on this machine (loopback)
@@ -46,7 +52,8 @@ type PublicDeps struct {
 // public is the handler.
 type public struct {
 	PublicDeps
-	pages *pages
+	pages    *pages
+	unsigned atomic.Int64 // when the last warning of a request without a provider's signature was logged, Unix seconds
 }
 
 // Public is the handler of the public listener.
@@ -69,6 +76,7 @@ func Public(deps PublicDeps) http.Handler {
 		mux.Handle(prefix+"/s/{token}", p.only(p.short, "GET", "HEAD"))
 		mux.Handle(prefix+"/u/{token}", p.only(p.unsubscribe, "GET", "HEAD", "POST"))
 		mux.Handle(prefix+"/healthz", p.only(p.health, "GET", "HEAD"))
+		mux.Handle(prefix+"/hooks/", p.hooks(prefix))
 	}
 	mux.HandleFunc("/", p.notFound)
 	return p.guard(mux)
