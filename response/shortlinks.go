@@ -51,7 +51,7 @@ func isCode(text string) bool {
 type ShortLink struct {
 	Code      string // see NewCode
 	MessageID int64
-	Page      Kind   // Unsubscribe; 0: a link
+	Page      Kind   // Unsubscribe, Preferences or Confirm; 0: a link
 	Link      int    // position of the link among the version's links of part sms; 0 for a page
 	Query     string // the personal part of the link's query, without "?"; "" for a page
 }
@@ -64,7 +64,7 @@ type shortPage struct {
 }
 
 func shortPages() []shortPage {
-	return []shortPage{{Unsubscribe, "unsubscribe", "../u/"}}
+	return []shortPage{{Unsubscribe, "unsubscribe", "../u/"}, {Preferences, "preferences", "../p/"}, {Confirm, "confirm", "../k/"}}
 }
 
 func (l *ShortLink) part() string {
@@ -158,7 +158,7 @@ func (t *Tracker) followCode(ctx context.Context, code string) (tok Token, targe
 	ctx, cancel := context.WithTimeout(ctx, lookUpPatience)
 	defer cancel()
 	var part string
-	err = t.pool.QueryRow(ctx, `select message_id, part, link, query from short_links where code = $1`, code).
+	err = t.pool.QueryRow(ctx, `select message_id, part, link, coalesce(query, '') from short_links where code = $1`, code).
 		Scan(&tok.MessageID, &part, &tok.Link, &tok.Query)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return tok, "", fmt.Errorf("the code is unknown: %w", ErrNoLink)

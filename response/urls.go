@@ -11,6 +11,7 @@ import (
 type URLs struct {
 	keys                                   *Keyring
 	open, click, short, unsubscribe, hooks string // prefixes of the tokens
+	preferences, confirm                   string
 }
 
 // NewURLs makes URLs below publicURL, an absolute http or https address without query, such as
@@ -24,7 +25,10 @@ func NewURLs(publicURL string, k *Keyring) (*URLs, error) {
 	if len(base) > maxBase {
 		return nil, fmt.Errorf("public_url is %d bytes long; at most %d leave room for a link's token", len(base), maxBase)
 	}
-	return &URLs{keys: k, open: base + "/o/", click: base + "/c/", short: base + "/s/", unsubscribe: base + "/u/", hooks: base + "/hooks/"}, nil
+	return &URLs{
+		keys: k, open: base + "/o/", click: base + "/c/", short: base + "/s/", unsubscribe: base + "/u/", hooks: base + "/hooks/",
+		preferences: base + "/p/", confirm: base + "/k/",
+	}, nil
 }
 
 // maxBase keeps whole links below the 998 octets of a mail line with room for the markup around them.
@@ -47,6 +51,16 @@ func (u *URLs) Short(code string) string { return u.short + code }
 // Unsubscribe is the address of the message's unsubscribe page, which takes the one-click POST of RFC 8058 too.
 func (u *URLs) Unsubscribe(messageID int64) string {
 	return u.must(u.unsubscribe, Token{Kind: Unsubscribe, MessageID: messageID})
+}
+
+// Preferences is the address of the page on which the message's customer chooses what they get.
+func (u *URLs) Preferences(messageID int64) string {
+	return u.must(u.preferences, Token{Kind: Preferences, MessageID: messageID})
+}
+
+// Confirm is the address of the page on which the message's customer confirms that they want the campaign's topic.
+func (u *URLs) Confirm(messageID int64) string {
+	return u.must(u.confirm, Token{Kind: Confirm, MessageID: messageID})
 }
 
 // MessageToken names the message to the outside: always the same text. Its letters suit the

@@ -302,6 +302,8 @@ func (c *checker) unknownHint(name string) string {
 		return "the audience is merged: write {% for " + name + " in " + each.Name + " %}"
 	case each != nil && !s.Merged && name == each.Name:
 		return "this message is about one " + s.EachName + "; for a list add merge: customer to the audience"
+	case name == "confirm_url":
+		return "it is for campaigns that say  confirms: TOPIC"
 	case rel != nil && each == nil:
 		return "put it in the audience: each: customer." + rel.Name + " as " + customer.Singular(rel.Name)
 	}

@@ -43,6 +43,7 @@ type Scope struct {
 	Each     *customer.Relation // the relation of `each:`; nil when the audience is customers
 	EachName string             // its word, such as "vehicle"
 	Merged   bool               // merge: customer; the list Each.Name ("vehicles") instead of EachName
+	Confirms bool               // the campaign asks for a confirmation: there is confirm_url
 	Locale   string             // for numbers and dates where vars have no "locale"; empty: the schema's default, then "en"
 }
 
@@ -113,7 +114,8 @@ func (t *Template) Pages() []string { return t.pages }
 // Render fills the template for one person. vars are plain values: string, bool, the integer and float types,
 // decimal.Decimal, time.Time, nil, []string, []any and map[string]any; a to-one relation that has no row is nil. Besides
 // the rows of the scope they hold "today" (a time in the run's own civil time; templates see its date),
-// "campaign" {"name", "topic"}, "unsubscribe_url" and "locale".
+// "campaign" {"name", "topic"}, "unsubscribe_url", "preferences_url", "confirm_url" and
+// "locale", of which the addresses may be left out that Pages does not list.
 //
 // link is called for each tracked link that is rendered, with its index and the personal part of its query (encoded,
 // without "?", may be empty), and returns the address to put there; and, in HTML, with Pixel for the address of the

@@ -96,6 +96,8 @@ func builtins() []builtin {
 		{"campaign.name", text, false, "The campaign's name, as in its file."},
 		{"campaign.topic", text, false, "The campaign's topic, as in its file."},
 		{"unsubscribe_url", text, true, "The address of the customer's own page to unsubscribe from the campaign's topic. It may be a whole `href`."},
+		{"preferences_url", text, true, "The address of the customer's own page of preferences: topics, channels, a pause. It may be a whole `href`."},
+		{"confirm_url", text, true, "Only in campaigns with `confirms:`, which need it: the address where the customer confirms that they want the topic. It may be a whole `href`."},
 		{"locale", text, false, "The customer's locale, such as `id-ID`."},
 	}
 }
@@ -104,6 +106,9 @@ func builtins() []builtin {
 func (s Scope) globals() map[string]typ {
 	all := map[string]typ{}
 	for _, b := range builtins() {
+		if b.name == "confirm_url" && !s.Confirms {
+			continue
+		}
 		name, field, dotted := strings.Cut(b.name, ".")
 		if !dotted {
 			all[name] = b.typ
