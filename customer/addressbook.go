@@ -55,6 +55,8 @@ func normaliser(channel string) (func(raw, region string) Address, error) {
 	switch channel {
 	case "email":
 		return func(raw, _ string) Address { return NormaliseEmail(raw) }, nil
+	case "sms":
+		return NormaliseMobile, nil
 	}
 	return nil, fmt.Errorf("the channel %q has no addresses that can be read", channel)
 }
