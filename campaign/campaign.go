@@ -32,7 +32,7 @@ type Definition struct {
 	Topic       string    `yaml:"topic" jsonschema_description:"What consent is asked for and unsubscribing ends; by default the campaign's name"`
 	Audience    Audience  `yaml:"audience,required" jsonschema:"required" jsonschema_description:"Who is meant"`
 	Schedule    *Schedule `yaml:"schedule" jsonschema_description:"When it runs by itself; without a schedule only sapa run runs it"`
-	Channels    []string  `yaml:"channels" jsonschema_description:"How it goes: [email]"`
+	Channels    []string  `yaml:"channels" jsonschema_description:"How it goes: [email] or [sms]; by default the channel that content is for"`
 	Content     Content   `yaml:"content,required" jsonschema:"required" jsonschema_description:"What is sent"`
 }
 
@@ -45,9 +45,10 @@ type Audience struct {
 	Cooldown Duration `yaml:"cooldown" jsonschema_description:"Nobody gets this campaign again within this time, whatever the occasion, such as 300d"`
 }
 
-// Content is what is sent, per channel.
+// Content is what is sent: a campaign has one channel so far.
 type Content struct {
-	Email *Email `yaml:"email,required" jsonschema:"required" jsonschema_description:"The e-mail"`
+	Email *Email `yaml:"email" jsonschema_description:"The e-mail"`
+	SMS   *SMS   `yaml:"sms" jsonschema_description:"The text message"`
 }
 
 // Email is the content of an e-mail. HTML and Text are templates, or names of files in templates/ ending in .liquid.
@@ -58,6 +59,11 @@ type Email struct {
 	ReplyTo ReplyAddress `yaml:"reply_to" jsonschema_description:"Where replies go, when not to the account's own address"`
 }
 
+// SMS is the content of a text message. Text is a template, or the name of a file in templates/ ending in .liquid.
+type SMS struct {
+	Text string `yaml:"text,required" jsonschema:"required" jsonschema_description:"Liquid, or the name of a file in templates/ ending in .liquid"`
+}
+
 // Campaign is a checked definition: everything that planning and sending need. It is immutable.
 type Campaign struct {
 	Definition Definition
@@ -65,7 +71,10 @@ type Campaign struct {
 	Files      map[string]string // template files that it uses: name → text
 	Links      []Link
 	Content    *delivery.Content
+	// Warnings are what an author should know although nothing is wrong.
+	Warnings diag.List
 
+	channel  string
 	schema   *customer.Schema
 	scope    *segment.Scope
 	base     *segment.Rule // customers.where; nil for every row
@@ -78,7 +87,7 @@ type Campaign struct {
 
 // Link is a tracked link of a campaign's content.
 type Link struct {
-	Part     string // html or text
+	Part     string // html, text or sms
 	Position int
 	URL      string
 }
@@ -95,7 +104,7 @@ func (c *Campaign) Topic() string {
 }
 
 // Channel is the channel that the campaign uses.
-func (c *Campaign) Channel() string { return "email" }
+func (c *Campaign) Channel() string { return c.channel }
 
 // Merged says whether a customer's due rows share a message.
 func (c *Campaign) Merged() bool { return c.Definition.Audience.Merge == "customer" }

@@ -54,10 +54,14 @@ func (s *shop) messages(files map[string]string) string {
 		return err.Error() + "\n"
 	}
 	var names []string
+	warnings := ""
 	for _, c := range p.Campaigns {
 		names = append(names, c.Name())
+		for _, w := range c.Warnings {
+			warnings += w.String() + "\n"
+		}
 	}
-	return "in order: " + strings.Join(names, ", ") + "\n"
+	return "in order: " + strings.Join(names, ", ") + "\n" + warnings
 }
 
 // split cuts a case into its files.

@@ -128,28 +128,6 @@ func slug(name string) string {
 	return s
 }
 
-func (k *checker) checkChannels() {
-	for i, name := range k.c.Definition.Channels {
-		at := strictyaml.Index("$.channels", i)
-		switch {
-		case name == "email" && i > 0 && slices.Contains(k.c.Definition.Channels[:i], name):
-			k.problem(at, "", "email stands here already")
-		case name == "email", strings.TrimSpace(name) == "":
-		case slices.Contains(customer.Channels(), name):
-			k.problem(at, notAvailable, "the channel %s is not available yet", name)
-		default:
-			k.problem(at, diag.DidYouMean(name, []string{"email"}), "unknown channel %q", name)
-		}
-	}
-	if k.f.Has("$.channels") && k.wellFormed && len(k.c.Definition.Channels) == 0 {
-		k.problem("$.channels", "write  channels: [email], or leave the line out", "no channel is named")
-	}
-	if _, ok := k.c.schema.Address(k.c.Channel()); !ok {
-		k.problem("$.channels", "in sapa.yaml, below customers:, write  email: name_of_the_column",
-			"no column is mapped for the address of channel %s", k.c.Channel())
-	}
-}
-
 var eachForm = regexp.MustCompile(`^\s*customer\.(\w+)(?:\s+as\s+([A-Za-z_]\w*))?\s*$`)
 
 const eachHint = "such as  each: customer.vehicles as vehicle"

@@ -13,11 +13,18 @@ import (
 )
 
 func (k *checker) checkContent() {
-	email := k.c.Definition.Content.Email
 	k.c.Content = &delivery.Content{Campaign: k.c.Name(), Topic: k.c.Topic(), Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged()}
-	if email == nil {
-		return // reported as a missing key
+	k.checkContentKeys()
+	// Also what there is for another channel is checked, so that all problems show at once.
+	if sms := k.c.Definition.Content.SMS; sms != nil {
+		k.checkSMS(sms)
 	}
+	if email := k.c.Definition.Content.Email; email != nil {
+		k.checkEmail(email)
+	}
+}
+
+func (k *checker) checkEmail(email *Email) {
 	if email.HTML == "" && email.Text == "" && k.wellFormed && !k.f.Has("$.content.email.html") && !k.f.Has("$.content.email.text") {
 		k.problem("$.content.email", "add  html:  or  text:", "an e-mail needs a body")
 	}
@@ -32,6 +39,14 @@ func (k *checker) checkContent() {
 	k.c.Content.Email = out
 	k.collectLinks("html", out.HTML)
 	k.collectLinks("text", out.Text)
+}
+
+func (k *checker) checkSMS(sms *SMS) {
+	const at = "$.content.sms.text"
+	text, _ := k.template(at, sms.Text, templates.SMS)
+	k.c.Content.SMS = &delivery.SMS{Text: text}
+	k.collectLinks("sms", text)
+	k.warnEncoding(at, sms.Text, text)
 }
 
 // template parses a template that stands in the YAML or in a file of templates/; nil after a problem, or without text.

@@ -17,7 +17,7 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 	_, err := tx.Exec(ctx, `
 		create temporary table due (
 			customer_key text collate "C", occasion text collate "C", row_key text collate "C",
-			raw text collate "C", zone text, opted_in boolean
+			raw text collate "C", region text, zone text, opted_in boolean
 		) on commit drop`)
 	if err != nil {
 		return fmt.Errorf("%w", err)
@@ -118,8 +118,34 @@ func (c *Campaign) dueSelect(r *Run, q *segment.Query, clock segment.Clock) (str
 	if col := s.Consent.Columns[c.Channel()]; col != "" {
 		optedIn = column(customer.Field{Column: col})
 	}
-	return fmt.Sprintf(`select %s, %s, %s, left(%s::text, 512), %s, %s from %s where %s`,
-		c.keySQL(), occasion, c.rowKeySQL("null::text"), column(address), zone, optedIn, q.From, q.Where), q.Args.Values(), nil
+	return fmt.Sprintf(`select %s, %s, %s, left(%s::text, 512), %s, %s, %s from %s where %s`,
+		c.keySQL(), occasion, c.rowKeySQL("null::text"), column(address), c.regionSQL(q), zone, optedIn, q.From, q.Where), q.Args.Values(), nil
+}
+
+// regional says whether the channel's addresses are read by the customer's region.
+func (c *Campaign) regional() bool { return c.channel != "email" }
+
+// regionSQL is the customer's region: a code of two letters (ISO 3166-1), the default where the column has none; null where
+// addresses need none.
+func (c *Campaign) regionSQL(q *segment.Query) string {
+	if !c.regional() {
+		return "null::text"
+	}
+	region := c.schema.Region
+	byDefault := q.Args.Bind(strings.ToUpper(region.Default), "text")
+	if region.Column == "" {
+		return byDefault
+	}
+	written := "upper(btrim(" + segment.CustomerAlias + "." + pgx.Identifier{region.Column}.Sanitize() + "::text))"
+	return "case when " + written + " ~ '^[A-Z]{2}$' then " + written + " else " + byDefault + " end"
+}
+
+// addressRegion is the region of a row's address in the address book.
+func (c *Campaign) addressRegion(row string) string {
+	if !c.regional() {
+		return "''"
+	}
+	return row + ".region"
 }
 
 // occasionSQL is the canonical text of an occasion. Its parts are quoted like JSON strings and separated by commas, so

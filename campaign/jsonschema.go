@@ -43,7 +43,7 @@ func (Definition) JSONSchemaExtend(s *jsonschema.Schema) {
 		property(s, name).Pattern, property(s, name).MaxLength = nameForm.String(), &longest
 	}
 	channels := property(s, "channels")
-	channels.Items.Enum, channels.MinItems, channels.UniqueItems = []any{"email"}, &one, true
+	channels.Items.Enum, channels.MinItems, channels.MaxItems = []any{"email", "sms"}, &one, &one
 }
 
 // JSONSchemaExtend says that a rule may also be the bare word true, which editors take for no text, and that merge
@@ -56,6 +56,9 @@ func (Audience) JSONSchemaExtend(s *jsonschema.Schema) {
 
 // JSONSchemaExtend says that there is either a time or a cron expression.
 func (Schedule) JSONSchemaExtend(s *jsonschema.Schema) { s.OneOf = needsOneOf("at", "cron") }
+
+// JSONSchemaExtend says that there is content for one channel.
+func (Content) JSONSchemaExtend(s *jsonschema.Schema) { s.OneOf = needsOneOf(available()...) }
 
 // JSONSchemaExtend says that there is a body.
 func (Email) JSONSchemaExtend(s *jsonschema.Schema) { s.AnyOf = needsOneOf("html", "text") }

@@ -80,6 +80,8 @@ func TestJSONSchemaAgrees(t *testing.T) {
 		{"text: Halo", "html: Halo"},
 		{"text: Halo", "html: <p>Halo</p>, text: Halo, reply_to: cs@bengkel.example"},
 		{"content", "topic: greetings\ndescription: For all.\nchannels: [email]\ncontent"},
+		{"{email: {subject: Halo, text: Halo}}", "{sms: {text: Halo}}"},
+		{"content: {email: {subject: Halo, text: Halo}}", "channels: [sms]\ncontent: {sms: {text: Halo}}"},
 		{"content", "schedule: {cron: 0 8 * * *, timezone: customer, until: 18:00, catch_up: once}\ncontent"},
 		{"content", "schedule: {at: \"2026-12-24 8:00\", until: \"9:30\", catch_up: skip}\ncontent"},
 		{"content", "schedule: {at: 2026-12-24T08:00}\ncontent"},
@@ -114,7 +116,11 @@ func TestJSONSchemaAgrees(t *testing.T) {
 		{`"true"`, `[a]`},
 		{"content", "holdout: 10%\ncontent"},
 		{"content", "channels: email\ncontent"},
-		{"content", "channels: [sms]\ncontent"},
+		{"content", "channels: [whatsapp]\ncontent"},
+		{"content", "channels: [email, sms]\ncontent"},
+		{"{subject: Halo, text: Halo}", "{subject: Halo, text: Halo}, sms: {text: Halo}"},
+		{"{email: {subject: Halo, text: Halo}}", "{sms: {}}"},
+		{"{email: {subject: Halo, text: Halo}}", "{sms: {text: Halo, subject: Halo}}"},
 		{"content", "channels: []\ncontent"},
 		{"content", "channels: [email, email]\ncontent"},
 		{"content", "schedule: {timezone: customer}\ncontent"},
@@ -169,7 +175,7 @@ func TestJSONSchemaSaysWhatKeysMean(t *testing.T) {
 		}
 	}
 	walk("", schema)
-	if len(keys) != 22 {
+	if len(keys) != 24 {
 		t.Errorf("%d keys: %v", len(keys), keys)
 	}
 }

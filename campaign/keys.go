@@ -13,10 +13,12 @@ func elsewhere(key string) string {
 		return "it belongs below  audience:"
 	case "at", "cron", "timezone", "until", "catch_up":
 		return "it belongs below  schedule:"
-	case "email":
+	case "email", "sms":
 		return "it belongs below  content:"
-	case "subject", "html", "text", "reply_to":
+	case "subject", "html", "reply_to":
 		return "it belongs below  email:  in  content:"
+	case "text":
+		return "it belongs below  email:  or  sms:  in  content:"
 	case "campaign", "description", "topic", "audience", "schedule", "channels", "content":
 		return "it belongs at the beginning of a line, not inside something else"
 	}
@@ -60,9 +62,21 @@ func (*Schedule) KeyHint(key string) string {
 
 // KeyHint implements strictyaml.KeyHinter.
 func (*Content) KeyHint(key string) string {
-	return hint(key, []string{"sms", "whatsapp", "voice", "letter", "calls", "webhook", "alert", "locales", "variants"}, map[string]string{
-		"":      "such as  content: {email: {subject: Selamat, html: greeting.html.liquid}}",
-		"email": "such as  email: {subject: Selamat, html: greeting.html.liquid}",
+	return hint(key, []string{"whatsapp", "voice", "letter", "calls", "webhook", "alert", "locales", "variants"}, map[string]string{
+		"": "such as  content: {email: {subject: Selamat, html: greeting.html.liquid}}",
+	})
+}
+
+// KeyHint implements strictyaml.KeyHinter.
+func (*SMS) KeyHint(key string) string {
+	return hint(key, []string{"locales", "variants", "media", "account"}, map[string]string{
+		"":         contentHint("sms"),
+		"text":     contentHint("sms"),
+		"from":     "the sender is the same for all campaigns: sapa.yaml, below  channels: sms:",
+		"template": "write it as  text:",
+		"body":     "write it as  text:",
+		"html":     "a text message has only  text:",
+		"subject":  "a text message has only  text:",
 	})
 }
 

@@ -35,7 +35,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 	_, err := tx.Exec(ctx, `
 		create temporary table fresh (
 			customer_key text collate "C", occasion text collate "C", row_key text collate "C",
-			raw text collate "C", zone text, opted_in boolean
+			raw text collate "C", region text, zone text, opted_in boolean
 		) on commit drop;
 		create temporary table drafts (
 			n bigint, customer_key text collate "C", occasion text collate "C", row_key text collate "C", address_id bigint,
@@ -57,7 +57,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 	if c.Merged() {
 		people = peopleMerged
 	}
-	for _, s := range []struct{ what, sql string }{{"fresh", fmt.Sprintf(freshSQL, source)}, {"drafts", fmt.Sprintf(draftSQL, people)}} {
+	for _, s := range []struct{ what, sql string }{{"fresh", fmt.Sprintf(freshSQL, source)}, {"drafts", fmt.Sprintf(draftSQL, people, c.badAddress(), c.addressRegion("p"))}} {
 		if _, err := tx.Exec(ctx, s.sql, args); err != nil {
 			return fmt.Errorf("find %s: %w", s.what, err)
 		}
@@ -70,7 +70,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 
 const freshSQL = `
 insert into fresh
-select d.customer_key, d.occasion, d.row_key, d.raw, d.zone, d.opted_in
+select d.customer_key, d.occasion, d.row_key, d.raw, d.region, d.zone, d.opted_in
 from %s d
 where not exists (
 	select from occasions o
@@ -80,14 +80,23 @@ where not exists (
 // Who gets a message: of each occasion, or of all occasions of a customer.
 const (
 	peopleOne = `
-	select f.customer_key, f.occasion, f.row_key, f.raw, z.name as zone, f.opted_in, 1 as occasions
+	select f.customer_key, f.occasion, f.row_key, f.raw, f.region, z.name as zone, f.opted_in, 1 as occasions
 	from fresh f left join zones z on z.name = f.zone`
 	peopleMerged = `
-	select f.customer_key, null::text as occasion, null::text as row_key, min(f.raw) as raw, min(z.name) as zone,
+	select f.customer_key, null::text as occasion, null::text as row_key, min(f.raw) as raw, min(f.region) as region, min(z.name) as zone,
 	       bool_and(f.opted_in) as opted_in, count(*) as occasions
 	from fresh f left join zones z on z.name = f.zone
 	group by f.customer_key`
 )
+
+// badAddress is the reason of skipping an address that can't be used. Of phones it says why: there are many ways to write
+// a number that no text reaches, and each is mended otherwise.
+func (c *Campaign) badAddress() string {
+	if !c.regional() {
+		return "'bad address'"
+	}
+	return "'bad address' || coalesce(': ' || a.reason, '')"
+}
 
 // The reasons of skipping stand in the order in which a person would ask. A customer's own column that says no wins
 // over everything; then the ledger's latest word; then a column that says yes; then the default.
@@ -106,7 +115,7 @@ with people as (%s
 	       @until::timestamp at time zone case when @by_zone::boolean then coalesce(p.zone, @default_zone) else @zone end as not_after,
 	       case
 	       when p.raw is null or p.raw = '' then 'no address'
-	       when a.normalised is null then 'bad address'
+	       when a.normalised is null then %s
 	       when exists (select from suppressions s where s.channel = @channel and s.hash = a.hash) then 'suppressed'
 	       when not coalesce(case when p.opted_in is false then false end, l.granted, p.opted_in, @granted) then 'no consent'
 	       when @cooldown::interval > '0' and exists (
@@ -115,7 +124,7 @@ with people as (%s
 	              and o.planned_at > @as_of::timestamptz - @cooldown::interval) then 'cooldown'
 	       end as reason
 	from people p
-	left join addresses a on a.channel = @channel and a.region = '' and a.raw = p.raw
+	left join addresses a on a.channel = @channel and a.region = %s and a.raw = p.raw
 	left join latest l on l.customer_key = p.customer_key
 ), timed as (
 	select customer_key, occasion, row_key, address_id, not_before, not_after, occasions,

@@ -162,14 +162,14 @@ func (p *Planner) stopPlanning(ctx context.Context, r *Run, err error) error {
 func (p *Planner) fillAddressBook(ctx context.Context, tx pgx.Tx, c *Campaign) error {
 	var unseen int
 	err := tx.QueryRow(ctx, `select count(*) from due d
-		where d.raw <> '' and not exists (select from addresses a where a.channel = $1 and a.region = '' and a.raw = d.raw)`, c.Channel()).Scan(&unseen)
+		where d.raw <> '' and not exists (select from addresses a where a.channel = $1 and a.region = `+c.addressRegion("d")+` and a.raw = d.raw)`, c.Channel()).Scan(&unseen)
 	if err != nil {
 		return fmt.Errorf("look into the address book: %w", err)
 	}
 	if unseen == 0 {
 		return nil
 	}
-	_, err = customer.FillAddressBook(ctx, tx, c.Channel(), `select raw, '' from due where raw <> ''`)
+	_, err = customer.FillAddressBook(ctx, tx, c.Channel(), `select raw, `+c.addressRegion("due")+` from due where raw <> ''`)
 	return err
 }
 

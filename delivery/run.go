@@ -117,7 +117,7 @@ with again as (
 	select m.id, m.state, coalesce(m.reason, '') as reason
 	from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
 	where r.id = @run and m.state in ('failed', 'skipped') and m.address_id is not null
-	  and m.reason not in ('gone', 'cancelled', 'bad address', 'cooldown')
+	  and m.reason not in ('gone', 'cancelled', 'cooldown') and m.reason not like 'bad address%'
 	  and (m.not_after is null or m.not_after > @now)
 	  and exists (select from occasions o where o.message_id = m.id)
 	  and not exists (select from occasions o where o.message_id = m.id and o.spent)

@@ -63,3 +63,6 @@ func authoredExpr(e expr, look func(pos)) {
 		}
 	}
 }
+
+// File is the file that the template's places are in; nil where they are places of its own text.
+func (t *Template) File() *diag.Source { return t.src.File }

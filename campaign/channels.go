@@ -1,0 +1,105 @@
+package campaign
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/internal/strictyaml"
+)
+
+// available are the channels that campaigns can use.
+func available() []string { return []string{"email", "sms"} }
+
+// contentHint is how the content of a channel is written.
+func contentHint(channel string) string {
+	if channel == "sms" {
+		return `such as  sms: {text: "Halo {{ customer.first_name }}"}`
+	}
+	return "such as  email: {subject: Selamat, html: greeting.html.liquid}"
+}
+
+// checkChannels finds the campaign's channel: the one that is named, or else the one that it has content for.
+func (k *checker) checkChannels() {
+	k.c.channel = k.contentChannel()
+	if named := k.namedChannel(); named != "" {
+		k.c.channel = named
+	}
+	if k.f.Has("$.channels") && k.wellFormed && len(k.c.Definition.Channels) == 0 {
+		k.problem("$.channels", "write  channels: ["+k.c.channel+"], or leave the line out", "no channel is named")
+	}
+	if _, ok := k.c.schema.Address(k.c.channel); !ok {
+		column := "email"
+		if k.c.channel == "sms" {
+			column = "phone"
+		}
+		k.problem("$.channels", "in sapa.yaml, below customers:, write  "+column+": name_of_the_column",
+			"no column is mapped for the address of channel %s", k.c.channel)
+	}
+}
+
+// contentChannel is the first channel that there is content for.
+func (k *checker) contentChannel() string {
+	for _, name := range available() {
+		if k.f.Has("$.content." + name) {
+			return name
+		}
+	}
+	return "email"
+}
+
+// namedChannel is the first of channels that campaigns can use; "" when there is none.
+func (k *checker) namedChannel() (channel string) {
+	names := k.c.Definition.Channels
+	for i, name := range names {
+		at := strictyaml.Index("$.channels", i)
+		known := slices.Contains(available(), name)
+		switch {
+		case known && slices.Contains(names[:i], name):
+			k.problem(at, "", "%s stands here already", name)
+		case known && channel != "":
+			k.problem(at, "leave one out; for the other write a campaign of its own", "one channel per campaign so far")
+		case known:
+			channel = name
+		case strings.TrimSpace(name) == "":
+		case slices.Contains(customer.Channels(), name):
+			k.problem(at, notAvailable, "the channel %s is not available yet", name)
+		default:
+			k.problem(at, diag.DidYouMean(name, available()), "unknown channel %q", name)
+		}
+	}
+	return channel
+}
+
+// checkContentKeys says whether there is content for the campaign's channel, and reports what there is for others.
+func (k *checker) checkContentKeys() {
+	channel := k.c.channel
+	if !k.f.Has("$.content") || !k.wellFormed {
+		return // reported as a missing key, or one may be misspelt
+	}
+	named := k.namedAny()
+	for _, name := range available() {
+		switch at := "$.content." + name; {
+		case name == channel || !k.f.Has(at):
+		case named:
+			k.add(k.f.KeyProblem(at, "leave it out; or write  channels: ["+name+"]", "this is for %s, and the campaign goes by %s", name, channel))
+		default:
+			k.add(k.f.KeyProblem(at, "leave "+name+" or "+channel+" out; for the other write a campaign of its own", "one channel per campaign so far"))
+		}
+	}
+	if !k.f.Has("$.content." + channel) {
+		hint := contentHint(channel)
+		if !named {
+			hint += "  or  " + strings.TrimPrefix(contentHint("sms"), "such as  ")
+			k.add(k.f.KeyProblem("$.content", hint, "there is no content"))
+			return
+		}
+		k.add(k.f.KeyProblem("$.content", hint, "the key %q is missing here", channel))
+	}
+}
+
+// namedAny says whether the file names a channel that campaigns can use.
+func (k *checker) namedAny() bool {
+	return slices.ContainsFunc(k.c.Definition.Channels, func(name string) bool { return slices.Contains(available(), name) })
+}

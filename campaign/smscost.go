@@ -1,0 +1,149 @@
+package campaign
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/sapa-crm/sapa/channels/twilio"
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/templates"
+)
+
+// TextCost is what a text message costs to send.
+type TextCost struct {
+	Characters int    `json:"characters"`
+	Encoding   string `json:"encoding"` // GSM-7 or UCS-2
+	Segments   int    `json:"segments"` // what is charged
+	// Costly are the characters for which the text can't go in GSM-7, each once, and Otherwise the segments that it would
+	// have with what can stand for them.
+	Costly    []CostlyCharacter `json:"costly,omitempty"`
+	Otherwise int               `json:"otherwise,omitempty"`
+}
+
+// CostlyCharacter is a character that is not in the alphabet of GSM-7.
+type CostlyCharacter struct {
+	Character string `json:"character"`
+	At        int    `json:"at"`      // its first place, counted from 1
+	Instead   string `json:"instead"` // what can stand for it; "": nothing, leave it out
+}
+
+// MeasureText counts a text as the networks do.
+func MeasureText(text string) *TextCost {
+	m := twilio.Measure(text)
+	cost := &TextCost{Characters: m.Characters, Encoding: m.Encoding, Segments: m.Segments}
+	if m.Encoding != twilio.UCS2 {
+		return cost
+	}
+	var cheap strings.Builder
+	seen := map[rune]bool{}
+	at := 0
+	for _, r := range text {
+		at++
+		if inGSM(r) {
+			cheap.WriteRune(r)
+			continue
+		}
+		cheap.WriteString(instead(r))
+		if !seen[r] {
+			seen[r] = true
+			cost.Costly = append(cost.Costly, CostlyCharacter{string(r), at, instead(r)})
+		}
+	}
+	cost.Otherwise = twilio.Measure(cheap.String()).Segments
+	return cost
+}
+
+// Advice says which characters cost how much, and what to write instead; "" for a text in GSM-7.
+func (c *TextCost) Advice() string {
+	var lines []string
+	for i, ch := range c.Costly {
+		if i == maxWarnings {
+			lines = append(lines, fmt.Sprintf("and %d other characters", len(c.Costly)-i))
+			break
+		}
+		makes := "too"
+		if i == 0 {
+			makes = "makes this UCS-2"
+			if c.Otherwise < c.Segments {
+				makes += fmt.Sprintf(": %d segments instead of %d", c.Segments, c.Otherwise)
+			}
+		}
+		lines = append(lines, fmt.Sprintf("%s at character %d %s; %s", visible([]rune(ch.Character)[0]), ch.At, makes, mend([]rune(ch.Character)[0])))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// visible is a character as it can be shown: one that has no shape of its own by its number.
+func visible(r rune) string {
+	if !unicode.IsGraphic(r) || unicode.IsSpace(r) || unicode.Is(unicode.M, r) {
+		return fmt.Sprintf("U+%04X", r)
+	}
+	return string(r)
+}
+
+// mend says what to do about a character that is not in GSM-7.
+func mend(r rune) string {
+	switch other := instead(r); {
+	case other == " ":
+		return "write a plain space"
+	case other != "":
+		return "write " + other
+	case unicode.IsLetter(r):
+		return "texts in its script always are"
+	}
+	return "leave it out"
+}
+
+func inGSM(r rune) bool { return twilio.Measure(string(r)).Encoding == twilio.GSM7 }
+
+// lookalikes are characters that programs put into texts, and what people would have typed.
+const lookalikes = `‘’‚‛ʼ´′` + "`" + `' “”„‟«»″" –—‒―−‐‑•·-`
+
+// instead is what can stand for a character that is not in GSM-7.
+func instead(r rune) string {
+	switch {
+	case r == '…':
+		return "..."
+	case unicode.IsSpace(r):
+		return " "
+	}
+	for _, group := range strings.Fields(lookalikes) {
+		if strings.ContainsRune(group, r) {
+			return group[len(group)-1:]
+		}
+	}
+	plain := strings.Map(func(r rune) rune { // é is e with an accent, ﬁ is f and i
+		if !inGSM(r) {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(string(r)))
+	return plain
+}
+
+// maxWarnings is how many characters of one text an author hears of.
+const maxWarnings = 5
+
+// warnEncoding warns of characters in the author's own words that no text in GSM-7 can have.
+func (k *checker) warnEncoding(at, written string, t *templates.Template) {
+	if t == nil {
+		return
+	}
+	var list diag.List
+	seen := []rune{}
+	for _, w := range t.Authored(func(r rune) bool { return !inGSM(r) }) {
+		if slices.Contains(seen, w.Rune) || len(seen) == maxWarnings {
+			continue
+		}
+		seen = append(seen, w.Rune)
+		list.Add(t.File(), w.At, mend(w.Rune), "warning: %s makes the text UCS-2, so that a segment has 70 characters instead of 160", visible(w.Rune))
+	}
+	if t.File() == nil { // it stands in the YAML otherwise than it is written
+		list = inYAML(k.f, at, written, list)
+	}
+	k.c.Warnings = append(k.c.Warnings, list...)
+}
