@@ -30,7 +30,10 @@ create table pruned_months (
   swept     boolean not null default false -- what referred to the messages is deleted, too
 );
 
--- When what is done once a day was last begun, whichever process did it.
+-- Retention goes through hits by time, which is the order in which they are written.
+create index hits_at on hits using brin (at);
+
+-- When what is done once a day was last begun, whichever process did it, and up to when tables were gone through.
 create table upkeep (
   name text primary key,
   at   timestamptz not null

@@ -38,22 +38,26 @@ func (e *eraser) findMessages(ctx context.Context) error {
 // company's row, and the same ones written differently. What messages of other customers refer to is theirs, too, and
 // stays.
 func (e *eraser) findAddresses(ctx context.Context) error {
+	_, written, _ := e.row.hashes(e.hasher)
 	rows, _ := e.tx.Query(ctx, `
 		with own as (
 			select a.id, a.hash from addresses a join messages m on m.address_id = a.id where m.id = any($1)
 			union
-			select id, hash from addresses where raw = any($2)
+			select id, hash from addresses where raw = any($2) or hash = any($4)
 		), same as (
 			select id, hash from own
 			union
 			select a.id, a.hash from addresses a join own using (hash)
 		)
 		select s.id, s.hash, exists (select from messages m where m.address_id = s.id and m.customer_key <> $3) as shared
-		from same s order by s.id`, e.messages, e.row.addresses, e.Customer)
+		from same s order by s.id`, e.messages, e.row.raws(), e.Customer, written)
 	var id int64
 	var hash []byte
 	var shared bool
 	own, others := map[string]bool{}, map[string]bool{}
+	for _, hash := range written {
+		own[string(hash)] = true
+	}
 	e.addresses, e.hashes = nil, nil
 	_, err := pgx.ForEachRow(rows, []any{&id, &hash, &shared}, func() error {
 		if shared {
@@ -124,6 +128,13 @@ func (e *eraser) places() []erasing {
 		{"inbound messages", &e.Inbound, `
 			update inbound set sender = null, body = null, sender_hash = '', customer_key = @pseudonym
 			where customer_key = @key or customer_key is null and sender_hash = any(@hashes)`},
+		{"lists of suppressed addresses", nil, `
+			with moved as (
+				delete from suppressed_digests s using unnest(@channels::text[], @written::bytea[], @digests::bytea[]) w(channel, hash, digest)
+				where s.channel = w.channel and s.digest = w.digest
+				returning s.channel, w.hash, s.reason, s.source, s.at
+			)
+			insert into suppressions (channel, hash, reason, source, at) select * from moved on conflict do nothing`},
 		{"suppressions", &e.Suppressions, `update suppressions set address = null where hash = any(@hashes) and address is not null`},
 		{"addresses", &e.Addresses, `delete from addresses where id = any(@addresses)`},
 	}
@@ -131,8 +142,10 @@ func (e *eraser) places() []erasing {
 
 // blank does it.
 func (e *eraser) blank(ctx context.Context) error {
+	channels, written, digests := e.row.hashes(e.hasher)
 	args := pgx.NamedArgs{
 		"key": e.Customer, "pseudonym": e.pseudonym, "messages": e.messages, "addresses": e.addresses, "hashes": e.hashes,
+		"channels": channels, "written": written, "digests": digests,
 	}
 	for _, p := range e.places() {
 		tag, err := e.tx.Exec(ctx, p.sql, args)

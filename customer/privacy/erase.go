@@ -25,7 +25,7 @@ type EraseOptions struct {
 // Erasure is what erasing a customer did, or would do.
 type Erasure struct {
 	Customer   string    `json:"customer"`
-	Number     int       `json:"erasure,omitempty"` // 0 in a dry run
+	Number     int       `json:"erasure,omitempty"` // 0 when nothing was changed: a dry run, or nothing was left of the customer
 	At         time.Time `json:"at"`
 	RowPresent bool      `json:"row_present"` // the company's own row is still there; nothing is sent to it any more
 	Before     []string  `json:"before"`      // when the same key was erased before, RFC 3339
@@ -55,7 +55,7 @@ func (c Counts) none() bool { return c == Counts{} }
 const pause = 200 * time.Millisecond
 
 // errDryRun takes everything back.
-var errDryRun = errors.New("dry run")
+var errDryRun = errors.New("nothing is changed")
 
 // Erase blanks everything that Sapa holds about a customer, in one transaction: all of it or nothing. Messages and
 // occasions stay for counting, under a pseudonym. It may run while others plan and send: it waits for plans, and until
@@ -99,11 +99,11 @@ func eraseOnce(ctx context.Context, pool *pgxpool.Pool, o EraseOptions, known ro
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errDryRun) {
-		return nil, fmt.Errorf("erase customer %s: %w", known.key, err)
-	}
-	if o.DryRun {
+	switch {
+	case errors.Is(err, errDryRun):
 		e.Number = 0
+	case err != nil:
+		return nil, fmt.Errorf("erase customer %s: %w", known.key, err)
 	}
 	return &e.Erasure, nil
 }
@@ -119,6 +119,7 @@ type eraser struct {
 	messages  []int64  // all of the customer's
 	addresses []int64  // of the book, that go
 	hashes    [][]byte // of addresses that nobody else uses
+	hasher    *customer.Hasher
 }
 
 func (e *eraser) run(ctx context.Context) error {
@@ -135,11 +136,11 @@ func (e *eraser) run(ctx context.Context) error {
 
 // mark writes the erasure, or finds the one that holds already.
 func (e *eraser) mark(ctx context.Context) error {
-	hasher, err := customer.LoadHasher(ctx, e.tx)
-	if err != nil {
+	var err error
+	if e.hasher, err = customer.LoadHasher(ctx, e.tx); err != nil {
 		return err
 	}
-	hash := hasher.HashKey(e.Customer)
+	hash := e.hasher.HashKey(e.Customer)
 	rows, _ := e.tx.Query(ctx, `select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') from erasures where key_hash = $1 order by id`, hash)
 	if e.Before, err = pgx.AppendRows(e.Before, rows, pgx.RowTo[string]); err != nil {
 		return fmt.Errorf("look for earlier erasures: %w", err)
@@ -169,10 +170,10 @@ func (e *eraser) mark(ctx context.Context) error {
 // erasure where nothing was left.
 func (e *eraser) isKnown(context.Context) error {
 	switch {
-	case e.RowPresent || !e.none():
+	case e.RowPresent || e.open || !e.none():
 		return nil
 	case len(e.Before) > 0:
-		return nil
+		return errDryRun
 	}
 	return ErrUnknown
 }

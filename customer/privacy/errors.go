@@ -13,12 +13,6 @@ var ErrUnknown = errors.New("no such customer")
 // ErrBusy says that something is under way that must end first; nothing was changed.
 var ErrBusy = errors.New("busy")
 
-// misfit tells whether a value is not one of the column's type (SQLSTATE class 22).
-func misfit(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && strings.HasPrefix(e.Code, "22")
-}
-
 // collided tells whether a transaction was rolled back because of others (SQLSTATE class 40).
 func collided(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)

@@ -31,35 +31,57 @@ func lock(ctx context.Context, tx pgx.Tx) error {
 type row struct {
 	present   bool
 	key       string // as the database writes it
-	addresses []string
+	addresses []address
 }
 
-// readRow looks the customer up in the company's table. A key that the column's type can't have is nobody's.
-func readRow(ctx context.Context, db customer.Querier, s *customer.Schema, key string) (row, error) {
-	r := row{key: key}
-	var paths [][]string
-	for _, f := range []customer.Field{s.Email, s.Phone} {
-		if f.Column != "" {
-			paths = append(paths, []string{f.Column})
+// address is one of the customer's as the company wrote it, cut as the address book cuts it.
+type address struct {
+	channel, raw string
+	normalised   string // "" when it can't be used
+}
+
+func (r *row) raws() []string {
+	list := []string{}
+	for _, a := range r.addresses {
+		list = append(list, a.raw)
+	}
+	return list
+}
+
+// hashes are those of the addresses that can be used, with their channels and digests.
+func (r *row) hashes(h *customer.Hasher) (channels []string, hashes, digests [][]byte) {
+	channels, hashes, digests = []string{}, [][]byte{}, [][]byte{}
+	for _, a := range r.addresses {
+		if a.normalised != "" {
+			channels = append(channels, a.channel)
+			hashes = append(hashes, h.Hash(a.channel, a.normalised))
+			digests = append(digests, customer.Digest(a.normalised))
 		}
 	}
-	fetch, err := customer.NewFetch(s.Customer, paths)
-	if err != nil {
-		return r, err
-	}
-	found, err := fetch.Rows(ctx, db, []string{key})
-	if misfit(err) {
+	return channels, hashes, digests
+}
+
+// readRow looks the customer up in the company's table. A key that the column's type can't have is nobody's there, but
+// Sapa may know it from before.
+func readRow(ctx context.Context, db customer.Querier, s *customer.Schema, key string) (row, error) {
+	r := row{key: key}
+	canonical, ok := s.CanonicalKey(key)
+	if !ok {
 		return r, nil
 	}
+	r.key = canonical
+	people, err := s.People(ctx, db, []string{canonical})
 	if err != nil {
 		return r, err
 	}
-	for k, values := range found {
-		r.present, r.key = true, k
-		for _, p := range paths {
-			if text, ok := values[p[0]].(string); ok && text != "" {
-				r.addresses = append(r.addresses, cut(text))
+	if p, ok := people[canonical]; ok {
+		r.present = true
+		for channel, raw := range p.Addresses {
+			a := address{channel: channel, raw: cut(raw)}
+			if read, err := customer.Normalise(channel, a.raw, p.Region); err == nil { // else the book has none of the channel
+				a.normalised = read.Normalised
 			}
+			r.addresses = append(r.addresses, a)
 		}
 	}
 	return r, nil
