@@ -50,6 +50,7 @@ type RelationConfig struct {
 // ChannelsConfig is the section "channels": the settings of each channel that the installation uses.
 type ChannelsConfig struct {
 	Email *EmailSettings `yaml:"email"`
+	SMS   *SMSSettings   `yaml:"sms"`
 }
 
 // EmailSettings is one account at an SMTP server.
@@ -59,6 +60,16 @@ type EmailSettings struct {
 	ReplyTo     Mailbox     `yaml:"reply_to"`
 	Rate        Rate        `yaml:"rate"`        // zero: as fast as the server takes it
 	Connections int         `yaml:"connections"` // at most so many at once; 0: the engine decides
+}
+
+// SMSSettings is one account at Twilio. Exactly one of From and MessagingService is given.
+type SMSSettings struct {
+	Twilio           secret.Text `yaml:"twilio,required"`   // URL with credentials; package channels/twilio reads it
+	AuthToken        secret.Text `yaml:"auth_token"`        // signs callbacks; needed where the URL has an API key
+	From             Sender      `yaml:"from"`              // a number, short code or name
+	MessagingService string      `yaml:"messaging_service"` // MG…
+	Rate             Rate        `yaml:"rate"`              // zero: as fast as Twilio takes them
+	Connections      int         `yaml:"connections"`       // at most so many at once; 0: the engine decides
 }
 
 // Company is who messages come from, for footers and public pages.

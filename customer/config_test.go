@@ -20,7 +20,10 @@ var update = flag.Bool("update", false, "rewrite the expected messages in testda
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func testEnv(name string) string {
-	return map[string]string{"SMTP_URL": "smtp://user:hunter2@mail.example:587", "PASSWORD": "hunter2 %"}[name]
+	return map[string]string{
+		"SMTP_URL": "smtp://user:hunter2@mail.example:587", "PASSWORD": "hunter2 %",
+		"TWILIO_URL": "https://AC12:hunter2@api.twilio.com", "TWILIO_KEY_URL": "https://SK12:hunter2@api.twilio.com/AC12",
+	}[name]
 }
 
 const wholeConfig = `# sapa.yaml
@@ -48,6 +51,7 @@ customers:
     dealer: {table: dealers, via: dealer_id, key: id}
 channels:
   email: {smtp: "${SMTP_URL}", from: "Bengkel Maju <halo@Bengkel.example>", reply_to: cs@bengkel.example, rate: 600/m, connections: 8}
+  sms: {twilio: "${TWILIO_KEY_URL}", auth_token: "${PASSWORD}", from: "+62 811-1234-567", rate: 10/s, connections: 4}
 public_url: https://sapa.bengkel.example/
 company: {name: Bengkel Maju, address: Jl. Pemuda 1, Semarang}
 `
@@ -78,10 +82,16 @@ func TestLoadConfig(t *testing.T) {
 				"dealer": {Table: TableName{"public", "dealers"}, Via: "dealer_id", Key: "id"},
 			},
 		},
-		Channels: ChannelsConfig{Email: &EmailSettings{
-			SMTP: "smtp://user:hunter2@mail.example:587", From: Mailbox{"Bengkel Maju", "halo@bengkel.example"},
-			ReplyTo: Mailbox{Addr: "cs@bengkel.example"}, Rate: Rate{600, time.Minute}, Connections: 8,
-		}},
+		Channels: ChannelsConfig{
+			Email: &EmailSettings{
+				SMTP: "smtp://user:hunter2@mail.example:587", From: Mailbox{"Bengkel Maju", "halo@bengkel.example"},
+				ReplyTo: Mailbox{Addr: "cs@bengkel.example"}, Rate: Rate{600, time.Minute}, Connections: 8,
+			},
+			SMS: &SMSSettings{
+				Twilio: "https://SK12:hunter2@api.twilio.com/AC12", AuthToken: "hunter2 %", From: "+628111234567",
+				Rate: Rate{10, time.Second}, Connections: 4,
+			},
+		},
 		PublicURL: "https://sapa.bengkel.example",
 		Company:   Company{Name: "Bengkel Maju", Address: "Jl. Pemuda 1, Semarang"},
 	}
@@ -110,7 +120,8 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		t.Fatal(problems)
 	}
 	marshalled, err := json.Marshal(cfg.Channels)
-	printed := fmt.Sprintf("%v %+v %#v %s", cfg.Channels.Email, *cfg.Channels.Email, *cfg.Channels.Email, marshalled)
+	printed := fmt.Sprintf("%v %+v %#v %v %+v %#v %s", cfg.Channels.Email, *cfg.Channels.Email, *cfg.Channels.Email,
+		cfg.Channels.SMS, *cfg.Channels.SMS, *cfg.Channels.SMS, marshalled)
 	if err != nil || strings.Contains(printed, "hunter2") || !strings.Contains(printed, "***") {
 		t.Error(printed, err)
 	}

@@ -42,6 +42,7 @@ func (cfg *Config) check(wellMade bool) diag.List {
 	c.relations("$.customers", customers.Relations)
 	c.topics(cfg)
 	c.email(cfg.Channels.Email)
+	c.sms(cfg.Channels.SMS)
 	c.retention(cfg.Retention)
 	cfg.PublicURL = c.publicURL("$.public_url", cfg.PublicURL)
 	return c.problems
@@ -130,10 +131,12 @@ func (c *checker) publicURL(path, text string) string {
 // password is what stands between a colon and an @, as in smtp://user:password@host, wherever it was put by mistake.
 var password = regexp.MustCompile(`:([^\s"']+)@`)
 
-// hideSecrets takes secrets out of the excerpts that messages show: the SMTP URL, and whatever looks like a password.
+// hideSecrets takes secrets out of the excerpts that messages show: the accounts' URLs, and whatever looks like a password.
 // The file may be one that can't be read.
 func hideSecrets(f *strictyaml.File) {
 	f.Mask("$.channels.email.smtp")
+	f.Mask("$.channels.sms.twilio")
+	f.Mask("$.channels.sms.auth_token")
 	for i, line := range strings.Split(f.Source.Text, "\n") {
 		for _, m := range password.FindAllStringSubmatchIndex(line, -1) {
 			f.MaskSpan(diag.Span{Line: i + 1, Col: utf8.RuneCountInString(line[:m[2]]) + 1, Len: utf8.RuneCountInString(line[m[2]:m[3]])})

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/strictyaml"
@@ -37,6 +38,28 @@ func (m *Mailbox) UnmarshalScalar(text string) error {
 	}
 	*m = Mailbox{Name: parsed.Name, Addr: addr.Normalised}
 	return nil
+}
+
+// Sender is what a text message comes from: a number in the form of E.164, a short code, or a name of at most 11
+// letters, digits and blanks.
+type Sender string
+
+var (
+	shortCode  = regexp.MustCompile(`^[0-9]{3,8}$`)
+	senderName = regexp.MustCompile(`^[A-Za-z0-9+_&-]([A-Za-z0-9 +_&-]{0,9}[A-Za-z0-9+_&-])?$`)
+)
+
+// UnmarshalScalar reads a sender.
+func (s *Sender) UnmarshalScalar(text string) error {
+	if number := NormalisePhone(text, ""); number.Usable() {
+		*s = Sender(number.Normalised)
+		return nil
+	}
+	if shortCode.MatchString(text) || senderName.MatchString(text) && strings.IndexFunc(text, unicode.IsLetter) >= 0 {
+		*s = Sender(text)
+		return nil
+	}
+	return errors.New("expected a number with its country code such as +628111234567, a short code, or a name of at most 11 letters, digits and blanks")
 }
 
 // Rate is how many messages may go in a time.
