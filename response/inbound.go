@@ -48,7 +48,7 @@ func (h *Hooks) Inbound(ctx context.Context, channel string, in channels.Inbound
 	in.Text = cleanText(in.Text)
 	err = pg.InTx(ctx, h.pool, func(tx pgx.Tx) error {
 		m := &inbound{Inbound: in, channel: channel, at: at}
-		fresh, err := h.insertInbound(ctx, tx, m)
+		fresh, err := insertInbound(ctx, tx, m)
 		if err != nil {
 			return err
 		}
@@ -66,13 +66,13 @@ func (h *Hooks) Inbound(ctx context.Context, channel string, in channels.Inbound
 }
 
 // insertInbound stores the message and says whether it is new. One that comes twice at the same time waits here.
-func (h *Hooks) insertInbound(ctx context.Context, tx pgx.Tx, m *inbound) (fresh bool, err error) {
+func insertInbound(ctx context.Context, tx pgx.Tx, m *inbound) (fresh bool, err error) {
 	hasher, err := customer.LoadHasher(ctx, tx)
 	if err != nil {
 		return false, err
 	}
 	m.hash = hasher.Hash(m.channel, m.From)
-	if err := h.lookUpSender(ctx, tx, m); err != nil {
+	if err := lookUpSender(ctx, tx, m); err != nil {
 		return false, err
 	}
 	m.kind = keywordOf(m.Text, m.From, m.To)
@@ -97,24 +97,17 @@ func (h *Hooks) insertInbound(ctx context.Context, tx pgx.Tx, m *inbound) (fresh
 }
 
 // lookUpSender finds the last message to the address, which the customer answers, and whether it is suppressed.
-func (h *Hooks) lookUpSender(ctx context.Context, tx pgx.Tx, m *inbound) error {
+func lookUpSender(ctx context.Context, tx pgx.Tx, m *inbound) error {
 	err := tx.QueryRow(ctx, `
-		select m.id, m.customer_key
+		select m.id, m.run_id, m.customer_key
 		from addresses a cross join lateral (
-			select id, customer_key from messages
+			select id, run_id, customer_key from messages
 			where address_id = a.id and channel <> 'email' and channel = a.channel and state in ('sent', 'unknown', 'claimed')
 			order by id desc limit 1) m
 		where a.hash = $1 and a.channel = $2
-		order by m.id desc limit 1`, m.hash, m.channel).Scan(&m.message, &m.key)
+		order by m.id desc limit 1`, m.hash, m.channel).Scan(&m.message, &m.run, &m.key)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("find the last message to the sender: %w", err)
-	}
-	if m.message != nil {
-		run, err := h.tracker.runs.of(ctx, *m.message)
-		if err != nil && !errors.Is(err, errNoMessage) {
-			return err
-		}
-		m.run = run.ID
 	}
 	err = tx.QueryRow(ctx, `select reason from suppressions where channel = $1 and hash = $2`, m.channel, m.hash).Scan(&m.suppressed)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
@@ -128,13 +121,13 @@ func (h *Hooks) act(ctx context.Context, tx pgx.Tx, m *inbound) (answer string, 
 	answer = h.answerTo(m.channel, m.kind, m.From)
 	switch m.kind {
 	case keywordStop:
-		err = h.stop(ctx, tx, m)
+		err = stop(ctx, tx, m)
 	case keywordStart:
 		if m.suppressed != "" && !slices.Contains(liftedByStart, m.suppressed) {
 			answer = "" // it would not be true
 			break
 		}
-		err = h.start(ctx, tx, m)
+		err = start(ctx, tx, m)
 	case keywordNone:
 		err = respond(ctx, tx, m, "reply")
 	}
@@ -145,7 +138,7 @@ func (h *Hooks) act(ctx context.Context, tx pgx.Tx, m *inbound) (answer string, 
 	return answer, err
 }
 
-func (h *Hooks) stop(ctx context.Context, tx pgx.Tx, m *inbound) error {
+func stop(ctx context.Context, tx pgx.Tx, m *inbound) error {
 	source := fmt.Sprintf("inbound %d", m.id)
 	err := customer.Suppress(ctx, tx, m.channel, m.From, customer.Suppression{Reason: stopped, Source: source, At: m.at})
 	if err != nil {
@@ -157,7 +150,7 @@ func (h *Hooks) stop(ctx context.Context, tx pgx.Tx, m *inbound) error {
 	return respond(ctx, tx, m, "unsubscribe")
 }
 
-func (h *Hooks) start(ctx context.Context, tx pgx.Tx, m *inbound) error {
+func start(ctx context.Context, tx pgx.Tx, m *inbound) error {
 	tag, err := tx.Exec(ctx, `delete from suppressions where channel = $1 and hash = $2 and reason = any($3)`, m.channel, m.hash, liftedByStart)
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
@@ -167,7 +160,7 @@ func (h *Hooks) start(ctx context.Context, tx pgx.Tx, m *inbound) error {
 
 // respond makes the message a response to the last message that the customer got.
 func respond(ctx context.Context, tx pgx.Tx, m *inbound, kind string) error {
-	if m.message == nil || m.run == 0 {
+	if m.message == nil {
 		return nil
 	}
 	_, err := tx.Exec(ctx, `

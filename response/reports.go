@@ -150,7 +150,7 @@ with given as materialized (
 	from unnest(@message::bigint[], @run::int[], @at::timestamptz[], @channel::text[], @provider::text[], @status::text[],
 		@code::int[], @words::text[], @why::text[], @priced::boolean[])
 		as g(message_id, run_id, at, channel, provider_id, status, code, words, why, priced)
-	order by message_id, provider_id collate "C", status, at
+	order by message_id, provider_id, status, at
 ), kept as (
 	insert into delivery_reports (message_id, provider_id, status, code, words, at, open, ask_at)
 	select message_id, provider_id, status, code, words, at,
