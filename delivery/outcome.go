@@ -177,6 +177,9 @@ with o as (
 	    segments = o.segments, encoding = o.encoding
 	from moved m join o using (id)
 	where o.verdict <> '' and m.was = 'unknown' and a.message_id = m.id and a.number = m.attempts
+), charged as (
+	insert into run_costs (run_id, segments)
+	select @run::int, sum(o.segments) from moved m join o using (id) where m.state = 'sent' and o.segments > 0 having count(*) > 0
 ), reopened as (
 	update batches set done = false
 	where id = @batch and exists (select from moved where was = 'unknown' and state = 'planned')

@@ -19,7 +19,7 @@ import (
 const stopped = "stop"
 
 // liftedByStart are the reasons of suppressions that START lifts: the customer's own. A dead number stays.
-var liftedByStart = []string{stopped}
+var liftedByStart = []string{stopped, "opted out"} // the latter is what a provider says that heard it itself
 
 // inbound is a message of a customer on its way into the ledger.
 type inbound struct {
