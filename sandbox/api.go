@@ -8,7 +8,8 @@ import (
 	"strconv"
 )
 
-// apiList answers GET /api/messages?to=&subject=&q=&which=accepted|refused|all&page=&per_page= with a Listing.
+// apiList answers GET /api/messages?to=&subject=&q=&which=accepted|refused|all|conversation&channel=email|sms&page=&per_page=
+// with a Listing.
 func (p *pages) apiList(w http.ResponseWriter, r *http.Request) {
 	filter, page := readQuery(r.URL.Query())
 	p.json(w, http.StatusOK, p.server.Messages(filter, page))
@@ -30,6 +31,10 @@ func (p *pages) apiMessage(w http.ResponseWriter, r *http.Request) {
 		p.json(w, http.StatusInternalServerError, apiError{err.Error()})
 		return
 	}
+	if m.SMS != nil {
+		p.apiText(w, m)
+		return
+	}
 	answer := struct {
 		Message
 		*Mail
@@ -41,6 +46,16 @@ func (p *pages) apiMessage(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	p.json(w, http.StatusOK, answer)
+}
+
+// apiText answers with a text, its request and what became of it.
+func (p *pages) apiText(w http.ResponseWriter, m Message) {
+	text, err := p.server.Text(m.ID)
+	if err != nil {
+		p.json(w, http.StatusInternalServerError, apiError{err.Error()})
+		return
+	}
+	p.json(w, http.StatusOK, text)
 }
 
 // apiCounts answers GET /api/counts.

@@ -122,17 +122,23 @@ func acts(t *SMS, config Config) []act {
 	}
 }
 
+// expect counts a text that begin will start.
+func (n *network) expect() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.open++
+}
+
 // begin starts a text on its way. Where its callbacks come early it returns when all of them were made, or the client is
 // gone.
 func (n *network) begin(ctx context.Context, m Message) {
 	end := make(chan struct{})
 	early := m.SMS.callbacks == CallbacksEarly
-	n.mu.Lock()
-	n.open++
 	if early {
+		n.mu.Lock()
 		n.ends[m.ID] = end
+		n.mu.Unlock()
 	}
-	n.mu.Unlock()
 	n.next(task{id: m.ID, act: -1}, acts(m.SMS, n.config))
 	if early {
 		patience := time.NewTimer(n.config.Hang)
@@ -150,9 +156,7 @@ func (n *network) resume() {
 	for m := range n.store.all(Filter{Channel: ChannelSMS}) {
 		list := acts(m.SMS, n.config)
 		if m.SMS.Events < len(list) {
-			n.mu.Lock()
-			n.open++
-			n.mu.Unlock()
+			n.expect()
 			n.next(task{id: m.ID, act: int32(m.SMS.Events) - 1}, list)
 		}
 	}

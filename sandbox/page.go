@@ -18,7 +18,7 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// pages is the web page: no script, nothing that changes anything.
+// pages is the web page: no script, and nothing that changes anything but the form for a customer's text.
 type pages struct {
 	server *Server
 	views  map[string]*template.Template
@@ -32,7 +32,7 @@ func newPages(s *Server) *pages {
 		"octets": octets,
 		"number": grouped,
 	}
-	for _, name := range []string{"list", "message", "help", "error"} {
+	for _, name := range []string{"list", "message", "text", "help", "error"} {
 		p.views[name] = template.Must(template.New("layout.html").Funcs(functions).
 			ParseFS(pageFiles, "page/layout.html", "page/"+name+".html"))
 	}
@@ -45,6 +45,7 @@ func (p *pages) handler() http.Handler {
 	mux.HandleFunc("GET /help", p.help)
 	mux.HandleFunc("GET /style.css", p.style)
 	mux.HandleFunc("GET /messages/{id}", p.message)
+	mux.HandleFunc("POST /messages/{id}/reply", p.reply)
 	mux.HandleFunc("GET /messages/{id}/html", p.html)
 	mux.HandleFunc("GET /messages/{id}/raw", p.raw)
 	mux.HandleFunc("GET /api/counts", p.apiCounts)
@@ -55,7 +56,7 @@ func (p *pages) handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		p.fail(w, http.StatusNotFound, "There is no such page.")
 	})
-	return p.guard(mux)
+	return p.guard(http.NewCrossOriginProtection().Handler(mux))
 }
 
 // guard refuses names that are not this machine's (DNS rebinding) and sets the headers that all answers share.
@@ -128,9 +129,9 @@ func (p *pages) style(w http.ResponseWriter, _ *http.Request) {
 
 func (p *pages) help(w http.ResponseWriter, _ *http.Request) {
 	p.show(w, http.StatusOK, "help", "Help", struct {
-		Magic, Rules []Rule
-		HTTPAddr     string
-	}{Magic(), p.server.config.Misbehave, p.server.HTTPAddr()})
+		Magic, Numbers, Words, Rules  []Rule
+		HTTPAddr, Account, InboundURL string
+	}{Magic(), MagicNumbers(), Words(), p.server.config.Misbehave, p.server.HTTPAddr(), p.server.config.AccountSID, p.server.config.InboundURL})
 }
 
 // listing is the list page.
@@ -138,6 +139,7 @@ type listing struct {
 	Listing
 	Query  string
 	Which  Which
+	Kind   string // the channel, "" for both
 	First  int
 	Last   int
 	Older  string // link, "" on the last page
@@ -148,8 +150,9 @@ type listing struct {
 func (p *pages) list(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	filter, page := readQuery(query)
-	l := listing{Listing: p.server.Messages(filter, page), Query: filter.Text, Which: filter.Which}
-	l.Filter = filter.Text != "" || filter.Recipient != "" || filter.Subject != "" || filter.Which == Refused
+	l := listing{Listing: p.server.Messages(filter, page), Query: filter.Text, Which: filter.Which, Kind: filter.Channel}
+	l.Filter = filter.Text != "" || filter.Recipient != "" || filter.Subject != "" || filter.Channel != "" ||
+		filter.Which == Refused || filter.Which == Conversation
 	if n := len(l.Messages); n > 0 {
 		l.First = (l.Page-1)*page.withDefaults().Size + 1
 		l.Last = l.First + n - 1
@@ -163,16 +166,20 @@ func (p *pages) list(w http.ResponseWriter, r *http.Request) {
 	p.show(w, http.StatusOK, "list", "Messages", l)
 }
 
-// readQuery reads to=, subject=, q=, which=, page= and per_page= of the pages and the API.
+// readQuery reads to=, subject=, q=, which=, channel=, page= and per_page= of the pages and the API.
 func readQuery(v url.Values) (Filter, Page) {
 	number, _ := strconv.Atoi(v.Get("page"))
 	size, _ := strconv.Atoi(v.Get("per_page"))
 	which := Which(v.Get("which"))
-	if which != Refused && which != All {
+	if which != Refused && which != All && which != Conversation {
 		which = Accepted
 	}
+	channel := v.Get("channel")
+	if channel != ChannelEmail && channel != ChannelSMS {
+		channel = ""
+	}
 	return Filter{
-		Which: which, Recipient: v.Get("to"), Subject: v.Get("subject"), Text: strings.TrimSpace(v.Get("q")),
+		Which: which, Channel: channel, Recipient: v.Get("to"), Subject: v.Get("subject"), Text: strings.TrimSpace(v.Get("q")),
 	}, Page{Number: number, Size: size}
 }
 

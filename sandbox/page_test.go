@@ -223,7 +223,7 @@ func TestOneMessage(t *testing.T) {
 		"/messages/1?view=headers": {"<th scope=\"row\">X-Long</th><td>satu dua</td>"},
 		"/messages/1?view=source":  {"&lt;p&gt;Halo &lt;b&gt;José", "X-Long: satu\r\n dua"},
 		"/messages/2":              {"(no subject)", "550 5.1.1", "No such mailbox here (rule: bounce)", "The message was refused"},
-		"/help":                    {"bounce@…", "550 5.1.1 No such mailbox here", "None beside these addresses."},
+		"/help":                    {"bounce@…", "550 5.1.1 No such mailbox here", "None beside these addresses and numbers."},
 		"/style.css":               {"prefers-color-scheme"},
 	} {
 		answer, body := get(t, s, path)

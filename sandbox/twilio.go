@@ -119,15 +119,20 @@ func (a *twilioAPI) accept(w http.ResponseWriter, r *http.Request, form url.Valu
 		a.fail(w, cannotWrite(err))
 		return
 	}
-	answer := a.resource(m, form)
-	a.server.network.begin(r.Context(), m)
+	a.server.network.expect()
+	begin := func() { a.server.network.begin(r.Context(), m) }
+	if m.SMS.callbacks == CallbacksEarly || rule.Drop != DropNone {
+		begin()
+	} else {
+		defer begin()
+	}
 	switch {
 	case rule.Reply.Code != 0:
 		a.fail(w, rule.Reply)
 	case rule.Drop != DropNone:
 		a.leave(r, rule)
 	default:
-		a.answer(w, http.StatusCreated, answer)
+		a.answer(w, http.StatusCreated, a.resource(m, form))
 	}
 }
 
@@ -241,10 +246,16 @@ func (a *twilioAPI) fail(w http.ResponseWriter, reply Reply) {
 	})
 }
 
+// answer sends the answer at once: status callbacks may follow before the request's handler returns.
 func (a *twilioAPI) answer(w http.ResponseWriter, status int, content any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(content); err != nil {
-		a.server.config.Log.Debug("answer a request to Twilio's API", slog.Any("err", err))
+	text, err := json.Marshal(content)
+	if err != nil {
+		a.server.config.Log.Error("answer a request to Twilio's API", slog.Any("err", err))
+		status, text = http.StatusInternalServerError, nil
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	_, _ = w.Write(text)
+	_ = http.NewResponseController(w).Flush() // the client may be gone
 }

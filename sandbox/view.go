@@ -40,11 +40,12 @@ func (p *pages) message(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	l := letter{Message: m, Mail: &Mail{}, Views: allViews(), Images: r.URL.Query().Get("images") == "1"}
-	l.Older, l.Newer = m.ID-1, m.ID+1
-	if l.Newer > p.server.store.count() {
-		l.Newer = 0
+	if m.SMS != nil {
+		p.text(w, m)
+		return
 	}
+	l := letter{Message: m, Mail: &Mail{}, Views: allViews(), Images: r.URL.Query().Get("images") == "1"}
+	l.Older, l.Newer = p.neighbours(m.ID)
 	if m.Verdict.Accepted {
 		mail, err := ParseMail(raw)
 		if err != nil {
@@ -62,6 +63,14 @@ func (p *pages) message(w http.ResponseWriter, r *http.Request) {
 		title = "(no subject)"
 	}
 	p.show(w, http.StatusOK, "message", title, l)
+}
+
+// neighbours are the messages before and after one, 0 without one.
+func (p *pages) neighbours(id int64) (older, newer int64) {
+	if id < p.server.store.count() {
+		newer = id + 1
+	}
+	return id - 1, newer
 }
 
 // chooseView is the asked view, or else the richest that the mail has.
@@ -102,7 +111,7 @@ func (p *pages) html(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; "+
 		"img-src "+images+"; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'")
 	mail, err := ParseMail(raw)
-	if err != nil || mail.HTML == "" {
+	if err != nil || mail.HTML == "" || m.SMS != nil {
 		http.Error(w, fmt.Sprintf("Message %d has no HTML.", m.ID), http.StatusNotFound)
 		return
 	}
