@@ -134,7 +134,7 @@ func (l Ledger) Lasting(channel, topic string) *ConsentEntry {
 func (l Ledger) EndedAll() bool {
 	for i := range l {
 		if e := &l[i]; e.forGood() {
-			return !e.Granted && e.Channel == Every && e.Topic == Every
+			return !e.Granted && !e.Pending && e.Channel == Every && e.Topic == Every
 		}
 	}
 	return false
@@ -175,8 +175,16 @@ func (s Standing) Paused() bool { return s.Entry != nil && !s.Entry.Until.IsZero
 // Standing is a customer's on a channel and a topic at a moment, in the order of planning: a column that says no, the
 // ledger's latest word, a column that says yes, the default. optedIn is what the company's column for the channel holds.
 func (s *Schema) Standing(l Ledger, optedIn *bool, channel, topic string, now time.Time) Standing {
+	return s.standing(l.Word(channel, topic, now), optedIn, channel, topic)
+}
+
+// LastingStanding is Standing without what holds for a time, such as a pause.
+func (s *Schema) LastingStanding(l Ledger, optedIn *bool, channel, topic string) Standing {
+	return s.standing(l.Lasting(channel, topic), optedIn, channel, topic)
+}
+
+func (s *Schema) standing(word *ConsentEntry, optedIn *bool, channel, topic string) Standing {
 	st := Standing{Channel: channel, Topic: topic, From: FromColumn, Column: s.Consent.Columns[channel]}
-	word := l.Word(channel, topic, now)
 	switch {
 	case optedIn != nil && !*optedIn:
 	case word != nil:

@@ -269,12 +269,13 @@ create index consents_customer on consents (customer_key, id desc);
 -- ------------------------------------------------------------------------------------------------------- responses
 
 -- Every request for a pixel, a link or the unsubscribe page, as it came, with a verdict beside it.
--- page: the unsubscribe page was shown (a GET, nothing changed). unsubscribe, resubscribe: a POST that acted.
+-- page: one of our pages was shown (a GET, nothing changed). unsubscribe, resubscribe, preferences, confirm: a POST that
+-- acted.
 create table hits (
   id         bigint generated always as identity primary key,
   at         timestamptz not null,
   message_id bigint not null,
-  kind       text not null check (kind in ('open', 'click', 'page', 'unsubscribe', 'resubscribe')),
+  kind       text not null check (kind in ('open', 'click', 'page', 'unsubscribe', 'resubscribe', 'preferences', 'confirm')),
   part       text,                        -- of a click: html, text or sms
   link       smallint,                    -- of a click: position within the part
   ip         inet,

@@ -174,9 +174,10 @@ create table hits (
   verdict text not null default 'human'::text,
   reason text,
   constraint hits_pkey PRIMARY KEY (id),
-  constraint hits_kind_check CHECK ((kind = ANY (ARRAY['open'::text, 'click'::text, 'page'::text, 'unsubscribe'::text, 'resubscribe'::text]))),
+  constraint hits_kind_check CHECK ((kind = ANY (ARRAY['open'::text, 'click'::text, 'page'::text, 'unsubscribe'::text, 'resubscribe'::text, 'preferences'::text, 'confirm'::text]))),
   constraint hits_verdict_check CHECK ((verdict = ANY (ARRAY['human'::text, 'proxy'::text, 'scanner'::text])))
 );
+CREATE INDEX hits_at ON hits USING brin (at);
 CREATE INDEX hits_message ON hits USING btree (message_id, id);
 
 create table inbound (

@@ -22,36 +22,41 @@ const (
 	Everything Scope = "everything" // every topic on every channel
 )
 
-// Ways of unsubscribing, the source of the consent's row.
+// Ways of deciding, the source of the consent's row.
 const (
-	ByPage     = "unsubscribe page"
-	ByOneClick = "one-click" // RFC 8058
+	ByPage         = "unsubscribe page"
+	ByOneClick     = "one-click" // RFC 8058
+	ByPreferences  = "preference page"
+	ByConfirmation = "confirmation" // of a double opt-in
 )
 
 // Subscription is what the unsubscribe page shows: what the message belongs to, and no word about the person.
 type Subscription struct {
-	Topic   string // the campaign's topic
-	Channel string // of the message; "*" for a message so old that its row is gone
-	Ended   bool   // the person does not get this topic on this channel any more, by their own choice
-	All     bool   // nor anything else
+	Topic       customer.Topic // the campaign's
+	Channel     string         // of the message; "*" for a message so old that its row is gone
+	Ended       bool           // the person does not get this topic on this channel any more, by their own choice
+	All         bool           // nor anything else
+	Paused      time.Time      // nothing comes until then, and afterwards what did before; zero: no pause
+	Preferences string         // token of the page of preferences; "" where there is none
 }
 
-// recipient is whom an unsubscribe token speaks for.
+// recipient is whom a token speaks for.
 type recipient struct {
 	run     runInfo
 	message int64
 	key     string
 	channel string
+	due     time.Time // when the message could go; zero for one whose row is gone
 }
 
 // Subscription records that the unsubscribe page was asked for, which changes nothing, and returns what it shows. The
 // errors are those of Click.
 func (t *Tracker) Subscription(ctx context.Context, token string, v Visit) (Subscription, error) {
-	tok, who, err := t.recipient(ctx, token, v)
+	tok, who, err := t.recipient(ctx, token, Unsubscribe, v)
 	if err != nil {
 		return Subscription{}, err
 	}
-	s, err := subscription(ctx, t.pool, who, v.At)
+	s, err := t.subscription(ctx, t.pool, who, v.At)
 	if err != nil {
 		return s, err
 	}
@@ -80,35 +85,50 @@ type decision struct {
 
 // decide records a decision with its evidence, its hit and its response in one transaction.
 func (t *Tracker) decide(ctx context.Context, token string, d decision, v Visit) (s Subscription, err error) {
-	tok, who, err := t.recipient(ctx, token, v)
+	tok, who, err := t.recipient(ctx, token, Unsubscribe, v)
 	if err != nil {
 		return s, err
 	}
-	hit := newHit(tok, d.hit, v)
+	err = t.act(ctx, who, newHit(tok, d.hit, v), func(tx pgx.Tx, l customer.Ledger, hit Hit) error {
+		if err := appendConsent(ctx, tx, who, l, d, hit); err != nil {
+			return err
+		}
+		s, err = t.subscription(ctx, tx, who, v.At)
+		return err
+	})
+	return s, err
+}
+
+// act lets a person's decision happen: do with the person's ledger, in one transaction with the hit, while nobody else
+// decides on the same person.
+func (t *Tracker) act(ctx context.Context, who recipient, hit Hit, do func(pgx.Tx, customer.Ledger, Hit) error) error {
 	hit.UserAgent = clean(hit.UserAgent)
 	hit.Verdict, hit.Reason = Human, "" // a mail program that does it for the person is that person
 	rows := &hitRows{counts: map[countKey]*countSum{}}
 	rows.add(who.run.ID, &hit)
-	err = pg.InTx(ctx, t.pool, func(tx pgx.Tx) error {
-		if err := appendConsent(ctx, tx, who, d, hit); err != nil {
+	err := pg.InTx(ctx, t.pool, func(tx pgx.Tx) error {
+		if err := customer.LockConsent(ctx, tx, who.key); err != nil {
 			return err
 		}
-		if err := rows.insert(ctx, tx); err != nil {
+		l, err := customer.ReadLedger(ctx, tx, who.key)
+		if err != nil {
 			return err
 		}
-		s, err = subscription(ctx, tx, who, v.At)
-		return err
+		if err := do(tx, l, hit); err != nil {
+			return err
+		}
+		return rows.insert(ctx, tx)
 	})
 	if err != nil {
-		return s, fmt.Errorf("record the decision on message %d: %w", who.message, err)
+		return fmt.Errorf("record the decision on message %d: %w", who.message, err)
 	}
-	return s, nil
+	return nil
 }
 
-// recipient reads the token and finds whom it speaks for. A message whose row was dropped with its month is known by its
-// occasion, which stays for ever.
-func (t *Tracker) recipient(ctx context.Context, token string, v Visit) (Token, recipient, error) {
-	tok, err := t.verify(ctx, token, Unsubscribe, v.At)
+// recipient reads a token of a kind and finds whom it speaks for. A message whose row was dropped with its month is known
+// by its occasion, which stays for ever.
+func (t *Tracker) recipient(ctx context.Context, token string, kind Kind, v Visit) (Token, recipient, error) {
+	tok, err := t.verify(ctx, token, kind, v.At)
 	if err != nil {
 		return tok, recipient{}, err
 	}
@@ -116,72 +136,83 @@ func (t *Tracker) recipient(ctx context.Context, token string, v Visit) (Token, 
 	if who.run, err = t.run(ctx, tok.MessageID); err != nil {
 		return tok, who, err
 	}
+	var due *time.Time
 	err = t.pool.QueryRow(ctx, `
-		select customer_key, channel from messages where id = $1
+		select customer_key, channel, not_before from messages where id = $1
 		union all
-		(select customer_key, '*' from occasions where message_id = $1 limit 1)
-		limit 1`, tok.MessageID).Scan(&who.key, &who.channel)
+		(select customer_key, '*', null from occasions where message_id = $1 limit 1)
+		limit 1`, tok.MessageID).Scan(&who.key, &who.channel, &due)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = fmt.Errorf("message %d: %w", tok.MessageID, ErrNoLink)
+	}
+	if due != nil {
+		who.due = *due
 	}
 	return tok, who, err
 }
 
-// subscription asks the consent ledger.
-func subscription(ctx context.Context, db pg.DBTX, who recipient, now time.Time) (Subscription, error) {
-	s := Subscription{Topic: who.run.Topic, Channel: who.channel}
-	var err error
-	if s.Ended, err = ended(ctx, db, who, now); err != nil {
-		return s, err
+// topic is what sapa.yaml says about the message's topic.
+func (t *Tracker) topic(name string) customer.Topic {
+	if t.schema == nil {
+		return customer.Topic{Name: name}
 	}
-	err = db.QueryRow(ctx, `
-		select coalesce((select not granted and channel = '*' and topic = '*' from consents
-		                 where customer_key = $1 and (until is null or until > $2) order by id desc limit 1), false)`, who.key, now).Scan(&s.All)
-	if err != nil {
-		return s, fmt.Errorf("look up the consent behind message %d: %w", who.message, err)
-	}
-	return s, nil
+	topic, _ := t.schema.Topic(name)
+	return topic
 }
 
-// ended tells whether the person has ended the topic on the message's channel: on every channel for a message that does
-// not know its own, so that it has not ended while a later decision lets one of them go on.
-func ended(ctx context.Context, db pg.DBTX, who recipient, now time.Time) (bool, error) {
-	granted, said, err := customer.LatestConsent(ctx, db, who.key, who.channel, who.run.Topic, now)
-	if err != nil || !said || granted || who.channel != customer.Every {
-		return said && !granted, err
-	}
-	var goesOn bool
-	err = db.QueryRow(ctx, `
-		select exists (
-			select from consents g
-			where g.customer_key = $1 and g.topic in ($2, '*') and g.granted
-			  and g.id > (select max(id) from consents
-			              where customer_key = $1 and channel = '*' and topic in ($2, '*') and not granted))`,
-		who.key, who.run.Topic).Scan(&goesOn)
+// subscription asks the consent ledger.
+func (t *Tracker) subscription(ctx context.Context, db pg.DBTX, who recipient, now time.Time) (s Subscription, err error) {
+	s = Subscription{Topic: t.topic(who.run.Topic), Channel: who.channel}
+	l, err := customer.ReadLedger(ctx, db, who.key)
 	if err != nil {
-		return false, fmt.Errorf("look up the consents behind message %d: %w", who.message, err)
+		return s, err
 	}
-	return !goesOn, nil
+	s.Ended, s.All = ended(l, who), l.EndedAll()
+	if word := l.Word(who.channel, who.run.Topic, now); word != nil && !word.Until.IsZero() && !s.Ended {
+		s.Paused = word.Until.In(zone(t.schema))
+	}
+	if t.schema != nil {
+		s.Preferences, err = t.keys.Sign(Token{Kind: PreferencesPage, MessageID: who.message})
+	}
+	return s, err
+}
+
+// ended tells whether the person has ended the topic on the message's channel for good: on every channel for a message
+// that does not know its own, so that it has not ended while a later decision lets one of them go on.
+func ended(l customer.Ledger, who recipient) bool {
+	end := l.Lasting(who.channel, who.run.Topic)
+	if end == nil || end.Granted || end.Pending {
+		return false
+	}
+	if who.channel != customer.Every {
+		return true
+	}
+	for _, e := range l { // the latest first
+		switch {
+		case e.ID <= end.ID:
+			return true
+		case e.Granted && !e.Resumes && e.Until.IsZero() && (e.Topic == who.run.Topic || e.Topic == customer.Every):
+			return false
+		}
+	}
+	return true
 }
 
 // appendConsent adds a row to the consent ledger unless it says the same already. What a grant on every channel would
-// change is not looked up: it is always written.
-func appendConsent(ctx context.Context, tx pgx.Tx, who recipient, d decision, hit Hit) error {
-	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('sapa consent ' || $1, 0))`, who.key)
-	if err != nil {
-		return err
-	}
-	before, err := subscription(ctx, tx, who, hit.At)
-	if err != nil {
-		return err
-	}
+// change is not looked up: it is always written. A pause is no end, nor is what holds during a pause a grant.
+func appendConsent(ctx context.Context, tx pgx.Tx, who recipient, l customer.Ledger, d decision, hit Hit) error {
 	change := customer.ConsentChange{
-		CustomerKey: who.key, Channel: who.channel, Topic: before.Topic,
+		CustomerKey: who.key, Channel: who.channel, Topic: who.run.Topic,
 		Granted: d.granted, Source: d.source, Evidence: evidence(who.message, hit), At: hit.At,
 	}
-	same := before.Ended == !d.granted && !(d.granted && who.channel == customer.Every)
-	if d.scope == Everything {
-		change.Channel, change.Topic, same = customer.Every, customer.Every, before.All
+	same := false
+	switch word := l.Word(who.channel, who.run.Topic, hit.At); {
+	case d.scope == Everything:
+		change.Channel, change.Topic, same = customer.Every, customer.Every, l.EndedAll()
+	case !d.granted:
+		same = ended(l, who)
+	case who.channel != customer.Every:
+		same = word == nil || word.Granted
 	}
 	if same {
 		return nil

@@ -10,13 +10,15 @@ import (
 // HitKind is the kind of a row of table hits.
 type HitKind string
 
-// The kinds of hits. Page is the unsubscribe page shown by a GET, which changes nothing.
+// The kinds of hits. Page is one of our own pages shown by a GET, which changes nothing; those after it are decisions.
 const (
 	HitOpen        HitKind = "open"
 	HitClick       HitKind = "click"
 	HitPage        HitKind = "page"
 	HitUnsubscribe HitKind = "unsubscribe"
 	HitResubscribe HitKind = "resubscribe"
+	HitPreferences HitKind = "preferences"
+	HitConfirm     HitKind = "confirm"
 )
 
 // Hit is one request for a pixel, a link or the unsubscribe page.

@@ -21,8 +21,10 @@ const (
 	Click       Kind = 2 // a link of a message
 	Unsubscribe Kind = 3 // the unsubscribe page and its one-click form
 	Message     Kind = 4 // the message itself: Message-ID, later return paths and callbacks
-	Preferences Kind = 5 // the customer's page of preferences
-	Confirm     Kind = 6 // the page that confirms a double opt-in, and its form
+	// PreferencesPage is the customer's page of preferences.
+	PreferencesPage Kind = 5
+	// ConfirmPage is the page that confirms a double opt-in, and its form.
+	ConfirmPage Kind = 6
 )
 
 // Part is where in a message a link stands.

@@ -51,7 +51,7 @@ func isCode(text string) bool {
 type ShortLink struct {
 	Code      string // see NewCode
 	MessageID int64
-	Page      Kind   // Unsubscribe, Preferences or Confirm; 0: a link
+	Page      Kind   // Unsubscribe, PreferencesPage or ConfirmPage; 0: a link
 	Link      int    // position of the link among the version's links of part sms; 0 for a page
 	Query     string // the personal part of the link's query, without "?"; "" for a page
 }
@@ -64,7 +64,7 @@ type shortPage struct {
 }
 
 func shortPages() []shortPage {
-	return []shortPage{{Unsubscribe, "unsubscribe", "../u/"}, {Preferences, "preferences", "../p/"}, {Confirm, "confirm", "../k/"}}
+	return []shortPage{{Unsubscribe, "unsubscribe", "../u/"}, {PreferencesPage, "preferences", "../p/"}, {ConfirmPage, "confirm", "../k/"}}
 }
 
 func (l *ShortLink) part() string {

@@ -212,7 +212,7 @@ func parsePayload(p []byte) (Token, error) {
 	}
 	t.MessageID, p = int64(id), p[n:]
 	switch t.Kind {
-	case Open, Unsubscribe, Message, Preferences, Confirm:
+	case Open, Unsubscribe, Message, PreferencesPage, ConfirmPage:
 		if len(p) > 0 {
 			return Token{}, ErrToken
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sapa-crm/sapa/customer"
 )
 
 // Patience is how long the answer to an open or a click waits for its row to be durable.
@@ -41,6 +43,9 @@ type Tracker struct {
 
 	links linkCache
 
+	schema  *customer.Schema // nil: no page of preferences
+	offered []string         // channels that customers can choose
+
 	reloadMu sync.Mutex
 	reloaded time.Time
 }
@@ -51,6 +56,12 @@ func NewTracker(pool *pgxpool.Pool, keys *Keyring, rec *Recorder) *Tracker {
 		pool: pool, keys: keys, rec: rec, runs: rec.runs, log: rec.opts.Log,
 		links: linkCache{db: pool, byVersion: map[int32]map[linkKey]string{}},
 	}
+}
+
+// Offer opens the page of preferences: schema says what there is to choose, channels are those that messages go by. It
+// must be called before the Tracker is used.
+func (t *Tracker) Offer(schema *customer.Schema, channels []string) {
+	t.schema, t.offered = schema, channels
 }
 
 // Open records that the pixel of a message was loaded. It is an ErrToken when the token is not one of a pixel. It returns

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/internal/ledgertest"
 	"github.com/sapa-crm/sapa/internal/pgtest"
 )
@@ -199,23 +200,23 @@ func TestUnsubscribe(t *testing.T) {
 			t.Errorf("%s: %v\n%s", step, err, diff)
 		}
 	}
-	const topic, mail = "service-reminders", "email"
+	topic, mail := customer.Topic{Name: "service-reminders"}, "email"
 
 	s, err := b.tracker.Subscription(ctx, b.unsubscribe(3), someone)
-	check("page", s, err, Subscription{topic, mail, false, false})
+	check("page", s, err, Subscription{Topic: topic, Channel: mail})
 	if got := consents(t, b); len(got) > 0 {
 		t.Fatalf("looking at the page changed consent: %q", got)
 	}
 	s, err = b.tracker.Unsubscribe(ctx, b.unsubscribe(3), ThisTopic, ByOneClick, someone)
-	check("one click", s, err, Subscription{topic, mail, true, false})
+	check("one click", s, err, Subscription{Topic: topic, Channel: mail, Ended: true})
 	s, err = b.tracker.Unsubscribe(ctx, b.unsubscribe(3), ThisTopic, ByPage, someone)
-	check("again", s, err, Subscription{topic, mail, true, false})
+	check("again", s, err, Subscription{Topic: topic, Channel: mail, Ended: true})
 	s, err = b.tracker.Unsubscribe(ctx, b.unsubscribe(3), Everything, ByPage, someone)
-	check("everything", s, err, Subscription{topic, mail, true, true})
+	check("everything", s, err, Subscription{Topic: topic, Channel: mail, Ended: true, All: true})
 	s, err = b.tracker.Resubscribe(ctx, b.unsubscribe(3), someone)
-	check("way back", s, err, Subscription{topic, mail, false, false})
+	check("way back", s, err, Subscription{Topic: topic, Channel: mail})
 	s, err = b.tracker.Subscription(ctx, b.unsubscribe(4), someone)
-	check("somebody else", s, err, Subscription{topic, mail, false, false})
+	check("somebody else", s, err, Subscription{Topic: topic, Channel: mail})
 
 	want := []string{
 		"c3 email service-reminders f one-click 3 2001:db8::7 Mozilla",
@@ -253,7 +254,7 @@ func TestUnsubscribeFromADroppedMonth(t *testing.T) {
 	b := setup(t)
 	ledgertest.Exec(t, b.pool, `delete from messages`)
 	s, err := b.tracker.Unsubscribe(t.Context(), b.unsubscribe(3), ThisTopic, ByPage, Visit{At: noon, Method: "POST"})
-	if diff := cmp.Diff(Subscription{"service-reminders", "*", true, false}, s); diff != "" || err != nil {
+	if diff := cmp.Diff(Subscription{Topic: customer.Topic{Name: "service-reminders"}, Channel: "*", Ended: true}, s); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
 	if diff := cmp.Diff([]string{"c3 * service-reminders f unsubscribe page 3"}, consents(t, b)); diff != "" {

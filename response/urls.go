@@ -55,12 +55,12 @@ func (u *URLs) Unsubscribe(messageID int64) string {
 
 // Preferences is the address of the page on which the message's customer chooses what they get.
 func (u *URLs) Preferences(messageID int64) string {
-	return u.must(u.preferences, Token{Kind: Preferences, MessageID: messageID})
+	return u.must(u.preferences, Token{Kind: PreferencesPage, MessageID: messageID})
 }
 
 // Confirm is the address of the page on which the message's customer confirms that they want the campaign's topic.
 func (u *URLs) Confirm(messageID int64) string {
-	return u.must(u.confirm, Token{Kind: Confirm, MessageID: messageID})
+	return u.must(u.confirm, Token{Kind: ConfirmPage, MessageID: messageID})
 }
 
 // MessageToken names the message to the outside: always the same text. Its letters suit the

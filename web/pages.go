@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"html/template"
 	"net/http"
-	"strings"
 
 	"golang.org/x/text/language"
 
@@ -27,12 +26,16 @@ const (
 	pageUnknown      pageKind = iota // a link that is not ours or has gone
 	pageTrouble                      // our trouble: nothing was changed
 	pageSubscription                 // the unsubscribe page, before or after a decision
+	pagePreferences                  // what a customer gets, and can choose
+	pageConfirmation                 // the end of a double opt-in
 )
 
 type page struct {
 	kind         pageKind
 	subscription response.Subscription
 	back         bool // the person has just come back
+	preferences  *response.Preferences
+	confirmation response.Confirmation
 }
 
 // pages writes the public pages in the languages we have.
@@ -64,8 +67,11 @@ type view struct {
 	Lang, OtherLang, OtherName, SwitchTo string
 	CSS                                  template.CSS
 	Company, Title                       string
+	Status                               string // what has just been done
 	Paragraphs                           []string
 	Buttons                              []button
+	Preferences                          *preferencesView
+	Link                                 *link
 }
 
 type button struct {
@@ -73,11 +79,13 @@ type button struct {
 	Quiet        bool // the lesser choice
 }
 
+type link struct{ Address, Label string }
+
 // write shows a page. Its address has the token in it: no answer may be kept or name it to others.
 func (p *pages) write(w http.ResponseWriter, r *http.Request, status int, pg page) {
 	lang := p.language(r)
 	v := p.view(lang, pg)
-	if pg.kind == pageSubscription {
+	if pg.kind != pageUnknown && pg.kind != pageTrouble {
 		v.OtherLang, v.OtherName = "en", "English"
 		if lang == "en" {
 			v.OtherLang, v.OtherName = "id", "Bahasa Indonesia"
@@ -101,8 +109,7 @@ func (p *pages) write(w http.ResponseWriter, r *http.Request, status int, pg pag
 
 // language is the one asked for by ?lang=, else the best of Accept-Language, else the preferred one.
 func (p *pages) language(r *http.Request) string {
-	asked := r.URL.Query().Get("lang")
-	if asked == "id" || asked == "en" {
+	if asked := askedLanguage(r); asked != "" {
 		return asked
 	}
 	wanted, _, err := language.ParseAcceptLanguage(r.Header.Get("Accept-Language"))
@@ -113,17 +120,42 @@ func (p *pages) language(r *http.Request) string {
 	return p.tags[i].String()
 }
 
-func (p *pages) view(lang string, pg page) view {
-	words := indonesian
-	if lang == "en" {
-		words = english
+// askedLanguage is that of ?lang=; "" where it says nothing that we speak.
+func askedLanguage(r *http.Request) string {
+	asked := r.URL.Query().Get("lang")
+	if asked == "id" || asked == "en" {
+		return asked
 	}
-	v := words(wording{company: p.company, topic: readable(pg.subscription.Topic), channel: pg.subscription.Channel}, pg)
+	return ""
+}
+
+func (p *pages) view(lang string, pg page) (v view) {
+	switch pg.kind {
+	case pagePreferences:
+		v = preferencesPage(lang, p.company, pg.preferences)
+	case pageConfirmation:
+		v = confirmationPage(lang, p.company, pg.confirmation)
+	default:
+		words := indonesian
+		if lang == "en" {
+			words = english
+		}
+		s := pg.subscription
+		v = words(wording{company: p.company, topic: s.Topic.Called(lang), channel: s.Channel}, pg)
+		v.Link = toPreferences(lang, s.Preferences)
+	}
 	v.Lang, v.Company, v.CSS = lang, p.company, template.CSS(pageCSS) //nolint:gosec // our own embedded file
 	return v
 }
 
-// readable makes a topic's identifier words: "service-reminders" is read as "service reminders".
-func readable(topic string) string {
-	return strings.Join(strings.FieldsFunc(topic, func(r rune) bool { return r == '-' || r == '_' || r == ' ' }), " ")
+// toPreferences leads to the page of preferences, in the language that is being read; nil without a token.
+func toPreferences(lang, token string) *link {
+	if token == "" {
+		return nil
+	}
+	label := "Pilih sendiri apa yang Anda terima"
+	if lang == "en" {
+		label = "Choose what you get"
+	}
+	return &link{Address: "../p/" + token + "?lang=" + lang, Label: label}
 }

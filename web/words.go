@@ -31,6 +31,7 @@ func indonesian(w wording, pg page) view {
 	end := button{Scope: "topic", Label: "Berhenti menerima " + topic}
 	all := button{Scope: "everything", Label: "Berhenti menerima semua pesan dari " + w.company, Quiet: true}
 	back := button{Scope: "back", Label: "Terima lagi " + topic, Quiet: true}
+	now := button{Scope: "back", Label: "Terima " + topic + " mulai sekarang", Quiet: true}
 	switch {
 	case pg.kind == pageUnknown:
 		return view{Title: "Tautan ini tidak dikenal", Paragraphs: []string{
@@ -48,6 +49,11 @@ func indonesian(w wording, pg page) view {
 		return view{Title: "Anda sudah berhenti berlangganan", Paragraphs: []string{
 			w.company + " tidak akan mengirimi Anda " + by + " tentang " + topic + " lagi.",
 		}, Buttons: []button{all, back}}
+	case !pg.subscription.Paused.IsZero():
+		return view{Title: "Sedang jeda", Paragraphs: []string{
+			w.company + " tidak mengirimi Anda apa pun sampai " + day("id", pg.subscription.Paused) + ". Setelah itu Anda menerima " + by + " tentang " + topic + " lagi.",
+			"Belum ada yang berubah sampai Anda memilih.",
+		}, Buttons: []button{end, all, now}}
 	case pg.back:
 		return view{Title: "Anda berlangganan lagi", Paragraphs: []string{
 			w.company + " akan mengirimi Anda " + by + " tentang " + topic + ".",
@@ -64,6 +70,7 @@ func english(w wording, pg page) view {
 	end := button{Scope: "topic", Label: "Stop sending me " + topic}
 	all := button{Scope: "everything", Label: "Stop all messages from " + w.company, Quiet: true}
 	back := button{Scope: "back", Label: "Send me " + topic + " again", Quiet: true}
+	now := button{Scope: "back", Label: "Send me " + topic + " from now on", Quiet: true}
 	switch {
 	case pg.kind == pageUnknown:
 		return view{Title: "We don’t know this link", Paragraphs: []string{
@@ -81,6 +88,11 @@ func english(w wording, pg page) view {
 		return view{Title: "You are unsubscribed", Paragraphs: []string{
 			w.company + " will not send you " + by + " about " + topic + " any more.",
 		}, Buttons: []button{all, back}}
+	case !pg.subscription.Paused.IsZero():
+		return view{Title: "You have paused our messages", Paragraphs: []string{
+			w.company + " sends you nothing until " + day("en", pg.subscription.Paused) + ". After that you will get " + by + " about " + topic + " again.",
+			"Nothing changes until you choose.",
+		}, Buttons: []button{end, all, now}}
 	case pg.back:
 		return view{Title: "You are subscribed again", Paragraphs: []string{
 			w.company + " will send you " + by + " about " + topic + ".",
