@@ -22,10 +22,13 @@ type Change struct {
 	Campaign string     `json:"campaign"`
 	Action   string     `json:"action"` // add, change, none; remove: its file is gone
 	Number   int        `json:"version"`
-	Tick     string     `json:"tick,omitempty"` // civil time of its next run, such as 2026-12-24 08:00
-	Next     *time.Time `json:"next,omitempty"` // when that run is planned
+	Tick     string     `json:"tick,omitempty"`               // civil time of its next run, such as 2026-12-24 08:00
+	Next     *time.Time `json:"next,omitempty"`               // when that run is planned
+	Waits    bool       `json:"waits_for_approval,omitempty"` // somebody else must approve the version before anything runs by it
+	Withdraw int        `json:"withdrawn,omitempty"`          // the version that waited for approval, and does not any more
 
 	campaign *Campaign // nil with remove
+	store    bool      // the version is a new one
 	newTicks bool      // the schedule begins anew
 	tick     *time.Time
 	applied  applied
@@ -35,16 +38,21 @@ type Change struct {
 type applied struct {
 	ID          int
 	Name        string
-	Number      int // of the current version
+	Number      int // of the current version; 0 while none is approved
 	Fingerprint []byte
 	Source      string
-	Live        bool // its file was there when campaigns were last applied
+	Guarded     bool   // the current version itself asked for approval; or, while there is none, the one that waits
+	Latest      int    // of its versions
+	Waiting     int    // the version that waits for approval; 0: none
+	Waits       []byte // its fingerprint
+	Live        bool   // its file was there when campaigns were last applied
 	NextTick    *time.Time
 	NextAt      *time.Time
 }
 
 // Apply stores the campaigns of a project as immutable versions, all or none. A campaign whose file and templates are
-// those of its current version is left alone. A schedule whose ticks are not those of the version before goes on from
+// those of its current version is left alone. Where approval is asked for, a new version waits for it (Planner.Approve),
+// and everything goes on by the version before. A schedule whose ticks are not those of the version before goes on from
 // now; otherwise it goes on where it stands. The schedules of all other campaigns end: their files are gone.
 //
 // The error is a diag.List where a new schedule has only one tick and that has passed.
@@ -99,8 +107,18 @@ func Diff(ctx context.Context, db pg.DBTX, campaigns []*Campaign, now time.Time)
 // readApplied lists the campaigns that have a version. One without a row in schedules was removed.
 func readApplied(ctx context.Context, db pg.DBTX) (map[string]applied, error) {
 	rows, _ := db.Query(ctx, `
-		select c.id, c.name, v.number, v.fingerprint, v.source, s.campaign_id is not null as live, s.next_tick, s.next_at
-		from campaigns c join versions v on v.id = c.version_id left join schedules s on s.campaign_id = c.id`)
+		select c.id, c.name, coalesce(v.number, 0) as number, v.fingerprint, coalesce(v.source, '') as source, 
+		       coalesce(a.required, c.version_id is null and w.required, false) as guarded,
+		       (select max(number) from versions where campaign_id = c.id) as latest, coalesce(w.number, 0) as waiting, w.fingerprint as waits,
+		       s.campaign_id is not null as live, s.next_tick, s.next_at
+		from campaigns c
+		left join versions v on v.id = c.version_id
+		left join approvals a on a.version_id = c.version_id
+		left join schedules s on s.campaign_id = c.id
+		left join lateral (
+			select w.number, w.fingerprint, x.required from versions w join approvals x on x.version_id = w.id and x.state = 'waiting'
+			where w.campaign_id = c.id order by w.number desc limit 1) w on true
+		where exists (select from versions where campaign_id = c.id)`)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[applied])
 	if err != nil {
 		return nil, fmt.Errorf("read applied campaigns: %w", err)
@@ -115,36 +133,70 @@ func readApplied(ctx context.Context, db pg.DBTX) (map[string]applied, error) {
 // compare says what applying the campaign would change.
 func (c *Campaign) compare(a applied, now time.Time) (Change, diag.List) {
 	change := Change{Campaign: c.Name(), Action: "none", Number: a.Number, campaign: c, applied: a, tick: a.NextTick, Next: a.NextAt}
-	same := string(c.fingerprint()) == string(a.Fingerprint)
+	same := a.Number > 0 && string(c.fingerprint()) == string(a.Fingerprint)
+	change.number(same)
 	switch {
 	case !a.Live:
 		change.Action = "add"
-	case !same:
+	case change.store || change.Withdraw > 0:
 		change.Action = "change"
 	}
-	if !same {
-		change.Number++
+	if change.Waits {
+		return change.keepSchedule(), nil
 	}
 	other := !sameTicks(scheduleOf(a.Source), c.Definition.Schedule)
+	return change.compareTicks(same, other, now)
+}
+
+// number says which version the file is: the current one, the one that waits for approval, or a new one, which may have
+// to wait.
+func (c *Change) number(same bool) {
+	a := c.applied
 	switch {
-	case other || !a.Live:
-		change.newTicks = true
-		change.tick, change.Next = c.firstTick(now)
-	case !same && change.tick != nil:
-		planAt := c.calendar.planAt(*change.tick)
-		change.Next = &planAt
-	case change.tick != nil && c.calendar != nil && a.NextAt != nil:
+	case same:
+		c.Withdraw = a.Waiting
+	case a.Waiting > 0 && string(c.campaign.fingerprint()) == string(a.Waits):
+		c.Number, c.Waits = a.Waiting, true
+	default:
+		c.Number, c.store, c.Withdraw = a.Latest+1, true, a.Waiting
+		c.Waits = c.campaign.asksApproval() || a.Guarded
+	}
+}
+
+// keepSchedule leaves the schedule to the current version, until the new one is approved. A campaign that is new, or comes
+// back, has none until then.
+func (c Change) keepSchedule() Change {
+	if !c.applied.Live {
+		c.newTicks, c.tick, c.Next = true, nil, nil
+	}
+	if c.tick != nil {
+		c.Tick = c.tick.Format(tickFormat)
+	}
+	return c
+}
+
+// compareTicks says whether the schedule begins anew; other: its ticks are not those of the version before.
+func (c Change) compareTicks(same, other bool, now time.Time) (Change, diag.List) {
+	a, calendar := c.applied, c.campaign.calendar
+	switch {
+	case other || !a.Live || a.NextTick == nil && calendar != nil && calendar.cron != "": // its version waited for approval
+		c.newTicks = true
+		c.tick, c.Next = c.campaign.firstTick(now)
+	case !same && c.tick != nil:
+		planAt := calendar.planAt(*c.tick)
+		c.Next = &planAt
+	case c.tick != nil && calendar != nil && a.NextAt != nil:
 		// The file is the same; the company's zone, or the way in which ticks are counted, may not be.
-		if planAt := c.calendar.planAt(*change.tick); planAt.After(now) && !planAt.Equal(*a.NextAt) {
-			change.Action, change.Next = "change", &planAt
+		if planAt := calendar.planAt(*c.tick); planAt.After(now) && !planAt.Equal(*a.NextAt) {
+			c.Action, c.Next = "change", &planAt
 		}
 	}
-	if change.tick != nil {
-		change.Tick = change.tick.Format(tickFormat)
-	} else if other && c.calendar != nil {
-		return change, diag.List{c.passed()}
+	if c.tick != nil {
+		c.Tick = c.tick.Format(tickFormat)
+	} else if other && calendar != nil {
+		return c, diag.List{c.campaign.passed()}
 	}
-	return change, nil
+	return c, nil
 }
 
 // tickFormat is how ticks are written.
@@ -189,21 +241,48 @@ func (c Change) write(ctx context.Context, tx pgx.Tx, actor string) error {
 		if _, err := tx.Exec(ctx, `delete from schedules where campaign_id = $1`, c.applied.ID); err != nil {
 			return fmt.Errorf("end the schedule: %w", err)
 		}
+		if err := withdraw(ctx, tx, c.applied.ID); err != nil {
+			return err
+		}
 		return access.Record(ctx, tx, access.Entry{Actor: actor, Action: "remove", Subject: "campaign " + c.Campaign, Detail: map[string]any{"version": c.Number}})
 	}
 	id, err := c.insertCampaign(ctx, tx)
 	if err != nil {
 		return err
 	}
-	if c.Number != c.applied.Number {
-		if err := insertVersion(ctx, tx, c.campaign, id, c.Number, actor); err != nil {
+	if c.Withdraw > 0 {
+		if err := withdraw(ctx, tx, id); err != nil {
+			return err
+		}
+	}
+	if c.store {
+		if err := c.storeVersion(ctx, tx, id, actor); err != nil {
 			return err
 		}
 	}
 	if err := c.setSchedule(ctx, tx, id); err != nil {
 		return err
 	}
-	return access.Record(ctx, tx, access.Entry{Actor: actor, Action: "apply", Subject: "campaign " + c.Campaign, Detail: map[string]any{"version": c.Number}})
+	detail := map[string]any{"version": c.Number}
+	if c.Waits {
+		detail["waits_for_approval"] = true
+	}
+	if c.Withdraw > 0 {
+		detail["withdrawn"] = c.Withdraw
+	}
+	return access.Record(ctx, tx, access.Entry{Actor: actor, Action: "apply", Subject: "campaign " + c.Campaign, Detail: detail})
+}
+
+// storeVersion stores the campaign as a version, which is the current one from now, or waits for approval.
+func (c Change) storeVersion(ctx context.Context, tx pgx.Tx, campaign int, actor string) error {
+	version, err := insertVersion(ctx, tx, c.campaign, campaign, c.Number, actor)
+	if err != nil {
+		return err
+	}
+	if c.Waits {
+		return awaitApproval(ctx, tx, version, c.campaign.asksApproval())
+	}
+	return chooseVersion(ctx, tx, campaign, version)
 }
 
 func (c Change) insertCampaign(ctx context.Context, tx pgx.Tx) (id int, err error) {
@@ -236,24 +315,31 @@ func (c Change) setSchedule(ctx context.Context, tx pgx.Tx, id int) error {
 	return nil
 }
 
-// insertVersion stores a version and makes it the current one.
-func insertVersion(ctx context.Context, tx pgx.Tx, c *Campaign, campaign, number int, actor string) error {
-	var version int
-	err := tx.QueryRow(ctx, `
+// insertVersion stores a version.
+func insertVersion(ctx context.Context, tx pgx.Tx, c *Campaign, campaign, number int, actor string) (version int, err error) {
+	err = tx.QueryRow(ctx, `
 		insert into versions (campaign_id, number, topic, source, files, fingerprint, applied_by)
 		values ($1, $2, $3, $4, $5, $6, $7) returning id`,
 		campaign, number, c.Topic(), c.File.Source.Text, c.Files, c.fingerprint(), actor).Scan(&version)
 	if err != nil {
-		return fmt.Errorf("store version %d: %w", number, err)
+		return 0, fmt.Errorf("store version %d: %w", number, err)
 	}
 	for _, l := range c.Links {
 		_, err := tx.Exec(ctx, `insert into links (version_id, part, position, url) values ($1, $2, $3, $4)`, version, l.Part, l.Position, l.URL)
 		if err != nil {
-			return fmt.Errorf("store the links of version %d: %w", number, err)
+			return 0, fmt.Errorf("store the links of version %d: %w", number, err)
 		}
 	}
-	if _, err = tx.Exec(ctx, `update campaigns set version_id = $2 where id = $1`, campaign, version); err != nil {
-		return fmt.Errorf("choose version %d: %w", number, err)
+	return version, nil
+}
+
+// chooseVersion makes a version the one that new runs use. What was wrong with the one before is over.
+func chooseVersion(ctx context.Context, tx pgx.Tx, campaign, version int) error {
+	if _, err := tx.Exec(ctx, `update campaigns set version_id = $2 where id = $1`, campaign, version); err != nil {
+		return fmt.Errorf("choose the version: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `delete from quarantines where campaign_id = $1`, campaign); err != nil {
+		return fmt.Errorf("end the quarantine: %w", err)
 	}
 	return nil
 }

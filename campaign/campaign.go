@@ -16,6 +16,7 @@
 package campaign
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/sapa-crm/sapa/customer"
@@ -30,10 +31,15 @@ type Definition struct {
 	Campaign    string    `yaml:"campaign,required" jsonschema:"required" jsonschema_description:"The campaign's name; the file has the same: oil-change is oil-change.yaml"`
 	Description string    `yaml:"description" jsonschema_description:"What it is for, in words for colleagues"`
 	Topic       string    `yaml:"topic" jsonschema_description:"What consent is asked for and unsubscribing ends; by default the campaign's name"`
+	Confirms    string    `yaml:"confirms" jsonschema_description:"A topic with opt_in: double; the campaign goes to those who are still to confirm that they want it"`
 	Audience    Audience  `yaml:"audience,required" jsonschema:"required" jsonschema_description:"Who is meant"`
 	Schedule    *Schedule `yaml:"schedule" jsonschema_description:"When it runs by itself; without a schedule only sapa run runs it"`
 	Channels    []string  `yaml:"channels" jsonschema_description:"How it goes: [email] or [sms]; by default the channel that content is for"`
 	Content     Content   `yaml:"content,required" jsonschema:"required" jsonschema_description:"What is sent"`
+
+	Limits   *Limits           `yaml:"limits" jsonschema_description:"What bounds a run before a person looks at it; by default as in sapa.yaml, below rails:"`
+	Seeds    []customer.Seed   `yaml:"seeds" jsonschema_description:"Addresses of the company's own people that get one copy of every run"`
+	Approval customer.Approval `yaml:"approval" jsonschema_description:"required: somebody else than who applied a version must approve it before it runs"`
 }
 
 // Audience says who is meant, and what makes a repetition distinct.
@@ -95,13 +101,13 @@ type Link struct {
 // Name is the campaign's name.
 func (c *Campaign) Name() string { return c.Definition.Campaign }
 
-// Topic is what consent is asked for; the campaign's name where none is given.
+// Topic is what consent is asked for: the one that it confirms, or the campaign's name, where none is given.
 func (c *Campaign) Topic() string {
-	if c.Definition.Topic != "" {
-		return c.Definition.Topic
-	}
-	return c.Definition.Campaign
+	return cmp.Or(c.Definition.Topic, c.Definition.Confirms, c.Definition.Campaign)
 }
+
+// Confirms says whether the campaign asks those whose consent to its topic is pending to confirm it.
+func (c *Campaign) Confirms() bool { return c.Definition.Confirms != "" }
 
 // Channel is the channel that the campaign uses.
 func (c *Campaign) Channel() string { return c.channel }

@@ -30,6 +30,7 @@ func Check(name, text string, files fs.FS, schema *customer.Schema, base *segmen
 	if len(k.problems) > 0 {
 		return nil, k.problems
 	}
+	k.c.Content.Safeguards, k.c.Content.Seeds = k.c.safeguards(), k.c.seeds()
 	return k.c, nil
 }
 
@@ -62,7 +63,9 @@ func (k *checker) check() {
 	}
 	k.checkName()
 	k.checkChannels()
+	k.checkTopic()
 	k.checkSchedule()
+	k.checkSeeds()
 	if k.checkEach() { // otherwise the names in rules and templates would be reported, too
 		k.checkRules()
 		k.checkContent()
@@ -171,7 +174,7 @@ func (k *checker) checkEach() bool {
 // reserved are words that rules or templates have a meaning for.
 func reserved() []string {
 	words := []string{
-		"customer", "campaign", "run", "message", "event", "today", "locale", "forloop", "unsubscribe_url", "preferences_url",
+		"customer", "campaign", "run", "message", "event", "today", "locale", "forloop", "unsubscribe_url", "preferences_url", "confirm_url",
 		"true", "false", "nil", "and", "or", "not", "in", "contains", "matches",
 	}
 	for _, f := range segment.Functions() {

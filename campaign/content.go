@@ -13,7 +13,7 @@ import (
 )
 
 func (k *checker) checkContent() {
-	k.c.Content = &delivery.Content{Campaign: k.c.Name(), Topic: k.c.Topic(), Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged()}
+	k.c.Content = &delivery.Content{Campaign: k.c.Name(), Topic: k.c.Topic(), Confirms: k.c.Confirms(), Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged()}
 	k.checkContentKeys()
 	// Also what there is for another channel is checked, so that all problems show at once.
 	if sms := k.c.Definition.Content.SMS; sms != nil {
@@ -35,7 +35,10 @@ func (k *checker) checkEmail(email *Email) {
 	out.Text, _ = k.template("$.content.email.text", email.Text, templates.Text)
 	if out.HTML != nil && email.Text == "" {
 		out.Text = k.textPart(html)
+	} else {
+		k.needsConfirmURL("$.content.email.text", out.Text)
 	}
+	k.needsConfirmURL("$.content.email.html", out.HTML)
 	k.c.Content.Email = out
 	k.collectLinks("html", out.HTML)
 	k.collectLinks("text", out.Text)
@@ -45,6 +48,7 @@ func (k *checker) checkSMS(sms *SMS) {
 	const at = "$.content.sms.text"
 	text, _ := k.template(at, sms.Text, templates.SMS)
 	k.c.Content.SMS = &delivery.SMS{Text: text}
+	k.needsConfirmURL(at, text)
 	k.collectLinks("sms", text)
 	k.warnEncoding(at, sms.Text, text)
 }
@@ -96,7 +100,7 @@ func (k *checker) parse(src templates.Source, format templates.Format) *template
 }
 
 func (k *checker) templateScope() templates.Scope {
-	return templates.Scope{Schema: k.c.schema, Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged()}
+	return templates.Scope{Schema: k.c.schema, Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged(), Confirms: k.c.Confirms()}
 }
 
 // file reads a template; each is read once, so that what is checked is what is stored.

@@ -10,7 +10,7 @@ import (
 // JSONSchema is the JSON Schema (draft 2020-12) of campaign files, for completion and checks in editors. It is made from
 // the Go types that decode the files, so that the two can't differ.
 func JSONSchema() ([]byte, error) {
-	r := jsonschema.Reflector{FieldNameTag: "yaml", RequiredFromJSONSchemaTags: true, DoNotReference: true, Anonymous: true}
+	r := jsonschema.Reflector{FieldNameTag: "yaml", RequiredFromJSONSchemaTags: true, DoNotReference: true, Anonymous: true, Mapper: railsSchema}
 	s := r.Reflect(&Definition{})
 	s.Title = "Sapa campaign"
 	s.Description = "Who is reached, when, by which channel, with what. Reference: docs/campaigns.md"

@@ -19,7 +19,11 @@ func elsewhere(key string) string {
 		return "it belongs below  email:  in  content:"
 	case "text":
 		return "it belongs below  email:  or  sms:  in  content:"
-	case "campaign", "description", "topic", "audience", "schedule", "channels", "content":
+	case "max_audience", "pause_if":
+		return "it belongs below  limits:"
+	case "bounces", "failures", "unsubscribes", "after":
+		return "it belongs below  pause_if:  in  limits:"
+	case "campaign", "description", "topic", "confirms", "audience", "schedule", "channels", "content", "limits", "seeds", "approval":
 		return "it belongs at the beginning of a line, not inside something else"
 	}
 	return ""
@@ -38,7 +42,7 @@ func hint(key string, planned []string, missing map[string]string) string {
 
 // KeyHint implements strictyaml.KeyHinter.
 func (*Definition) KeyHint(key string) string {
-	return hint(key, []string{"goal", "holdout", "limits", "locales", "seeds", "variants", "trigger", "cap", "quiet_hours", "on_unknown"},
+	return hint(key, []string{"goal", "holdout", "locales", "variants", "trigger", "cap", "quiet_hours", "on_unknown"},
 		map[string]string{
 			"":         "such as  campaign: birthday",
 			"campaign": "the name of the file without .yaml, such as  campaign: oil-change",
@@ -49,7 +53,7 @@ func (*Definition) KeyHint(key string) string {
 
 // KeyHint implements strictyaml.KeyHinter.
 func (*Audience) KeyHint(key string) string {
-	return hint(key, []string{"segment", "holdout", "limits", "max_audience"}, map[string]string{
+	return hint(key, []string{"segment", "holdout"}, map[string]string{
 		"":      "such as  audience: {where: birthday(customer.birth_date)}",
 		"where": "write a rule, or  where: true  for everybody",
 	})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/delivery"
 )
 
@@ -20,6 +21,9 @@ func (p *Planner) write(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, pla
 		return err
 	}
 	if err := readPlan(ctx, tx, c, plan); err != nil {
+		return err
+	}
+	if err := p.judgeSize(ctx, tx, r, c, plan); err != nil {
 		return err
 	}
 	if r.ID == 0 {
@@ -46,7 +50,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 	}
 	w := c.window(r)
 	args := pgx.NamedArgs{
-		"campaign": r.CampaignID, "channel": c.Channel(), "topic": c.Topic(), "granted": c.schema.Consent.Granted,
+		"campaign": r.CampaignID, "channel": c.Channel(), "topic": c.Topic(), "granted": c.schema.GrantedByDefault(c.Topic()), "confirms": c.Confirms(),
 		"as_of": r.AsOf, "cooldown": time.Duration(c.Definition.Audience.Cooldown),
 		"now": p.Now(), "at_once": w.atOnce, "tick": r.Tick, "until": w.until, "by_zone": w.byZone, "zone": w.zone, "default_zone": c.schema.Zone,
 	}
@@ -103,10 +107,12 @@ func (c *Campaign) badAddress() string {
 const draftSQL = `
 with people as (%s
 ), latest as (
-	select distinct on (customer_key) customer_key, granted
-	from consents
-	where channel in (@channel, '*') and topic in (@topic, '*') and (until is null or until > @now::timestamptz)
-	order by customer_key, id desc
+	select distinct on (c.customer_key) c.customer_key, c.granted, c.pending, c.until is not null as paused
+	from consents c
+	where c.channel in (@channel, '*') and c.topic in (@topic, '*') and not c.resumes
+	  and (c.until is null or c.until > @now::timestamptz and not exists (
+	       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
+	order by c.customer_key, c.id desc
 ), judged as (
 	select p.customer_key, p.occasion, p.row_key, a.id as address_id, p.occasions,
 	       case when @at_once::boolean then @now::timestamptz
@@ -114,10 +120,13 @@ with people as (%s
 	            end as not_before,
 	       @until::timestamp at time zone case when @by_zone::boolean then coalesce(p.zone, @default_zone) else @zone end as not_after,
 	       case
+	       when exists (select from erasures e where e.pseudonym = p.customer_key) then 'erased'
 	       when p.raw is null or p.raw = '' then 'no address'
 	       when a.normalised is null then %s
 	       when exists (select from suppressions s where s.channel = @channel and s.hash = a.hash) then 'suppressed'
-	       when not coalesce(case when p.opted_in is false then false end, l.granted, p.opted_in, @granted) then 'no consent'
+	       when not coalesce(case when p.opted_in is false then false end,
+	                         case when @confirms::boolean then coalesce(l.pending, false) else l.granted end, p.opted_in, @granted)
+	            then case when l.paused and p.opted_in is not false then 'paused' else 'no consent' end
 	       when @cooldown::interval > '0' and exists (
 	            select from occasions o
 	            where o.campaign_id = @campaign and o.customer_key = p.customer_key and o.spent
@@ -242,18 +251,26 @@ func readPlan(ctx context.Context, tx pgx.Tx, c *Campaign, plan *Plan) error {
 	return nil
 }
 
-// open lets the run send: its state changes and workers are woken in the same transaction.
-func (p *Planner) open(ctx context.Context, tx pgx.Tx, r *Run) error {
+// open lets the run send: its state changes and workers are woken in the same transaction. With hold it is paused, for
+// that reason, until a person resumes it.
+func (p *Planner) open(ctx context.Context, tx pgx.Tx, r *Run, hold string) error {
+	reason := ""
+	if hold != "" {
+		reason = held(hold, r.ID)
+	}
 	tag, err := tx.Exec(ctx, `
 		update runs set planned_at = clock_timestamp(), message_count = (select count(*) from drafts),
-			state = case when exists (select from batches where run_id = $1) then 'sending' else 'done' end::run_state,
-			finished_at = case when exists (select from batches where run_id = $1) then null else clock_timestamp() end, reason = null
-		where id = $1 and state = 'planning'`, r.ID)
+			state = case when not exists (select from batches where run_id = $1) then 'done' when $2 <> '' then 'paused' else 'sending' end::run_state,
+			finished_at = case when exists (select from batches where run_id = $1) then null else clock_timestamp() end, reason = nullif($2, '')
+		where id = $1 and state = 'planning'`, r.ID, reason)
 	if err != nil {
 		return fmt.Errorf("open run %d: %w", r.ID, err)
 	}
 	if tag.RowsAffected() == 0 {
 		return errPlanned(r)
+	}
+	if hold != "" {
+		return access.Record(ctx, tx, access.Entry{Actor: "sapa", Action: "hold", Subject: fmt.Sprintf("run %d", r.ID), Detail: map[string]any{"reason": hold}})
 	}
 	batches, err := delivery.Wakeups(ctx, tx, r.ID)
 	if err != nil {

@@ -119,13 +119,22 @@ func (l *Library) current(ctx context.Context, name string) (*Campaign, *Run, er
 	r := &Run{Campaign: name}
 	err := l.db.QueryRow(ctx, `select id, version_id from campaigns where name = $1 and version_id is not null`, name).Scan(&r.CampaignID, &r.VersionID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil, fmt.Errorf("campaign %q: %w%s", name, ErrNotFound, l.hint(ctx, name))
+		return nil, nil, l.noVersion(ctx, name)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read campaign %s: %w", name, err)
 	}
 	c, err := l.version(ctx, r.VersionID)
 	return c, r, err
+}
+
+// noVersion is the error for a campaign that can't run: nobody has applied it, or nobody approved it.
+func (l *Library) noVersion(ctx context.Context, name string) error {
+	w, err := readWaiting(ctx, l.db, name, 0)
+	if err == nil {
+		return &unapprovedError{*w}
+	}
+	return fmt.Errorf("campaign %q: %w%s", name, ErrNotFound, l.hint(ctx, name))
 }
 
 func (l *Library) hint(ctx context.Context, name string) string {

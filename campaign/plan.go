@@ -19,6 +19,8 @@ type Plan struct {
 	Planned  int            `json:"planned"`
 	Skipped  map[string]int `json:"skipped"`                 // by reason
 	Zones    int            `json:"unknown_zones,omitempty"` // customers whose zone is not a known name; they take the default
+	Hold     string         `json:"hold,omitempty"`          // why the run waits for a person before anything is sent; "": it does not
+	Refused  string         `json:"refused,omitempty"`       // of a dry run: why a run would be refused
 }
 
 // Total is what the parts must add up to.
@@ -57,7 +59,7 @@ func (p *Planner) plan(ctx context.Context, r *Run, c *Campaign, dryRun bool) (*
 		if dryRun {
 			return errDryRun
 		}
-		return p.open(ctx, tx, r)
+		return p.open(ctx, tx, r, plan.Hold)
 	})
 	if dryRun && errors.Is(err, errDryRun) {
 		return plan, nil
@@ -73,6 +75,9 @@ func (p *Planner) fill(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan
 		if err := p.lockRun(ctx, tx, r); err != nil {
 			return err
 		}
+	}
+	if err := shareErasures(ctx, tx); err != nil {
+		return err
 	}
 	// Compiling these statements takes longer than running them.
 	if _, err := tx.Exec(ctx, `set local work_mem = '64MB'; set local jit = off`); err != nil {

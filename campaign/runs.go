@@ -50,6 +50,8 @@ type Run struct {
 	Scheduled  bool
 
 	planned     bool // its messages exist
+	wanted      bool // there is table wanted, of requests to be confirmed
+	confirmed   bool // a person has said that its size is meant
 	messageBase int64
 }
 
@@ -69,10 +71,12 @@ type Start struct {
 	Tick     time.Time // civil; zero: now in the company's zone
 	Label    string    // to repeat on purpose
 	Actor    string
+	Yes      bool // an unusually large run is meant; otherwise it is planned, and paused until somebody resumes it
 }
 
 // Start makes a run of the campaign's current version and plans it. It may be called by two processes at once: each
-// makes a run, and the second finds every occasion spent.
+// makes a run, and the second finds every occasion spent. A run that waits for a person is paused; its plan says why. Of a
+// run that would pass max_audience nothing is kept but a note in the audit log; the error is an ErrTooMany.
 func (p *Planner) Start(ctx context.Context, s Start) (*Run, *Plan, error) {
 	r, c, err := p.newRun(ctx, s)
 	if err != nil {
@@ -82,7 +86,20 @@ func (p *Planner) Start(ctx context.Context, s Start) (*Run, *Plan, error) {
 		return nil, nil, err
 	}
 	plan, err := p.planOrStop(ctx, r, c)
+	if refused := (*tooMany)(nil); errors.As(err, &refused) {
+		return nil, nil, errors.Join(refused, p.forget(ctx, r, s.Actor))
+	}
 	return r, plan, err
+}
+
+// forget takes back a run by hand that was refused.
+func (p *Planner) forget(ctx context.Context, r *Run, actor string) error {
+	return pg.InTx(context.WithoutCancel(ctx), p.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `delete from runs where id = $1 and state = 'cancelled' and planned_at is null`, r.ID); err != nil {
+			return fmt.Errorf("take run %d back: %w", r.ID, err)
+		}
+		return access.Record(ctx, tx, access.Entry{Actor: actor, Action: "refuse run", Subject: fmt.Sprintf("run %d", r.ID), Detail: map[string]any{"campaign": r.Campaign, "reason": "max_audience"}})
+	})
 }
 
 // DryRun plans and takes everything back.
@@ -100,6 +117,12 @@ func (p *Planner) newRun(ctx context.Context, s Start) (*Run, *Campaign, error) 
 	if err != nil {
 		return nil, nil, err
 	}
+	p.freeze(r, c, s)
+	return r, c, nil
+}
+
+// freeze gives a run by hand its time.
+func (p *Planner) freeze(r *Run, c *Campaign, s Start) {
 	r.Tick, r.AsOf = s.Tick, p.Now()
 	zone := c.clock(s.Tick, r.AsOf).Zone
 	if s.Tick.IsZero() {
@@ -108,8 +131,7 @@ func (p *Planner) newRun(ctx context.Context, s Start) (*Run, *Campaign, error) 
 	} else {
 		r.AsOf = instant(s.Tick, zone)
 	}
-	r.Label = s.Label
-	return r, c, nil
+	r.Label, r.confirmed = s.Label, s.Yes
 }
 
 func (p *Planner) insertRun(ctx context.Context, r *Run, actor string) error {
@@ -117,11 +139,16 @@ func (p *Planner) insertRun(ctx context.Context, r *Run, actor string) error {
 		if err := insertRun(ctx, tx, r, actor); err != nil {
 			return err
 		}
-		return access.Record(ctx, tx, access.Entry{Actor: actor, Action: "run", Subject: fmt.Sprintf("run %d", r.ID), Detail: map[string]any{"campaign": r.Campaign, "version": r.VersionID, "tick": r.Tick.Format("2006-01-02T15:04"), "label": r.Label}})
+		return recordRun(ctx, tx, r, actor)
 	})
 }
 
 func insertRun(ctx context.Context, tx pgx.Tx, r *Run, actor string) error {
+	if !r.Scheduled {
+		if err := mayRun(ctx, tx, r); err != nil {
+			return err
+		}
+	}
 	r.State = "planning"
 	err := tx.QueryRow(ctx, `
 		insert into runs (campaign_id, version_id, tick, as_of, label, scheduled, actor)
@@ -177,6 +204,9 @@ func (p *Planner) fillAddressBook(ctx context.Context, tx pgx.Tx, c *Campaign) e
 // Where somebody else plans it at this moment it waits for that. A run that is not being planned any more is left alone,
 // so that a job that comes twice does no harm.
 func (p *Planner) PlanRun(ctx context.Context, id int) error {
+	if err := delivery.CheckInstallation(ctx, p.Pool); err != nil {
+		return err
+	}
 	r, err := p.run(ctx, p.Pool, id)
 	if err != nil {
 		return err
@@ -198,30 +228,33 @@ func (p *Planner) PlanRun(ctx context.Context, id int) error {
 const orphaned = time.Minute
 
 // planOrphans looks after runs whose planner died. A planner holds the run's row, so a row that is free has none. Those
-// of schedules are planned; those that somebody began by hand, who may think by now that nothing was sent, say how to
-// go on.
-func (p *Planner) planOrphans(ctx context.Context) error {
+// of schedules are planned, one after the other, whatever becomes of the one before; those that somebody began by hand,
+// who may think by now that nothing was sent, say how to go on.
+func (p *Planner) planOrphans(ctx context.Context) {
+	orphans, err := p.orphans(ctx)
+	if err != nil && ctx.Err() == nil {
+		p.Log.Error("look for runs without a planner", slog.Any("error", err))
+	}
+	for _, id := range orphans {
+		p.Log.Warn("plan a run whose planner is gone", slog.Int("run", id))
+		if err := p.PlanRun(ctx, id); err != nil && ctx.Err() == nil {
+			p.Log.Error("plan", slog.Int("run", id), slog.Any("error", err))
+		}
+	}
+}
+
+func (p *Planner) orphans(ctx context.Context) ([]int, error) {
 	_, err := p.Pool.Exec(ctx, `
 		update runs r set reason = format('whoever planned it is gone; plan it anew with: sapa resume %s, or end it with: sapa cancel %s', r.id, r.id)
 		where r.id in (select id from runs
 		               where state = 'planning' and not scheduled and reason is null and created_at < clock_timestamp() - $1::interval
 		               for update skip locked)`, orphaned)
 	if err != nil {
-		return fmt.Errorf("look for runs without a planner: %w", err)
+		return nil, err
 	}
 	rows, _ := p.Pool.Query(ctx, `select id from runs
-		where state = 'planning' and scheduled and created_at < clock_timestamp() - $1::interval for no key update skip locked`, orphaned)
-	list, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	if err != nil {
-		return fmt.Errorf("look for runs without a planner: %w", err)
-	}
-	for _, id := range list {
-		p.Log.Warn("plan a run whose planner is gone", slog.Int("run", id))
-		if err := p.PlanRun(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
+		where state = 'planning' and scheduled and created_at < clock_timestamp() - $1::interval order by id for no key update skip locked`, orphaned)
+	return pgx.CollectRows(rows, pgx.RowTo[int])
 }
 
 func (p *Planner) run(ctx context.Context, db pg.DBTX, id int) (*Run, error) {
@@ -316,6 +349,11 @@ func (p *Planner) wake(ctx context.Context, id int) func(pgx.Tx) error {
 // the campaign's lock.
 func (p *Planner) change(ctx context.Context, id int, actor, action string, from []string, to, reason string, also func(pgx.Tx) error) error {
 	return pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
+		if to != "paused" && to != "cancelled" {
+			if err := delivery.CheckInstallation(ctx, tx); err != nil {
+				return err
+			}
+		}
 		var state string
 		err := tx.QueryRow(ctx, `
 			select r.state::text from runs r join campaigns c on c.id = r.campaign_id where r.id = $1 for no key update`, id).Scan(&state)
@@ -335,6 +373,11 @@ func (p *Planner) change(ctx context.Context, id int, actor, action string, from
 		}
 		if also != nil {
 			if err := also(tx); err != nil {
+				return err
+			}
+		}
+		if action == "resume" || action == "retry" {
+			if err := trust(ctx, tx, id, actor); err != nil {
 				return err
 			}
 		}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
 	"github.com/sapa-crm/sapa/access"
+	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
@@ -46,24 +48,39 @@ func (p *Planner) AddWorkers(workers *river.Workers) {
 	river.AddWorker(workers, &planWorker{planner: p})
 }
 
-// tickEvery is how often due schedules are looked for.
-const tickEvery = time.Second
+// tickEvery is how often due schedules are looked for, and orphansEvery runs without a planner.
+const (
+	tickEvery    = time.Second
+	orphansEvery = 5 * time.Second
+)
 
-// RunSchedules makes runs of due ticks until the context ends. Any number of processes may do so: a schedule is locked
-// while its tick is taken, and next_at moves in the transaction that makes the run and its job, so that no tick is lost
-// and none comes twice.
+// RunSchedules makes runs of due ticks, and looks after runs whose planner died, until the context ends. Any number of
+// processes may do so: a schedule is locked while its tick is taken, and next_at moves in the transaction that makes the
+// run and its job, so that no tick is lost and none comes twice.
 func (p *Planner) RunSchedules(ctx context.Context) {
-	ticker := time.NewTicker(tickEvery)
+	var loops sync.WaitGroup
+	loops.Go(func() { p.every(ctx, tickEvery, p.takeDue) })
+	loops.Go(func() { p.every(ctx, orphansEvery, p.planOrphans) })
+	loops.Wait()
+}
+
+// every calls f again and again until the context ends, as long as the database is ours.
+func (p *Planner) every(ctx context.Context, wait time.Duration, f func(context.Context)) {
+	ticker := time.NewTicker(wait)
 	defer ticker.Stop()
+	silent := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			p.takeDue(ctx)
-			if err := p.planOrphans(ctx); err != nil && ctx.Err() == nil {
-				p.Log.Error("schedule", slog.Any("error", err))
-			}
+		}
+		err := delivery.CheckInstallation(ctx, p.Pool)
+		if err != nil && !silent && ctx.Err() == nil {
+			p.Log.Error("schedule", slog.Any("error", err))
+		}
+		if silent = err != nil; !silent {
+			f(ctx)
 		}
 	}
 }
@@ -116,10 +133,15 @@ func (p *Planner) take(ctx context.Context, tx pgx.Tx, r *Run, noted time.Time) 
 		return p.move(ctx, tx, r, nil, nil)
 	}
 	run, next := c.calendar.due(noted, p.Now())
-	if run == nil {
-		p.Log.Warn("tick skipped", slog.Int("campaign", r.CampaignID), slog.Time("tick", noted))
-		err = access.Record(ctx, tx, access.Entry{Actor: "sapa", Action: "skip tick", Subject: "campaign " + r.Campaign, Detail: map[string]any{"tick": noted.Format(tickFormat)}})
-	} else {
+	why := missedTick
+	q, err := readQuarantine(ctx, tx, r.CampaignID)
+	if q != nil {
+		run, why = nil, "quarantine"
+	}
+	if err == nil {
+		err = p.skipTicks(ctx, tx, r, c.calendar.skipped(noted, run, next), why)
+	}
+	if err == nil && run != nil {
 		r.Tick, r.AsOf = *run, p.Now()
 		err = p.makeRun(ctx, tx, r)
 	}
@@ -127,6 +149,44 @@ func (p *Planner) take(ctx context.Context, tx pgx.Tx, r *Run, noted time.Time) 
 		return err
 	}
 	return p.move(ctx, tx, r, c.calendar, next)
+}
+
+// missedTick is why a tick makes no run of its own: nothing ran when it came, and it is too late for it, or a later one
+// stands for it.
+const missedTick = "missed"
+
+// skippedMost is how many skipped ticks are listed one by one; of more, the last of these stands for the rest.
+const skippedMost = 50
+
+// skipped are the ticks that are left behind when a schedule moves from the noted tick to next with one run, or none.
+func (c *calendar) skipped(noted time.Time, run, next *time.Time) []time.Time {
+	var list []time.Time
+	for t, ok := noted, true; ok && (next == nil || t.Before(*next)); t, ok = c.next(t) {
+		if run == nil || !t.Equal(*run) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// skipTicks notes in the audit log which ticks make no run.
+func (p *Planner) skipTicks(ctx context.Context, tx pgx.Tx, r *Run, ticks []time.Time, why string) error {
+	if len(ticks) > 0 {
+		p.Log.Warn("ticks skipped", slog.Int("campaign", r.CampaignID), slog.Int("ticks", len(ticks)), slog.String("reason", why))
+	}
+	for i, tick := range ticks {
+		detail := map[string]any{"tick": tick.Format(tickFormat), "reason": why}
+		if i == skippedMost-1 && len(ticks) > skippedMost {
+			detail["and_more"], detail["until"] = len(ticks)-skippedMost, ticks[len(ticks)-1].Format(tickFormat)
+		}
+		if err := access.Record(ctx, tx, access.Entry{Actor: "sapa", Action: "skip tick", Subject: "campaign " + r.Campaign, Detail: detail}); err != nil {
+			return err
+		}
+		if i == skippedMost-1 {
+			return nil
+		}
+	}
+	return nil
 }
 
 // makeRun makes the run of a tick, and the job that plans it.

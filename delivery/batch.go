@@ -60,6 +60,8 @@ func (e *Engine) take(ctx context.Context, batch int64) (*lease, error) {
 		where b.id = $1 and r.id = b.run_id and r.state = 'sending'
 		  and not b.done and b.worker is null and b.due_at <= $3
 		  and exists (select from workers w where w.id = $2 and w.stopped_at is null)
+		  and exists (select from installation i, pg_control_system() c
+		              where i.system_identifier = c.system_identifier::text and i.database_name = current_database())
 		returning b.run_id, r.version_id, b.lo, b.hi, b.epoch, b.channel, r.tick`,
 		batch, l.life.worker, e.Now()).Scan(&l.run, &l.version, &l.lo, &l.hi, &l.epoch, &l.channel, &l.tick)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -123,12 +125,16 @@ func (e *Engine) sendDue(ctx context.Context, l *lease, s *sender, fill *filler)
 		if err := e.record(ctx, l, refused); err != nil {
 			return trouble, err
 		}
+		if len(refused) > 0 {
+			e.guardSoon(ctx, l.run)
+		}
 		if err := fill.keepShortLinks(ctx, ready); err != nil {
 			return trouble, errors.Join(err, e.release(ctx, l, idsOf(ready)))
 		}
 		if err := s.handOver(ctx, ready); err != nil {
 			return trouble, err
 		}
+		s.copySeeds(ctx, fill, ready)
 	}
 	return 0, nil
 }
@@ -171,6 +177,7 @@ func (e *Engine) giveBack(ctx context.Context, l *lease, pause time.Duration) er
 		case after.run == "cancelled" && !after.done:
 			return Cancel(ctx, e.Pool, l.run)
 		case after.done:
+			e.guard.owe(l.run)
 			return Finish(ctx, e.Pool, l.run)
 		case after.run != "sending":
 			return nil // resume makes new jobs

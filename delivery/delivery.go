@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -33,11 +34,15 @@ import (
 type Content struct {
 	Campaign string
 	Topic    string
+	Confirms bool               // it asks those whose consent to the topic is pending to confirm it, and nobody else
 	Each     *customer.Relation // nil: the audience is customers
 	EachName string             // "vehicle"
 	Merged   bool               // several rows in one message, as a list named Each.Name
 	Email    *Email             // one of these
 	SMS      *SMS
+
+	Safeguards Safeguards
+	Seeds      []string // addresses of the channel that get one copy of each run
 }
 
 // Channel is the channel that the content is for.
@@ -98,6 +103,9 @@ type Engine struct {
 	books    *pgxpool.Pool // for the ledger's statements
 	node     *node
 	gate     *gate
+	guard    *guard
+	foreign  atomic.Bool // the database is not ours, by the last look
+	seeded   seeded
 	sessions map[string]*sessionPool
 	limits   map[string]*rate.Limiter
 	client   *river.Client[pgxTx]
@@ -126,7 +134,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		Config: cfg, sessions: map[string]*sessionPool{}, limits: map[string]*rate.Limiter{},
-		stopping: make(chan struct{}), over: make(chan struct{}),
+		stopping: make(chan struct{}), over: make(chan struct{}), guard: newGuard(),
 	}
 	for name, a := range cfg.Accounts {
 		e.sessions[name] = newSessionPool(a.Channel)
@@ -146,6 +154,12 @@ func limiter(perSecond float64) *rate.Limiter {
 // Run works until the context ends, then stops claiming, waits for the replies to what was handed over, releases the
 // rest and returns. more, which may be nil, registers further kinds of jobs with the same River client.
 func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
+	if err := CheckInstallation(ctx, e.Pool); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before it began
+		}
+		return err
+	}
 	lifeline, err := e.openPools(ctx)
 	if err != nil {
 		return err
@@ -177,6 +191,7 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 	close(e.over)
 	stopBackground()
 	<-ended
+	e.guardRuns(free, e.guard.take(nil, time.Now()))
 	e.closeSessions()
 	return errors.Join(err, e.signOff(free))
 }
@@ -194,6 +209,7 @@ func (e *Engine) openPools(ctx context.Context) (lifeline *pgxpool.Pool, err err
 		cfg := e.Pool.Config()
 		cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = conns, 0, 0
 		maps.Copy(cfg.ConnConfig.RuntimeParams, params)
+		cfg.AfterConnect = knowsHome
 		pool, err := pgxpool.NewWithConfig(ctx, cfg)
 		if err != nil {
 			return nil, fmt.Errorf("open connections of the engine: %w", err)
@@ -224,7 +240,9 @@ func (e *Engine) startBackground(ctx context.Context) <-chan struct{} {
 	var loops sync.WaitGroup
 	loops.Go(func() { e.node.beat(ctx) })
 	loops.Go(func() { e.gate.watch(ctx, e.Log) })
+	loops.Go(func() { e.guardLoop(ctx) })
 	loops.Go(func() { e.sweepLoop(ctx) })
+	loops.Go(func() { e.priceLoop(ctx) })
 	ended := make(chan struct{})
 	go func() { loops.Wait(); close(ended) }()
 	return ended

@@ -109,10 +109,13 @@ func (s *sender) await(ctx context.Context) bool {
 	return false
 }
 
-// permit is the last look before a hand-over: our lease and the run's state.
+// permit is the last look before a hand-over: the run's state, whose database it is, and our lease.
 func (s *sender) permit() error {
 	if !s.engine.gate.open(s.lease.run) {
 		return errPaused
+	}
+	if s.engine.foreign.Load() {
+		return errForeignHere
 	}
 	return s.lease.life.permit()
 }
@@ -130,7 +133,7 @@ func (s *sender) judge(ctx context.Context, session *connection, answered bool, 
 		return
 	}
 	go func() { _ = session.Close() }() // it is broken; its goodbye may block and matters to nobody
-	if errors.Is(cause, errPaused) || errors.Is(cause, errNoLease) || ctx.Err() != nil {
+	if errors.Is(cause, errPaused) || errors.Is(cause, errNoLease) || errors.Is(cause, ErrForeign) || ctx.Err() != nil {
 		cause = nil
 	} else {
 		s.engine.Log.Warn("session broke", slog.String("channel", s.lease.channel), slog.Int64("batch", s.lease.batch), slog.Any("error", cause))

@@ -140,10 +140,10 @@ func (w *sendWorker) Work(ctx context.Context, job *river.Job[SendArgs]) error {
 	return w.engine.sendBatch(ctx, job.Args.Batch)
 }
 
-// rest is how long a job should wait before its batch is even taken: this process may hand over nothing, or the
+// rest is how long a job should wait before its batch is even taken: this process may hand over nothing, the database is not ours, or the
 // provider is left alone. Nothing is written for it but the reason.
 func (e *Engine) rest(ctx context.Context, job SendArgs) time.Duration {
-	if e.node.life.Load().permit() != nil {
+	if e.node.life.Load().permit() != nil || e.foreign.Load() {
 		return e.Lease.Heartbeat
 	}
 	p, ok := e.sessions[job.Channel]

@@ -13,14 +13,15 @@ import (
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
-// sweepLoop looks for what nobody was woken for, about as often as the heart beats, not all processes at once.
+// sweepLoop looks for what nobody was woken for: at once, since nothing may have run for a while, and then about as often
+// as the heart beats, not all processes at the same time.
 func (e *Engine) sweepLoop(ctx context.Context) {
 	every := e.Lease.Heartbeat
-	for {
+	for wait := time.Duration(0); ; wait = every + time.Duration(rand.Int64N(int64(every)/4+1)) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(every + time.Duration(rand.Int64N(int64(every)/4+1))):
+		case <-time.After(wait):
 		}
 		err := within(ctx, time.Minute, e.sweep)
 		if err != nil && ctx.Err() == nil {
@@ -29,14 +30,17 @@ func (e *Engine) sweepLoop(ctx context.Context) {
 	}
 }
 
-// sweep takes over from dead workers, frees what this process has forgotten, wakes workers for batches that are due and
-// that nobody holds, and mends the states of runs. Each step can be left out or done twice.
+// sweep looks whether the database is still ours, takes over from dead workers, frees what this process has forgotten, settles what providers have reported on,
+// wakes workers for batches that are due and that nobody holds, and mends the states of runs. Each step can be left out or done twice.
 func (e *Engine) sweep(ctx context.Context) error {
+	if err := e.lookHome(ctx); err != nil {
+		return err
+	}
 	var bury error
 	if e.node.mayBury() {
 		bury = e.buryDead(ctx)
 	}
-	return errors.Join(bury, e.freeForgotten(ctx), e.mendRuns(ctx), e.wakeDue(ctx))
+	return errors.Join(bury, e.loseSeeds(ctx), e.freeForgotten(ctx), e.settleOpen(ctx), e.mendRuns(ctx), e.wakeDue(ctx))
 }
 
 // buryDead declares workers dead that fell silent.

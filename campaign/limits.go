@@ -1,0 +1,179 @@
+package campaign
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/invopop/jsonschema"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/delivery"
+)
+
+// Limits bound what a campaign may do before a person looks at it.
+type Limits struct {
+	MaxAudience customer.Count   `yaml:"max_audience" jsonschema_description:"A run never plans more messages than this: one by hand is refused, one of the schedule waits for sapa resume"`
+	PauseIf     customer.PauseIf `yaml:"pause_if" jsonschema_description:"Shares of messages with an outcome beyond which a run pauses"`
+}
+
+// KeyHint implements strictyaml.KeyHinter.
+func (*Limits) KeyHint(key string) string {
+	switch key {
+	case "bounces", "failures", "unsubscribes", "content", "after":
+		return "it belongs below  pause_if:"
+	}
+	return hint(key, []string{"quiet_hours", "cap", "rate", "holdout"}, map[string]string{
+		"": "such as  limits: {max_audience: 5000, pause_if: {bounces: 5%}}",
+	})
+}
+
+// limits are the campaign's own, and where it says nothing those of sapa.yaml.
+func (c *Campaign) limits() Limits {
+	var own Limits
+	if c.Definition.Limits != nil {
+		own = *c.Definition.Limits
+	}
+	rails := c.schema.Rails
+	return Limits{MaxAudience: cmp.Or(own.MaxAudience, rails.MaxAudience), PauseIf: own.PauseIf.Or(rails.PauseIf)}
+}
+
+// asksApproval says whether the campaign, or sapa.yaml for all campaigns, asks that a second person approves a version.
+func (c *Campaign) asksApproval() bool {
+	return bool(c.Definition.Approval || c.schema.Rails.Approval)
+}
+
+// safeguards are what sending watches.
+func (c *Campaign) safeguards() delivery.Safeguards {
+	p := c.limits().PauseIf.Or(customer.PauseIf{Content: customer.DefaultContent, After: customer.DefaultAfter})
+	return delivery.Safeguards{Bounces: p.Bounces, Failures: p.Failures, Unsubscribes: p.Unsubscribes, Content: p.Content, After: int(p.After)}
+}
+
+// seeds are the addresses of the campaign's channel that get a copy of each run: its own, and those of sapa.yaml.
+func (c *Campaign) seeds() []string {
+	var list []string
+	for _, s := range slices.Concat(c.Definition.Seeds, c.schema.Rails.Seeds) {
+		if s.Channel == c.Channel() && !slices.Contains(list, s.Address) {
+			list = append(list, s.Address)
+		}
+	}
+	return list
+}
+
+// checkSeeds refuses the same seed twice, which most likely was meant to be another.
+func (k *checker) checkSeeds() {
+	seen := map[customer.Seed]bool{}
+	for i, s := range k.c.Definition.Seeds {
+		if s.Address != "" && seen[s] {
+			k.problem(fmt.Sprintf("$.seeds[%d]", i), "leave one of them out", "%s stands here already", s.Address)
+		}
+		seen[s] = true
+	}
+	if k.f.Has("$.seeds") && k.wellFormed && len(k.c.Definition.Seeds) == 0 {
+		k.problem("$.seeds", "write  seeds: [you@your-company.example], or leave the line out", "no seed is named")
+	}
+}
+
+// ErrTooMany says that a run by hand would have passed max_audience; nothing of it was kept.
+var ErrTooMany = errors.New("the run is larger than max_audience")
+
+// tooMany is an ErrTooMany with its numbers.
+type tooMany struct {
+	campaign     string
+	planned, max int
+	own          bool // the campaign's own limit, not that of sapa.yaml
+}
+
+func (e *tooMany) Error() string {
+	where := "limits: max_audience in campaigns/" + e.campaign + ".yaml, and sapa apply"
+	if !e.own {
+		where = "rails: max_audience in sapa.yaml, or a limit of the campaign's own"
+	}
+	return fmt.Sprintf("%s would send %s messages, and max_audience is %s; nothing was kept\nif the rule means the right people, raise %s; see: sapa run %[1]s --dry-run",
+		e.campaign, thousands(e.planned), thousands(e.max), where)
+}
+
+func (e *tooMany) Is(target error) bool { return target == ErrTooMany }
+
+// checkSize says what stands in the way of sending so many messages: an ErrTooMany refuses the run; hold is why it is
+// planned but waits for a person, "" when it does not.
+func (p *Planner) checkSize(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, planned int) (hold string, err error) {
+	if most := int(c.limits().MaxAudience); most > 0 && planned > most {
+		if !r.Scheduled {
+			return "", &tooMany{campaign: r.Campaign, planned: planned, max: most, own: c.Definition.Limits != nil && c.Definition.Limits.MaxAudience > 0}
+		}
+		return fmt.Sprintf("%s messages are more than max_audience, %s", thousands(planned), thousands(most)), nil
+	}
+	if r.confirmed || planned <= unusual {
+		return "", nil
+	}
+	return p.unusual(ctx, tx, r, planned)
+}
+
+// A run is unusually large when it has more than `unusual` messages and more than `growth` times what the largest of the
+// campaign's last `lately` runs handed over; the campaign's first one when it has more than `firstRun`.
+const (
+	unusual  = 1000
+	growth   = 3
+	lately   = 10
+	firstRun = 10_000
+)
+
+func (p *Planner) unusual(ctx context.Context, tx pgx.Tx, r *Run, planned int) (string, error) {
+	var largest, runs int
+	err := tx.QueryRow(ctx, `
+		select coalesce(max(n), 0), count(*) from (
+			select n from (
+				select r.id, (select sum(t.delta) from run_totals t where t.run_id = r.id and t.state in ('sent', 'failed', 'unknown')) as n
+				from (select id from runs where campaign_id = $1 and id <> $2 and planned_at is not null order by id desc limit 200) r
+			) earlier
+			where n > 0 order by id desc limit $3) last`, r.CampaignID, r.ID, lately).Scan(&largest, &runs)
+	if err != nil {
+		return "", fmt.Errorf("look at earlier runs of %s: %w", r.Campaign, err)
+	}
+	switch {
+	case runs == 0 && planned > firstRun:
+		return fmt.Sprintf("%s messages are many for the campaign's first run", thousands(planned)), nil
+	case runs > 0 && planned > growth*largest:
+		return fmt.Sprintf("%s messages are more than %d times the largest of its last runs, %s", thousands(planned), growth, thousands(largest)), nil
+	}
+	return "", nil
+}
+
+// judgeSize asks checkSize about a plan; a dry run only shows the answer.
+func (p *Planner) judgeSize(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan) error {
+	hold, err := p.checkSize(ctx, tx, r, c, plan.Planned)
+	if refused := (*tooMany)(nil); r.ID == 0 && errors.As(err, &refused) {
+		plan.Refused, err = refused.Error(), nil
+	}
+	plan.Hold = hold
+	return err
+}
+
+// held is the reason of a run that waits for a person.
+func held(why string, run int) string {
+	return fmt.Sprintf("%s; send them with: sapa resume %d, or end it with: sapa cancel %[2]d", why, run)
+}
+
+func thousands(n int) string { return message.NewPrinter(language.English).Sprintf("%d", n) }
+
+// railsSchema is the JSON Schema of the types that campaigns share with sapa.yaml.
+func railsSchema(t reflect.Type) *jsonschema.Schema {
+	switch reflect.New(t).Interface().(type) {
+	case *customer.Share:
+		return &jsonschema.Schema{Type: "string", Pattern: `^[0-9]{1,3}(\.[0-9]{1,3})? ?%$`, Examples: []any{"5%", "0.5%"}}
+	case *customer.Count:
+		return &jsonschema.Schema{Type: "integer", Minimum: "1", Examples: []any{5000}}
+	case *customer.Approval:
+		return &jsonschema.Schema{Type: "string", Enum: []any{"required"}}
+	case *customer.Seed:
+		return &jsonschema.Schema{Type: "string", Pattern: `@|^\+`, Examples: []any{"ani@bengkel.example", "+628111234567"}}
+	}
+	return nil
+}
