@@ -9,23 +9,87 @@ import (
 
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/channels/email"
+	"github.com/sapa-crm/sapa/channels/twilio"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
 )
 
-var errNoAccount = errors.New(`no e-mail account in sapa.yaml: below channels:, write  email: {smtp: "${SMTP_URL}", from: "You <you@example.com>"}`)
+// registered is one line of the registry: a channel, whether sapa.yaml has an account of it, the URL of its provider, how
+// the account is made, and what to write where it is missing.
+type registered struct {
+	name    string
+	present bool
+	url     func() string
+	account func() (delivery.Account, error)
+	missing string
+}
 
-// accounts is the registry of channels: one line for each. Nothing else in the program names them.
+// registry has one line for each channel. Nothing else in the program names their packages.
+func (s *session) registry() []registered {
+	e, t := s.config.Channels.Email, s.config.Channels.SMS
+	return []registered{
+		{"email", e != nil, func() string { return e.SMTP.Reveal() }, func() (delivery.Account, error) { return emailAccount(e) },
+			`email: {smtp: "${SMTP_URL}", from: "You <you@example.com>"}`},
+		{"sms", t != nil, func() string { return t.Twilio.Reveal() }, func() (delivery.Account, error) { return smsAccount(t) },
+			`sms: {twilio: "${TWILIO_URL}", from: "+628111234567"}`},
+	}
+}
+
+// accounts are the configured accounts by channel.
 func (s *session) accounts() (map[string]delivery.Account, error) {
 	accounts := map[string]delivery.Account{}
-	if e := s.config.Channels.Email; e != nil {
-		a, err := emailAccount(e)
-		if err != nil {
-			return nil, fmt.Errorf("sapa.yaml: channels.email: %w", err)
+	for _, r := range s.registry() {
+		if !r.present {
+			continue
 		}
-		accounts["email"] = a
+		a, err := r.account()
+		if err != nil {
+			return nil, fmt.Errorf("sapa.yaml: channels.%s: %w", r.name, err)
+		}
+		accounts[r.name] = a
 	}
 	return accounts, nil
+}
+
+// account is the configured account of one channel; without one, the error says what to write.
+func (s *session) account(channel string) (delivery.Account, error) {
+	for _, r := range s.registry() {
+		switch {
+		case r.name != channel:
+			continue
+		case !r.present:
+			return delivery.Account{}, fmt.Errorf("no account for %s in sapa.yaml: below channels:, write  %s", channel, r.missing)
+		}
+		a, err := r.account()
+		if err != nil {
+			return delivery.Account{}, fmt.Errorf("sapa.yaml: channels.%s: %w", channel, err)
+		}
+		return a, nil
+	}
+	return delivery.Account{}, fmt.Errorf("this release of Sapa has no channel %q", channel)
+}
+
+// webhooks are the channels whose providers call us, by channel.
+func (s *session) webhooks() (map[string]channels.Webhook, error) { return capable[channels.Webhook](s) }
+
+// inquirers are the channels whose providers can be asked about a message, by channel.
+func (s *session) inquirers() (map[string]channels.Inquirer, error) {
+	return capable[channels.Inquirer](s)
+}
+
+// capable are the configured channels that are more than a Channel.
+func capable[T any](s *session) (map[string]T, error) {
+	accounts, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	able := map[string]T{}
+	for name, a := range accounts {
+		if t, ok := a.Channel.(T); ok {
+			able[name] = t
+		}
+	}
+	return able, nil
 }
 
 func emailAccount(e *customer.EmailSettings) (delivery.Account, error) {
@@ -44,17 +108,44 @@ func emailAccount(e *customer.EmailSettings) (delivery.Account, error) {
 	}, nil
 }
 
+// smsConnections is how many requests are under way at once where sapa.yaml says nothing.
+const smsConnections = 4
+
+func smsAccount(t *customer.SMSSettings) (delivery.Account, error) {
+	cfg, err := twilio.Parse(t.Twilio.Reveal())
+	if err != nil {
+		return delivery.Account{}, err
+	}
+	if t.AuthToken != "" {
+		cfg.AuthToken = t.AuthToken
+	}
+	cfg.From, cfg.MessagingService = string(t.From), t.MessagingService
+	channel, err := twilio.New(cfg)
+	if err != nil {
+		return delivery.Account{}, err
+	}
+	connections := t.Connections
+	if connections == 0 {
+		connections = smsConnections
+	}
+	return delivery.Account{
+		Channel: channel, From: channels.Address{Addr: string(t.From)}, Rate: t.Rate.PerSecond(), Connections: connections,
+	}, nil
+}
+
 // defaultPublic is where the public listener is reached when sapa.yaml does not say: only good for trying.
 const defaultPublic = "http://127.0.0.1:8080"
 
-// publicURL is what the links of messages begin with. Without one in sapa.yaml, only a loopback SMTP server (the
-// sandbox) may be sent to: real customers could never follow the links.
+// publicURL is what the links of messages begin with, and where providers report. Without one in sapa.yaml, only
+// providers on this machine (the sandbox) may be used: real customers could never follow the links.
 func (s *session) publicURL() (string, error) {
 	if s.config.PublicURL != "" {
 		return s.config.PublicURL, nil
 	}
-	if e := s.config.Channels.Email; e != nil && !loopbackURL(e.SMTP.Reveal()) {
-		return "", errors.New("sapa.yaml: public_url is missing; customers' links and unsubscribing lead there, such as  public_url: https://sapa.your-company.example")
+	for _, r := range s.registry() {
+		if r.present && !loopbackURL(r.url()) {
+			return "", errors.New("sapa.yaml: public_url is missing; customers' links and unsubscribing lead there, such as  public_url: https://sapa.your-company.example")
+		}
 	}
 	return defaultPublic, nil
 }

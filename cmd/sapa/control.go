@@ -50,7 +50,7 @@ func newPauseCommand(a *app) *cobra.Command {
 func newResumeCommand(a *app) *cobra.Command {
 	return controlVerb(a, "resume", "Let a paused run send on; from here, when nobody else is sending",
 		func(ctx context.Context, s *session, p *campaign.Planner, run int) error {
-			here, err := s.sendsHere(ctx)
+			here, err := s.sendsHere(ctx, run)
 			if err != nil {
 				return err
 			}
@@ -75,7 +75,7 @@ func newCancelCommand(a *app) *cobra.Command {
 func newRetryCommand(a *app) *cobra.Command {
 	return controlVerb(a, "retry", "Plan a run's failed and skipped messages again, and send them",
 		func(ctx context.Context, s *session, p *campaign.Planner, run int) error {
-			here, err := s.sendsHere(ctx)
+			here, err := s.sendsHere(ctx, run)
 			if err != nil {
 				return err
 			}
@@ -91,14 +91,18 @@ func newRetryCommand(a *app) *cobra.Command {
 		})
 }
 
-// sendsHere says that nobody else is sending, so that it would be done from here; then the provider must be usable,
-// before anything is changed.
-func (s *session) sendsHere(ctx context.Context) (bool, error) {
+// sendsHere says that nobody else is sending, so that it would be done from here; then the provider of the run's channel
+// must be usable, before anything is changed.
+func (s *session) sendsHere(ctx context.Context, run int) (bool, error) {
 	n, err := delivery.Alive(ctx, s.pool)
 	if err != nil || n > 0 {
 		return false, err
 	}
-	if err := s.preflight(ctx); err != nil {
+	channel, err := s.library.RunChannel(ctx, run)
+	if err != nil {
+		return false, err
+	}
+	if err := s.preflight(ctx, channel); err != nil {
 		return false, fmt.Errorf("nobody else is sending, and from here it can't be done: %w", err)
 	}
 	return true, nil

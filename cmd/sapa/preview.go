@@ -70,7 +70,7 @@ func runPreview(ctx context.Context, a *app, name string, o previewOptions) erro
 		a.printPreview(p)
 	}
 	if err == nil && o.sendTo != "" {
-		err = s.sendPreview(ctx, a, p, o.sendTo)
+		err = s.sendPreview(ctx, a, c.Channel(), p, o.sendTo)
 	}
 	return err
 }
@@ -91,14 +91,10 @@ func (a *app) printPreview(p *campaign.Preview) {
 }
 
 // sendPreview hands one message over to the author.
-func (s *session) sendPreview(ctx context.Context, a *app, p *campaign.Preview, to string) error {
-	accounts, err := s.accounts()
+func (s *session) sendPreview(ctx context.Context, a *app, channel string, p *campaign.Preview, to string) error {
+	account, err := s.account(channel)
 	if err != nil {
 		return err
-	}
-	account, ok := accounts["email"]
-	if !ok {
-		return errNoAccount
 	}
 	m := *p.Message
 	m.From, m.To = account.From, channels.Address{Addr: to}

@@ -62,7 +62,11 @@ func runRun(ctx context.Context, a *app, name string, o runOptions) error {
 	if o.dryRun {
 		return s.dryRun(ctx, a, planner, start, o)
 	}
-	if err := s.preflight(ctx); err != nil {
+	channel, err := s.library.Channel(ctx, name)
+	if err != nil {
+		return s.notApplied(a, name, err)
+	}
+	if err := s.preflight(ctx, channel); err != nil {
 		return fmt.Errorf("nothing was planned: %w", err)
 	}
 	s.warnUnapplied(ctx, a, name)
@@ -100,15 +104,11 @@ func (a *app) printPlan(title string, p *campaign.Plan) {
 	}
 }
 
-// preflight makes sure that the provider can be used before anything is planned.
-func (s *session) preflight(ctx context.Context) error {
-	accounts, err := s.accounts()
+// preflight makes sure that the provider of a channel can be used before anything is planned.
+func (s *session) preflight(ctx context.Context, channel string) error {
+	account, err := s.account(channel)
 	if err != nil {
 		return err
-	}
-	account, ok := accounts["email"]
-	if !ok {
-		return errNoAccount
 	}
 	if _, err := s.publicURL(); err != nil {
 		return err

@@ -1,0 +1,35 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Channel is the channel by which a campaign's newest version sends. The error is ErrNotFound's where there is none.
+func (l *Library) Channel(ctx context.Context, name string) (string, error) {
+	c, _, err := l.current(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	return c.Channel(), nil
+}
+
+// RunChannel is the channel by which a run sends. The error is ErrNotFound's where there is no such run.
+func (l *Library) RunChannel(ctx context.Context, run int) (string, error) {
+	var version int
+	err := l.db.QueryRow(ctx, `select version_id from runs where id = $1`, run).Scan(&version)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", fmt.Errorf("run %d: %w", run, ErrNotFound)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read run %d: %w", run, err)
+	}
+	c, err := l.version(ctx, version)
+	if err != nil {
+		return "", err
+	}
+	return c.Channel(), nil
+}
