@@ -27,18 +27,36 @@ type Fetch struct {
 	paths  [][]string
 	kinds  []Kind
 	entity *Entity
+	owned  bool // the second column is the customer's key
 }
 
 // NewFetch prepares reading paths such as {"first_name"} or, over a to-one relation, {"dealer", "city"}.
 // The error names a path that the schema does not have, which a checked template can't contain.
 func NewFetch(e *Entity, paths [][]string) (*Fetch, error) {
+	return newFetch(e, paths, "")
+}
+
+// NewRowFetch prepares reading rows of a relation of the customer together with whose they are: Rows knows a row by its
+// OwnedKey, so that a row that has gone over to somebody else is not found for whom it belonged to.
+func NewRowFetch(s *Schema, r *Relation, paths [][]string) (*Fetch, error) {
+	by := "t." + pgx.Identifier{r.Remote}.Sanitize() + "::" + s.KeyColumn().PGType + "::text"
+	return newFetch(r.Target, paths, by)
+}
+
+// OwnedKey is what the rows of a NewRowFetch are known by: the row's key and its customer's.
+func OwnedKey(row, customer string) string { return row + "\x00" + customer }
+
+func newFetch(e *Entity, paths [][]string, owner string) (*Fetch, error) {
 	key, ok := e.Column(e.Key)
 	if !ok {
 		return nil, fmt.Errorf("%s has no key column in sapa.yaml: its rows can't be read one by one", e.Name)
 	}
-	f := &Fetch{entity: e, paths: uniquePaths(paths)}
+	f := &Fetch{entity: e, paths: uniquePaths(paths), owned: owner != ""}
 	b := fetchBuilder{aliases: map[string]string{"": "t"}}
 	columns := []string{"t." + key.SQL() + "::text"}
+	if f.owned {
+		columns = append(columns, owner)
+	}
 	for _, p := range f.paths {
 		c, alias, err := b.resolve(e, p)
 		if err != nil {
@@ -140,17 +158,30 @@ func (f *Fetch) collect(rows pgx.Rows, n int) (map[string]map[string]any, error)
 		if err != nil {
 			return nil, err
 		}
+		key, values := f.known(values)
 		row := map[string]any{}
 		for i, p := range f.paths {
-			v, err := scanned(values[i+1], f.kinds[i])
+			v, err := scanned(values[i], f.kinds[i])
 			if err != nil {
 				return nil, fmt.Errorf("column %s: %w", strings.Join(p, "."), err)
 			}
 			put(row, p, v)
 		}
-		found[values[0].(string)] = row
+		found[key] = row
 	}
 	return found, rows.Err()
+}
+
+// known parts what a row is known by from its values. A row that belongs to nobody is known by its key alone.
+func (f *Fetch) known(values []any) (key string, rest []any) {
+	key = values[0].(string)
+	if !f.owned {
+		return key, values[1:]
+	}
+	if owner, ok := values[1].(string); ok {
+		key = OwnedKey(key, owner)
+	}
+	return key, values[2:]
 }
 
 // failed says which table could not be read, in the database's own words where it has any.

@@ -37,7 +37,7 @@ func newFiller(e *Engine, l *lease, c *Content) (*filler, error) {
 		return nil, err
 	}
 	if c.Each != nil {
-		f.rows, err = customer.NewFetch(c.Each.Target, composer.rowPaths)
+		f.rows, err = customer.NewRowFetch(e.Schema, c.Each, composer.rowPaths)
 	}
 	return f, err
 }
@@ -51,7 +51,7 @@ func (f *filler) fill(ctx context.Context, claimed []*message) (ready []filled, 
 	}
 	for _, m := range claimed {
 		person, ok := people[m.CustomerKey]
-		its := pick(rows, m.RowKeys)
+		its := pick(rows, m)
 		switch {
 		case !ok || (f.rows != nil && len(its) == 0):
 			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonGone, at: f.engine.Now()})
@@ -98,10 +98,11 @@ func (f *filler) read(ctx context.Context, claimed []*message) (people, rows map
 	return people, rows, err
 }
 
-func pick(rows map[string]map[string]any, keys []string) []any {
+// pick chooses the rows that are still there and still the customer's.
+func pick(rows map[string]map[string]any, m *message) []any {
 	var found []any
-	for _, k := range keys {
-		if row, ok := rows[k]; ok {
+	for _, k := range m.RowKeys {
+		if row, ok := rows[customer.OwnedKey(k, m.CustomerKey)]; ok {
 			found = append(found, row)
 		}
 	}
@@ -118,7 +119,7 @@ func (f *filler) consents(m *message, person map[string]any) bool {
 	case m.Consent != nil:
 		return *m.Consent
 	}
-	return known || f.engine.Schema.Consent.Granted
+	return known || f.engine.Schema.GrantedByDefault(f.content.Topic)
 }
 
 func (f *filler) compose(m *message, person map[string]any, rows []any) (filled, error) {
