@@ -107,7 +107,7 @@ func TestDocumentedCampaigns(t *testing.T) {
 		if plan.Audience != w.audience || plan.Planned != w.audience {
 			t.Errorf("%s on %s: %+v, want %d", c.Name(), w.tick, plan, w.audience)
 		}
-		p, err := c.Preview(t.Context(), s.pool, "", tick, s.now())
+		p, err := c.Preview(t.Context(), s.pool, "", tick, s.now(), "https://sapa.bengkel.example")
 		s.must(err)
 		if d := cmp.Diff(w.subject, p.Message.Subject); d != "" {
 			t.Errorf("%s: %s", c.Name(), d)

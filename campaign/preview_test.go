@@ -29,7 +29,7 @@ func (s *shop) preview(yaml, key string, tick time.Time) (*campaign.Preview, err
 	s.t.Helper()
 	name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(yaml), "campaign: "), "\n")
 	c := s.load(map[string]string{"campaigns/" + name + ".yaml": yaml})[0]
-	return c.Preview(s.t.Context(), s.pool, key, tick, s.now())
+	return c.Preview(s.t.Context(), s.pool, key, tick, s.now(), "https://sapa.bengkel.example")
 }
 
 const previewBirthday = `

@@ -19,7 +19,7 @@ type TextCost struct {
 	Encoding   string `json:"encoding"` // GSM-7 or UCS-2
 	Segments   int    `json:"segments"` // what is charged
 	// Costly are the characters for which the text can't go in GSM-7, each once, and Otherwise the segments that it would
-	// have with what can stand for them.
+	// have with what can stand for them; 0 where it is of another script.
 	Costly    []CostlyCharacter `json:"costly,omitempty"`
 	Otherwise int               `json:"otherwise,omitempty"`
 }
@@ -39,7 +39,7 @@ func MeasureText(text string) *TextCost {
 		return cost
 	}
 	var cheap strings.Builder
-	seen := map[rune]bool{}
+	seen, foreign := map[rune]bool{}, false
 	at := 0
 	for _, r := range text {
 		at++
@@ -48,12 +48,15 @@ func MeasureText(text string) *TextCost {
 			continue
 		}
 		cheap.WriteString(instead(r))
+		foreign = foreign || unicode.IsLetter(r) && instead(r) == ""
 		if !seen[r] {
 			seen[r] = true
 			cost.Costly = append(cost.Costly, CostlyCharacter{string(r), at, instead(r)})
 		}
 	}
-	cost.Otherwise = twilio.Measure(cheap.String()).Segments
+	if !foreign {
+		cost.Otherwise = twilio.Measure(cheap.String()).Segments
+	}
 	return cost
 }
 
@@ -62,13 +65,13 @@ func (c *TextCost) Advice() string {
 	var lines []string
 	for i, ch := range c.Costly {
 		if i == maxWarnings {
-			lines = append(lines, fmt.Sprintf("and %d other characters", len(c.Costly)-i))
+			lines = append(lines, fmt.Sprintf("and %d more", len(c.Costly)-i))
 			break
 		}
 		makes := "too"
 		if i == 0 {
 			makes = "makes this UCS-2"
-			if c.Otherwise < c.Segments {
+			if 0 < c.Otherwise && c.Otherwise < c.Segments {
 				makes += fmt.Sprintf(": %d segments instead of %d", c.Segments, c.Otherwise)
 			}
 		}

@@ -55,7 +55,7 @@ func runPreview(ctx context.Context, a *app, name string, o previewOptions) erro
 			return &exitError{exitUsage, fmt.Errorf("--as-of %w", err)}
 		}
 	}
-	p, err := c.Preview(ctx, s.pool, o.customer, tick, a.now())
+	p, err := c.Preview(ctx, s.pool, o.customer, tick, a.now(), s.exampleURL())
 	if err != nil {
 		return err
 	}
@@ -84,10 +84,45 @@ func (a *app) printPreview(p *campaign.Preview) {
 	if len(p.Rows) > 0 && p.Rows[0] != "" {
 		fmt.Fprintf(a.stdout, "rows:    %s\n", strings.Join(p.Rows, ", "))
 	}
+	if p.Cost != nil {
+		a.printTextPreview(p)
+		return
+	}
 	fmt.Fprintf(a.stdout, "to:      %s <%s>\nsubject: %s\n\n%s\n", p.Message.To.Name, p.Message.To.Addr, p.Message.Subject, strings.TrimRight(p.Message.Text, "\n"))
 	if p.Message.HTML != "" {
 		fmt.Fprintf(a.stdout, "\n(and an HTML part of %d bytes; see it with --html FILE)\n", len(p.Message.HTML))
 	}
+}
+
+// printTextPreview shows a text message and what it costs.
+func (a *app) printTextPreview(p *campaign.Preview) {
+	number := p.Number
+	if p.Unusable != "" {
+		number = "no text reaches it: " + p.Unusable
+	}
+	if p.Address == "" {
+		number = "no text reaches them: no number"
+	}
+	fmt.Fprintf(a.stdout, "to:      %s <%s>, %s\n\n%s\n\n", p.Message.To.Name, p.Address, number, p.Message.Text)
+	fmt.Fprintf(a.stdout, "%s, %s, %s\n", counted(p.Cost.Characters, "character"), p.Cost.Encoding, counted(p.Cost.Segments, "segment"))
+	if advice := p.Cost.Advice(); advice != "" {
+		fmt.Fprintln(a.stdout, advice)
+	}
+	for i, l := range p.Links {
+		if i == 0 {
+			fmt.Fprintln(a.stdout, "\nthe short addresses are examples, as long as those of a message; theirs lead to")
+		}
+		fmt.Fprintf(a.stdout, "  %s  %s\n", l.Short, l.Target)
+	}
+}
+
+// exampleURL is what the short links of a previewed text begin with.
+func (s *session) exampleURL() string {
+	base, err := s.publicURL()
+	if err != nil {
+		return "https://sapa.your-company.example"
+	}
+	return base
 }
 
 // sendPreview hands one message over to the author.
@@ -119,4 +154,12 @@ func sendOne(ctx context.Context, channel channels.Channel, m *channels.Message)
 		receipt, err = r, verdict
 	})
 	return receipt, errors.Join(err, broken, session.Close())
+}
+
+// counted is a number with its noun.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return thousands(n) + " " + noun
 }

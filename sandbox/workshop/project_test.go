@@ -57,7 +57,7 @@ func TestTheProjectFitsTheWorkshop(t *testing.T) {
 	var names []string
 	for _, c := range campaigns {
 		names = append(names, c.Name())
-		p, err := c.Preview(t.Context(), pool, "", now, now)
+		p, err := c.Preview(t.Context(), pool, "", now, now, "https://sapa.bengkel.example")
 		if err != nil {
 			t.Fatalf("%s: %v", c.Name(), err)
 		}
@@ -78,7 +78,7 @@ func TestTheProjectFitsTheWorkshop(t *testing.T) {
 		if c.Name() != "birthday" {
 			continue
 		}
-		p, err := c.Preview(t.Context(), pool, "3", now, now)
+		p, err := c.Preview(t.Context(), pool, "3", now, now, "https://sapa.bengkel.example")
 		if err != nil {
 			t.Fatal(err)
 		}
