@@ -22,6 +22,11 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 	if err != nil {
 		return fmt.Errorf("%w", err)
 	}
+	if r.wanted = c.Confirms(); r.wanted {
+		if err := p.selectWanted(ctx, tx, c); err != nil {
+			return err
+		}
+	}
 	sql, args, err := p.dueSQL(ctx, tx, r, c)
 	if err != nil {
 		return err
@@ -31,6 +36,9 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 	}
 	if _, err := tx.Exec(ctx, "insert into due "+sql, append([]any{pgx.QueryExecModeExec}, args...)...); err != nil {
 		return &CompanyError{fmt.Errorf("ask the company's tables: %w", err)}
+	}
+	if err := hideErased(ctx, tx); err != nil {
+		return err
 	}
 	if _, err = tx.Exec(ctx, `set local lock_timeout = 0; analyze due`); err != nil {
 		return fmt.Errorf("make temporary tables: %w", err)
@@ -118,8 +126,12 @@ func (c *Campaign) dueSelect(r *Run, q *segment.Query, clock segment.Clock) (str
 	if col := s.Consent.Columns[c.Channel()]; col != "" {
 		optedIn = column(customer.Field{Column: col})
 	}
+	where := q.Where
+	if r.wanted {
+		where += " and " + c.keySQL() + " in (select w.customer_key from wanted w)"
+	}
 	return fmt.Sprintf(`select %s, %s, %s, left(%s::text, 512), %s, %s, %s from %s where %s`,
-		c.keySQL(), occasion, c.rowKeySQL("null::text"), column(address), c.regionSQL(q), zone, optedIn, q.From, q.Where), q.Args.Values(), nil
+		c.keySQL(), occasion, c.rowKeySQL("null::text"), column(address), c.regionSQL(q), zone, optedIn, q.From, where), q.Args.Values(), nil
 }
 
 // regional says whether the channel's addresses are read by the customer's region.
@@ -158,6 +170,9 @@ func (c *Campaign) occasionSQL(r *Run, q *segment.Query, clock segment.Clock) (s
 			return "", fmt.Errorf("occasion: %w", err)
 		}
 		parts = append(parts, "coalesce(to_json("+sql+")::text, 'null')")
+	}
+	if len(parts) == 0 && r.wanted {
+		parts = append(parts, `(select '"request ' || w.request || '"' from wanted w where w.customer_key = `+c.keySQL()+")")
 	}
 	if len(parts) == 0 {
 		parts = append(parts, q.Args.Bind(`"`+c.defaultOccasion(r)+`"`, "text"))

@@ -21,6 +21,8 @@ type Plan struct {
 	Zones    int            `json:"unknown_zones,omitempty"` // customers whose zone is not a known name; they take the default
 	Hold     string         `json:"hold,omitempty"`          // why the run waits for a person before anything is sent; "": it does not
 	Refused  string         `json:"refused,omitempty"`       // of a dry run: why a run would be refused
+
+	first []*Preview // of a rehearsal: whom the first messages are for
 }
 
 // Total is what the parts must add up to.
@@ -57,6 +59,10 @@ func (p *Planner) plan(ctx context.Context, r *Run, c *Campaign, dryRun bool) (*
 			return err
 		}
 		if dryRun {
+			var err error
+			if plan.first, err = readFirst(ctx, tx, c, r.look); err != nil {
+				return err
+			}
 			return errDryRun
 		}
 		return p.open(ctx, tx, r, plan.Hold)

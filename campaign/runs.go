@@ -52,6 +52,7 @@ type Run struct {
 	planned     bool // its messages exist
 	wanted      bool // there is table wanted, of requests to be confirmed
 	confirmed   bool // a person has said that its size is meant
+	look        int  // how many of a dry run's first messages are looked at
 	messageBase int64
 }
 

@@ -40,7 +40,7 @@ func (e *Engine) claim(ctx context.Context, l *lease, n int, c *Content) ([]*mes
 func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (claimed []*message, seen int, err error) {
 	rows, err := e.books.Query(ctx, claimSQL, pgx.NamedArgs{
 		"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.next, "hi": l.hi,
-		"channel": l.channel, "topic": c.Topic, "each": c.Each != nil, "now": e.Now(), "n": min(n, claimMost),
+		"channel": l.channel, "topic": c.Topic, "confirms": c.Confirms, "each": c.Each != nil, "now": e.Now(), "n": min(n, claimMost),
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
@@ -87,19 +87,24 @@ with lease as (
 		for update of m skip locked
 	) d limit 64
 ), known as (
-	select d.*, a.normalised, a.hash, (
-		select c.granted from consents c
-		where c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*')
-		  and (c.until is null or c.until > @now)
-		order by c.id desc limit 1) as consent
+	select d.*, a.normalised, a.hash, w.consent, w.paused
 	from due d
 	left join lateral (select a.normalised, a.hash from addresses a where a.id = d.address_id limit 1) a on true
+	left join lateral (
+		select case when @confirms::boolean then c.pending else c.granted end as consent, c.until is not null as paused
+		from consents c
+		where c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*') and not c.resumes
+		  and (c.until is null or c.until > @now and not exists (
+		       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
+		order by c.id desc limit 1) w on true
 ), checked as (
 	select k.*, case
+		when exists (select from erasures e where e.pseudonym = k.customer_key) then 'erased'
+		when exists (select from erasures e where e.customer_key = k.customer_key) then 'erased'
 		when k.not_after <= @now then 'too late'
 		when k.normalised is null then 'no address'
 		when exists (select from suppressions s where s.channel = @channel and s.hash = k.hash) then 'suppressed'
-		when not k.consent then 'no consent'
+		when not coalesce(k.consent, not @confirms::boolean) then case when k.paused then 'paused' else 'no consent' end
 		end as reason
 	from known k
 ), moved as (

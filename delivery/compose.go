@@ -20,7 +20,7 @@ type Composer struct {
 	tick          time.Time
 	customerPaths [][]string
 	rowPaths      [][]string
-	pages         []string // our own pages that a text message names, each of which costs a code
+	pages         []string // our own pages that the templates name
 }
 
 // NewComposer prepares a content for a run's tick.
@@ -30,7 +30,6 @@ func NewComposer(s *customer.Schema, c *Content, tick time.Time) (*Composer, err
 	switch {
 	case c.SMS != nil && c.SMS.Text != nil:
 		parts = append(parts, c.SMS.Text)
-		p.pages = c.SMS.Text.Pages()
 	case c.Email != nil:
 		parts = append(parts, c.Email.Subject, c.Email.HTML, c.Email.Text)
 	default:
@@ -39,8 +38,11 @@ func NewComposer(s *customer.Schema, c *Content, tick time.Time) (*Composer, err
 	for _, t := range parts {
 		if t != nil {
 			p.addPaths(t.Paths())
+			p.pages = append(p.pages, t.Pages()...)
 		}
 	}
+	slices.Sort(p.pages)
+	p.pages = slices.Compact(p.pages)
 	for _, f := range []customer.Field{s.Name, s.Locale} {
 		if f.Column != "" {
 			p.customerPaths = append(p.customerPaths, []string{f.Column})
@@ -78,6 +80,8 @@ type MessageURLs interface {
 	Open() string
 	Click(part response.Part, link int, query string) (string, error)
 	Unsubscribe() string
+	Preferences() string
+	Confirm() string
 }
 
 type trackedURLs struct {
@@ -87,6 +91,8 @@ type trackedURLs struct {
 
 func (t trackedURLs) Open() string        { return t.urls.Open(t.id) }
 func (t trackedURLs) Unsubscribe() string { return t.urls.Unsubscribe(t.id) }
+func (t trackedURLs) Preferences() string { return t.urls.Preferences(t.id) }
+func (t trackedURLs) Confirm() string     { return t.urls.Confirm(t.id) }
 func (t trackedURLs) Click(part response.Part, link int, query string) (string, error) {
 	return t.urls.Click(t.id, part, link, query)
 }
@@ -137,8 +143,16 @@ func (p *Composer) vars(who Person, urls MessageURLs) map[string]any {
 		"today":    p.tick,
 		"campaign": map[string]any{"name": p.content.Campaign, "topic": p.content.Topic},
 	}
-	if p.content.SMS == nil || slices.Contains(p.pages, "unsubscribe_url") {
-		vars["unsubscribe_url"] = urls.Unsubscribe()
+	// Only what is printed: an address costs a signature, and in a text message a code.
+	for _, page := range p.pages {
+		switch page {
+		case "unsubscribe_url":
+			vars[page] = urls.Unsubscribe()
+		case "preferences_url":
+			vars[page] = urls.Preferences()
+		case "confirm_url":
+			vars[page] = urls.Confirm()
+		}
 	}
 	switch {
 	case p.content.Each == nil:

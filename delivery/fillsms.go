@@ -25,6 +25,12 @@ func (s *shortURLs) Unsubscribe() string {
 	return s.code(response.ShortLink{Page: response.Unsubscribe})
 }
 
+func (s *shortURLs) Preferences() string {
+	return s.code(response.ShortLink{Page: response.PreferencesPage})
+}
+
+func (s *shortURLs) Confirm() string { return s.code(response.ShortLink{Page: response.ConfirmPage}) }
+
 func (s *shortURLs) Click(_ response.Part, link int, query string) (string, error) {
 	if len(query) > maxQuery {
 		return "", fmt.Errorf("%w: %d bytes, and %d fit", response.ErrQueryTooLong, len(query), maxQuery)

@@ -133,6 +133,18 @@ func smsAccount(t *customer.SMSSettings) (delivery.Account, error) {
 	}, nil
 }
 
+// chosenChannels are those that customers choose among on their page of preferences: the ones that are configured.
+func (s *session) chosenChannels() []string {
+	var list []string
+	if s.config.Channels.Email != nil {
+		list = append(list, "email")
+	}
+	if s.config.Channels.SMS != nil {
+		list = append(list, "sms")
+	}
+	return list
+}
+
 // defaultPublic is where the public listener is reached when sapa.yaml does not say: only good for trying.
 const defaultPublic = "http://127.0.0.1:8080"
 
