@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,19 +18,31 @@ import (
 	"github.com/sapa-crm/sapa/templates"
 )
 
-// Preview is a message as it would be sent, with links that lead where the author pointed them and without a pixel.
+// Preview is a message as it would be sent. The links of an e-mail lead where the author pointed them, and it has no
+// pixel. Those of a text message have examples of codes, which lead nowhere, so that it is as long as it will be.
 type Preview struct {
 	CustomerKey string            `json:"customer_key"`
-	Rows        []string          `json:"rows,omitempty"` // keys of the rows of `each`; nil without it
-	Due         bool              `json:"in_audience"`    // the customer is in the audience now
-	Address     string            `json:"address"`        // as the company wrote it
+	Channel     string            `json:"channel"`
+	Rows        []string          `json:"rows,omitempty"`     // keys of the rows of `each`; nil without it
+	Due         bool              `json:"in_audience"`        // the customer is in the audience now
+	Address     string            `json:"address"`            // as the company wrote it
+	Number      string            `json:"number,omitempty"`   // of a phone: as it is dialled, E.164
+	Unusable    string            `json:"unusable,omitempty"` // of a phone: why no text reaches it
 	Message     *channels.Message `json:"message"`
+	Links       []ExampleLink     `json:"links,omitempty"` // of a text message
+	Cost        *TextCost         `json:"cost,omitempty"`  // of a text message
+}
+
+// ExampleLink is a short link of a previewed text message, and where one in its place leads.
+type ExampleLink struct {
+	Short  string `json:"short"`
+	Target string `json:"target"`
 }
 
 // Preview composes the message for one customer: the one of key, or the first of the audience who has an address. A customer outside the
 // audience gets a preview all the same, unless the campaign goes through rows and there is none. A zero tick is now, in
-// the company's zone.
-func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, now time.Time) (*Preview, error) {
+// the company's zone. publicURL is what short links begin with.
+func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, now time.Time, publicURL string) (*Preview, error) {
 	r := &Run{Tick: tick, AsOf: now}
 	if zone := c.clock(now, now).Zone; tick.IsZero() {
 		r.Tick = now.In(zone)
@@ -48,12 +61,24 @@ func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, no
 	if err != nil {
 		return nil, err
 	}
-	p.Message, err = composer.Compose(*person, plainURLs{c})
+	if p.Channel = c.Channel(); p.Channel == "sms" {
+		err = p.composeText(composer, person, &exampleURLs{c: c, publicURL: publicURL})
+	} else {
+		p.Message, err = composer.Compose(*person, plainURLs{c})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the message for customer %s would fail: %w", p.CustomerKey, err)
 	}
 	p.Message.To.Addr, p.Message.Date = p.Address, now
 	return p, nil
+}
+
+func (p *Preview) composeText(composer *delivery.Composer, person *delivery.Person, urls *exampleURLs) (err error) {
+	if p.Message, err = composer.Compose(*person, urls); err != nil {
+		return err
+	}
+	p.Links, p.Cost = urls.links, MeasureText(p.Message.Text)
+	return nil
 }
 
 // choose finds whom to preview.
@@ -99,11 +124,12 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 		only = fmt.Sprintf(" and %s = %s", c.keySQL(), q.Args.Bind(key, "text"))
 	}
 	keyColumn := segment.CustomerAlias + "." + c.schema.KeyColumn().SQL()
-	sql := fmt.Sprintf(`select %[1]s::text, array_agg(%[2]s order by (%[3]s) collate "C"), coalesce(min(%[4]s::text), '')
+	region := c.regionSQL(q)
+	sql := fmt.Sprintf(`select %[1]s::text, array_agg(%[2]s order by (%[3]s) collate "C"), coalesce(min(%[4]s::text), ''), coalesce(min(%[8]s), '')
 		from %[5]s where %[6]s%[7]s group by %[1]s order by coalesce(min(%[4]s::text), '') = '', %[1]s limit 1`,
-		keyColumn, c.rowKeySQL("''::text"), occasion, segment.CustomerAlias+"."+pgx.Identifier{address.Column}.Sanitize(), q.From, q.Where, only)
+		keyColumn, c.rowKeySQL("''::text"), occasion, segment.CustomerAlias+"."+pgx.Identifier{address.Column}.Sanitize(), q.From, q.Where, only, region)
 	p := &Preview{}
-	err = db.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeExec}, q.Args.Values()...)...).Scan(&p.CustomerKey, &p.Rows, &p.Address)
+	err = db.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeExec}, q.Args.Values()...)...).Scan(&p.CustomerKey, &p.Rows, &p.Address, &region)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -115,6 +141,10 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 		p.Rows = nil
 	case !c.Merged():
 		p.Rows = p.Rows[:1]
+	}
+	if c.regional() && p.Address != "" {
+		number := customer.NormaliseMobile(p.Address, region)
+		p.Number, p.Unusable = number.Normalised, number.Reason
 	}
 	return p, nil
 }
@@ -188,3 +218,32 @@ func (u plainURLs) Click(part response.Part, link int, query string) (string, er
 func (u plainURLs) Unsubscribe() string { return "https://unsubscribe.invalid/preview" }
 func (u plainURLs) Preferences() string { return "https://preferences.invalid/preview" }
 func (u plainURLs) Confirm() string     { return "https://confirm.invalid/preview" }
+
+// exampleURLs are as long as those of a message that is sent.
+type exampleURLs struct {
+	c         *Campaign
+	publicURL string
+	links     []ExampleLink
+}
+
+func (u *exampleURLs) Open() string { return "" }
+
+func (u *exampleURLs) Click(_ response.Part, link int, query string) (string, error) {
+	return u.short(templates.Target(u.c.Content.SMS.Text.Links()[link].URL, query)), nil
+}
+
+func (u *exampleURLs) Unsubscribe() string { return u.short("the customer's page to unsubscribe") }
+func (u *exampleURLs) Preferences() string { return u.short("the customer's page of preferences") }
+func (u *exampleURLs) Confirm() string     { return u.short("the customer's page to confirm") }
+
+// short is the example of a short link: the same target has one in a message.
+func (u *exampleURLs) short(target string) string {
+	for _, l := range u.links {
+		if l.Target == target {
+			return l.Short
+		}
+	}
+	code := fmt.Sprintf("Ab3dE9x%d", len(u.links)%10)
+	u.links = append(u.links, ExampleLink{strings.TrimSuffix(u.publicURL, "/") + "/s/" + code, target})
+	return u.links[len(u.links)-1].Short
+}
