@@ -208,9 +208,14 @@ type plainURLs struct{ c *Campaign }
 func (u plainURLs) Open() string { return "" }
 
 func (u plainURLs) Click(part response.Part, link int, query string) (string, error) {
-	t := u.c.Content.Email.HTML
-	if part == response.Text {
-		t = u.c.Content.Email.Text
+	var t *templates.Template
+	switch content := u.c.Content; {
+	case part == response.SMS:
+		t = content.SMS.Text
+	case part == response.Text:
+		t = content.Email.Text
+	default:
+		t = content.Email.HTML
 	}
 	return templates.Target(t.Links()[link].URL, query), nil
 }
