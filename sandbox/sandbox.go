@@ -12,8 +12,8 @@
 // this machine only; customers answer texts on the page, or by Reply.
 //
 // The folder holds segment files, 00000001.mail and so on, which are only ever appended to; delete it to forget the
-// mail. Memory does not hold bodies of mail, only some 150 to 300 octets for each message, and for a text as much again
-// and how it begins.
+// mail. Memory does not hold bodies, only some 150 to 300 octets for each mail, and about 1.5 kB for each text: how it
+// begins, and what became of it.
 package sandbox
 
 import (
