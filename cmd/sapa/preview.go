@@ -13,6 +13,8 @@ import (
 
 	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/customer"
 )
 
 type previewOptions struct {
@@ -27,12 +29,12 @@ func newPreviewCommand(a *app) *cobra.Command {
 		Short: "Compose a campaign's message for one customer, from the files as they are now",
 		Long: `Composes the message for a customer of the audience, or the one of --customer, and prints it.
 Nothing is stored and nothing is tracked; --send-to sends that one message to you, by the
-account in sapa.yaml, and to nobody else.`,
+account in sapa.yaml, and to nobody else. Of a text message it says what it costs.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return runPreview(c.Context(), a, args[0], o) },
 	}
 	c.Flags().StringVar(&o.customer, "customer", "", "key of the customer (default: the first of the audience)")
-	c.Flags().StringVar(&o.sendTo, "send-to", "", "send the message to this address: yours")
+	c.Flags().StringVar(&o.sendTo, "send-to", "", "send the message to this address or number: yours")
 	c.Flags().StringVar(&o.asOf, "as-of", "", "as of this date, or date and time (default: now)")
 	c.Flags().StringVar(&o.html, "html", "", "write the HTML part to this file")
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
@@ -70,7 +72,7 @@ func runPreview(ctx context.Context, a *app, name string, o previewOptions) erro
 		a.printPreview(p)
 	}
 	if err == nil && o.sendTo != "" {
-		err = s.sendPreview(ctx, a, c.Channel(), p, o.sendTo)
+		err = s.sendPreview(ctx, a, p, o.sendTo)
 	}
 	return err
 }
@@ -126,19 +128,38 @@ func (s *session) exampleURL() string {
 }
 
 // sendPreview hands one message over to the author.
-func (s *session) sendPreview(ctx context.Context, a *app, channel string, p *campaign.Preview, to string) error {
-	account, err := s.account(channel)
+func (s *session) sendPreview(ctx context.Context, a *app, p *campaign.Preview, to string) error {
+	if err := delivery.CheckInstallation(ctx, s.pool); err != nil {
+		return err
+	}
+	account, err := s.account(p.Channel)
 	if err != nil {
 		return err
 	}
 	m := *p.Message
 	m.From, m.To = account.From, channels.Address{Addr: to}
-	m.Subject, m.Token, m.UnsubscribeURL = "[preview] "+m.Subject, fmt.Sprintf("preview-%d", a.now().UnixNano()), ""
+	m.Token, m.UnsubscribeURL = fmt.Sprintf("preview-%d", a.now().UnixNano()), ""
+	if p.Channel == "sms" {
+		number := customer.NormaliseMobile(to, s.schema.Region.Default)
+		if !number.Usable() {
+			return &exitError{exitUsage, fmt.Errorf("--send-to %s: %s", to, number.Reason)}
+		}
+		m.To.Addr = number.Normalised
+	} else {
+		m.Subject = "[preview] " + m.Subject
+	}
 	receipt, err := sendOne(ctx, account.Channel, &m)
 	if err != nil {
-		return fmt.Errorf("send the preview to %s: %w", to, err)
+		return fmt.Errorf("send the preview to %s: %w", m.To.Addr, err)
 	}
-	fmt.Fprintf(a.stderr, "sent to %s by %s: %d %s\n", to, account.Channel.Account(), receipt.Code, receipt.Words)
+	segments := ""
+	if receipt.Segments > 0 {
+		segments = ", " + counted(receipt.Segments, "segment")
+	}
+	fmt.Fprintf(a.stderr, "sent to %s by %s: %d %s%s\n", m.To.Addr, account.Channel.Account(), receipt.Code, receipt.Words, segments)
+	if len(p.Links) > 0 {
+		fmt.Fprintln(a.stderr, "its short addresses are examples and lead nowhere")
+	}
 	return nil
 }
 

@@ -28,8 +28,18 @@ func runValidate(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
+	a.warn(project)
 	fmt.Fprintf(a.stdout, "%d campaigns are in order.\n", len(project.Campaigns))
 	return nil
+}
+
+// warn shows what authors should know although nothing is wrong.
+func (a *app) warn(project *campaign.Project) {
+	for _, c := range project.Campaigns {
+		for _, w := range c.Warnings {
+			fmt.Fprintln(a.stderr, w)
+		}
+	}
 }
 
 // openProject opens the session and checks every campaign; any problem is an error that shows all of them.
@@ -94,6 +104,7 @@ func runApply(ctx context.Context, a *app, o applyOptions) error {
 		return err
 	}
 	defer s.close()
+	a.warn(project)
 	changes, err := campaign.Diff(ctx, s.pool, project.Campaigns, a.now())
 	switch {
 	case err != nil || o.dryRun:
@@ -125,6 +136,13 @@ func (a *app) printChanges(changes []campaign.Change) {
 			continue
 		}
 		fmt.Fprintf(a.stdout, "%s %s version %d", marks[c.Action], c.Campaign, c.Number)
+		if c.Withdraw > 0 {
+			fmt.Fprintf(a.stdout, " (version %d, which waited for approval, is withdrawn)", c.Withdraw)
+		}
+		if c.Waits {
+			fmt.Fprintf(a.stdout, ", waits for approval by somebody else: sapa approve %s\n", c.Campaign)
+			continue
+		}
 		if c.Next != nil {
 			fmt.Fprintf(a.stdout, ", next tick %s", c.Tick)
 		}
