@@ -95,11 +95,26 @@ func (e *Engine) record(ctx context.Context, l *lease, outcomes []outcome) error
 	args := outcomeArgs(outcomes)
 	args["batch"], args["worker"], args["epoch"], args["run"], args["channel"] = l.batch, l.life.worker, l.epoch, l.run, l.channel
 	return e.persist(ctx, func(ctx context.Context) error {
-		if _, err := e.books.Exec(ctx, recordSQL, args); err != nil {
+		var b pgx.Batch // in one transaction
+		b.Queue(recordSQL, args)
+		if ids := untried(outcomes); len(ids) > 0 {
+			b.Queue(untriedSQL, ids)
+		}
+		if err := e.books.SendBatch(ctx, &b).Close(); err != nil {
 			return fmt.Errorf("record %d outcomes of batch %d: %w", len(outcomes), l.batch, err)
 		}
 		return nil
 	})
+}
+
+// untried are the messages with outcomes that were no attempts.
+func untried(outcomes []outcome) (ids []int64) {
+	for _, o := range outcomes {
+		if o.verdict == "" {
+			ids = append(ids, o.message.ID)
+		}
+	}
+	return ids
 }
 
 func outcomeArgs(outcomes []outcome) pgx.NamedArgs {
@@ -139,7 +154,9 @@ func text(s string) *string {
 }
 
 // An attempt that was noted as unknown when the lease was taken over is overwritten, or, when the message was not handed
-// over after all, taken back. A message that so returns to the plan may belong to a batch that is done.
+// over after all, taken back. A message that so returns to the plan may belong to a batch that is done. Whoever took
+// over may have done so while this statement waited for the message: then it does not see the attempt, and only an
+// insert finds it.
 const recordSQL = `
 with o as (
 	select * from unnest(@id::bigint[], @state::text[], @reason::text[], @verdict::text[], @code::int[], @enhanced::text[],
@@ -163,20 +180,19 @@ with o as (
 	update occasions c set spent = false
 	from moved m
 	where c.message_id = m.id and m.state in ('failed', 'skipped')
-), untried as (
-	delete from attempts a using moved m
-	where m.was = 'unknown' and m.verdict = '' and a.message_id = m.id and a.number = m.attempts + 1
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words, segments, encoding)
 	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider, o.words, o.segments, o.encoding
 	from moved m join o using (id)
 	where o.verdict <> '' and m.was = 'claimed'
 ), amended as (
-	update attempts a
-	set at = o.at, handed_over = o.handed, code = o.code, verdict = o.verdict, enhanced = o.enhanced, provider_id = o.provider, words = o.words,
-	    segments = o.segments, encoding = o.encoding
+	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words, segments, encoding)
+	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider, o.words, o.segments, o.encoding
 	from moved m join o using (id)
-	where o.verdict <> '' and m.was = 'unknown' and a.message_id = m.id and a.number = m.attempts
+	where o.verdict <> '' and m.was = 'unknown'
+	on conflict (message_id, number) do update
+	set at = excluded.at, handed_over = excluded.handed_over, code = excluded.code, verdict = excluded.verdict, enhanced = excluded.enhanced,
+	    provider_id = excluded.provider_id, words = excluded.words, segments = excluded.segments, encoding = excluded.encoding
 ), charged as (
 	insert into run_costs (run_id, segments)
 	select @run::int, sum(o.segments) from moved m join o using (id) where m.state = 'sent' and o.segments > 0 having count(*) > 0
@@ -195,3 +211,9 @@ from moved m join o using (id)
 cross join lateral (select a.hash, a.normalised from addresses a where a.id = m.address_id limit 1) a
 where o.why is not null and a.hash is not null
 on conflict do nothing`
+
+// untriedSQL takes attempts back that were noted for messages which were not handed over after all. It is a statement of
+// its own, which sees what was noted while recordSQL waited.
+const untriedSQL = `
+delete from attempts a using messages m
+where m.id = any($1) and a.message_id = m.id and a.number > m.attempts`

@@ -31,7 +31,10 @@ var transitions = map[string]string{
 	"claimed → planned": "release, record, give back",
 	"claimed → sent":    "record",
 	"claimed → unknown": "record, give back, take over",
-	"unknown → sent":    "record",
+	"unknown → sent":    "record, report",
+	"planned → sent":    "report",
+	"failed → sent":     "report",
+	"skipped → sent":    "report",
 	"unknown → failed":  "record",
 	"unknown → planned": "record",
 	"failed → planned":  "retry",
@@ -134,6 +137,10 @@ func TestEveryTransition(t *testing.T) {
 		s.must(err)
 		s.takenOver(again.ID, answer)
 		s.must(s.planner.Cancel(t.Context(), again.ID, "tester"))
+	}
+	h := s.hooks(s.settle)
+	for _, state := range []string{"planned", "failed", "skipped"} {
+		s.reported(h, int64(s.number(`select id from messages where state = $1::message_state limit 1`, state)), channels.ReportSent)
 	}
 	s.checkBooks()
 	if d := cmp.Diff(slices.Sorted(maps.Keys(transitions)), s.observed()); d != "" {
