@@ -15,7 +15,7 @@ const (
 	VerdictSuppress            // refused for good, and the address itself is dead or unwilling
 	VerdictRetry               // refused for now: try again after a while; counts as an attempt
 	VerdictUnknown             // handed over, no answer: it may have gone out
-	VerdictUnavailable         // not handed over, nothing happened to this message; the provider can't be used now
+	VerdictUnavailable         // nothing happened to this message: not handed over, or the answer refuses the account; the provider can't be used now
 )
 
 // String is the verdict's word in the ledger.
@@ -50,7 +50,8 @@ func RetryAfter(err error, after time.Duration) error {
 // Unknown marks a message that was handed over without an answer.
 func Unknown(err error) error { return &verdictError{verdict: VerdictUnknown, err: err} }
 
-// Unavailable marks a message that was not handed over because the provider, or our permission to use it, went away.
+// Unavailable marks a message that was not handed over because the provider, or our permission to use it, went away; or
+// one of which the provider's answer says that nothing was taken, since it refuses the account as such.
 func Unavailable(err error) error { return &verdictError{verdict: VerdictUnavailable, err: err} }
 
 // VerdictOf classifies an error of Session.Deliver or Channel.Open.

@@ -3,6 +3,7 @@ package channeltest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,7 +37,8 @@ func (b *bench) message(i int) *channels.Message {
 	return &channels.Message{
 		ID: b.made, Token: fmt.Sprintf("t%d.of-%d", b.made, i), To: b.Recipient(i), Subject: "Servis berikutnya",
 		Text: "Halo,\nsudah waktunya.\n", HTML: "<p>Halo, sudah waktunya.</p>", Topic: "service", Campaign: "oil-change",
-		Date: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC),
+		Date:        time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC),
+		CallbackURL: fmt.Sprintf("http://127.0.0.1:8080/hooks/x/report/t%d.of-%d", b.made, i),
 	}
 }
 
@@ -73,7 +75,7 @@ func deliver(ctx context.Context, t *testing.T, s channels.Session, permit func(
 		if n := len(outcomes[m]); n != 1 {
 			t.Fatalf("done was called %d times for message %d, want once", n, m.ID)
 		}
-		checkReceipt(t, outcomes[m][0])
+		checkReceipt(t, m, outcomes[m][0])
 		out = append(out, outcomes[m][0])
 	}
 	if len(outcomes) != len(out) {
@@ -86,11 +88,14 @@ func deliver(ctx context.Context, t *testing.T, s channels.Session, permit func(
 }
 
 // checkReceipt holds what is true of every outcome.
-func checkReceipt(t *testing.T, o outcome) {
+func checkReceipt(t *testing.T, m *channels.Message, o outcome) {
 	t.Helper()
 	v, handedOver := o.verdict(), !o.receipt.HandedOver.IsZero()
-	if handedOver && v == channels.VerdictUnavailable {
-		t.Errorf("handed over and yet unavailable: %v", o.err)
+	if handedOver && v == channels.VerdictUnavailable && o.receipt.Code == 0 {
+		t.Errorf("handed over, not answered, and yet unavailable: %v", o.err)
+	}
+	if o.err != nil && strings.Contains(o.err.Error(), m.To.Addr) {
+		t.Errorf("the verdict names the customer's address: %v", o.err)
 	}
 	if !handedOver && (v == channels.VerdictAccepted || v == channels.VerdictUnknown) {
 		t.Errorf("%v without having been handed over: %v", v, o.err)

@@ -19,9 +19,9 @@ type Answer int
 const (
 	Accept        Answer = iota
 	Refuse               // for good, for a reason that has nothing to do with the address
-	RefuseAddress        // for good, because there is no such address
+	RefuseAddress        // for good, because the address is dead or unwilling
 	RefuseForNow         // try again later
-	DropBefore           // the connection breaks before the message is handed over
+	DropBefore           // the connection breaks before the message is handed over, or none can be made
 	DropAfter            // the provider takes the message, and the connection breaks before its answer
 	Hold                 // the provider takes the message and answers, accepting it, after Release
 )
@@ -32,8 +32,9 @@ type Provider interface {
 	Channel() channels.Channel
 	// Recipient is a valid address, another for each i.
 	Recipient(i int) channels.Address
-	// Invalid is an address which the channel must refuse by itself.
-	Invalid() channels.Address
+	// Unfit are changes, by name, each of which makes a good message one that the channel must refuse by itself, such as
+	// one to an address that is none.
+	Unfit() map[string]func(*channels.Message)
 	// Answer says what the provider does with messages to the address; Accept is the default.
 	Answer(to channels.Address, a Answer)
 	// Accepted are the tokens of the messages that the provider took, in the order of taking, DropAfter and Hold
@@ -57,8 +58,7 @@ func Run(t *testing.T, factory func(t *testing.T) Provider) {
 		"dead address":                                  func(t *testing.T, b *bench) { refusal(t, b, RefuseAddress, channels.VerdictSuppress) },
 		"temporary refusal":                             func(t *testing.T, b *bench) { refusal(t, b, RefuseForNow, channels.VerdictRetry) },
 		"one bad recipient harms no other":              oneBadRecipient,
-		"invalid address fails alone":                   invalidAddress,
-		"line break in the subject fails alone":         lineBreak,
+		"unfit messages fail alone":                     unfit,
 		"waits for a slow answer":                       slowAnswer,
 		"awaits the answer when the context ends":       endsAfterHandOver,
 		"stops between messages when the context ends":  endsIdle,
@@ -67,6 +67,7 @@ func Run(t *testing.T, factory func(t *testing.T) Provider) {
 		"connection dropped after the hand-over":        droppedAfter,
 		"permit refused":                                permitRefused,
 		"permit is asked once for each hand-over":       permitAsked,
+		"permit refused harms no later message":         permitRefusedOnce,
 		"provider gone":                                 providerGone,
 		"open stops when the context has ended":         openEnded,
 		"close is prompt when the provider has gone":    closeAfterStop,

@@ -65,25 +65,27 @@ func oneBadRecipient(t *testing.T, b *bench) {
 	}
 }
 
-func invalidAddress(t *testing.T, b *bench) {
-	first, bad, last := b.message(1), b.message(2), b.message(3)
-	bad.To = b.Invalid()
-	failsAlone(t, b, first, bad, last)
-}
-
-func lineBreak(t *testing.T, b *bench) {
-	first, bad, last := b.message(1), b.message(2), b.message(3)
-	bad.Subject = "Halo\r\nBcc: everybody@example.org"
-	failsAlone(t, b, first, bad, last)
+func unfit(t *testing.T, b *bench) {
+	changes := b.Unfit()
+	if len(changes) == 0 {
+		t.Error("no message is unfit")
+	}
+	for name, spoil := range changes {
+		t.Log(name)
+		first, bad, last := b.message(1), b.message(2), b.message(3)
+		spoil(bad)
+		failsAlone(t, b, first, bad, last)
+	}
 }
 
 func failsAlone(t *testing.T, b *bench, first, bad, last *channels.Message) {
+	before := len(b.Accepted())
 	got, err := deliver(t.Context(), t, b.open(t), always, first, bad, last)
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "verdicts", []string{"accepted", "permanent", "accepted"}, verdicts(got))
-	equal(t, "at the provider", tokens(first, last), b.Accepted())
+	equal(t, "at the provider", tokens(first, last), b.Accepted()[before:])
 	if !got[1].receipt.HandedOver.IsZero() {
 		t.Error("the bad message counts as handed over")
 	}
@@ -189,6 +191,22 @@ func permitRefused(t *testing.T, b *bench) {
 		}
 	}
 	equal(t, "at the provider", nil, b.Accepted())
+}
+
+// permitRefusedOnce refuses the first of two hand-overs; whatever becomes of the session, the second goes out once.
+func permitRefusedOnce(t *testing.T, b *bench) {
+	paused, s := errors.New("the run is paused"), b.open(t)
+	got, err := deliver(t.Context(), t, s, func() error { return paused }, b.message(1))
+	equal(t, "verdicts", []string{"unavailable"}, verdicts(got))
+	if err != nil {
+		s = b.open(t)
+	}
+	second := b.message(2)
+	if got, err = deliver(t.Context(), t, s, always, second); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "verdicts", []string{"accepted"}, verdicts(got))
+	equal(t, "at the provider", tokens(second), b.Accepted())
 }
 
 func permitAsked(t *testing.T, b *bench) {

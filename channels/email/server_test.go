@@ -311,7 +311,13 @@ func (s *server) Recipient(i int) channels.Address {
 	return channels.Address{Name: "Ibu Ani " + strconv.Itoa(i), Addr: "ani" + strconv.Itoa(i) + "@example.org"}
 }
 
-func (s *server) Invalid() channels.Address { return channels.Address{Addr: "no address"} }
+func (s *server) Unfit() map[string]func(*channels.Message) {
+	return map[string]func(*channels.Message){
+		"an address that is none":   func(m *channels.Message) { m.To.Addr = "no address" },
+		"a line break in a header":  func(m *channels.Message) { m.Subject = "Halo\r\nBcc: everybody@example.org" },
+		"a line break in the token": func(m *channels.Message) { m.Token = "t1\r\n.of-1" },
+	}
+}
 
 func (s *server) Answer(to channels.Address, a channeltest.Answer) {
 	s.mu.Lock()

@@ -3,15 +3,19 @@ package twilio
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/twilio/twilio-go/client"
@@ -145,6 +149,9 @@ func (h *handOver) run(ctx context.Context, via http.RoundTripper, params *opena
 	}
 	h.created, err = h.channel.service(func(r *http.Request) (*http.Response, error) {
 		response, err := via.RoundTrip(h.request(callCtx, r, allow))
+		for errors.Is(err, errStale) { // nothing was written
+			response, err = via.RoundTrip(h.request(callCtx, r, allow))
+		}
 		if err != nil {
 			return nil, cause(callCtx, err)
 		}
@@ -153,11 +160,21 @@ func (h *handOver) run(ctx context.Context, via http.RoundTripper, params *opena
 	return bare(err)
 }
 
-// request is twilio-go's request with the body that asks for permission. The transport must not repeat it by itself.
+// request is twilio-go's request with the body that hands it over. The transport must not repeat it by itself.
 func (h *handOver) request(ctx context.Context, r *http.Request, allow func() error) *http.Request {
-	r = r.Clone(ctx)
+	g := &gate{ReadCloser: http.NoBody}
+	if body, err := r.GetBody(); err == nil { // twilio-go's body is in memory
+		g.ReadCloser = body
+	}
+	g.enter = func() error {
+		if g.kept != nil && stale(g.kept) {
+			return errStale
+		}
+		return h.enter(allow)
+	}
+	r = r.Clone(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: g.got}))
 	h.channel.address(r)
-	r.Body, r.GetBody = &gate{ReadCloser: r.Body, enter: func() error { return h.enter(allow) }}, nil
+	r.Body, r.GetBody = g, nil
 	return r
 }
 
@@ -205,15 +222,53 @@ func (h *handOver) enter(allow func() error) error {
 // gate is a request's body that can be read once the hand-over is allowed.
 type gate struct {
 	io.ReadCloser
-	enter func() error
+	enter   func() error
+	entered bool
+	kept    net.Conn // the connection, where it was used before
+}
+
+// got is told the connection before the body is read.
+func (g *gate) got(info httptrace.GotConnInfo) {
+	if info.Reused {
+		g.kept = info.Conn
+	}
 }
 
 // Read asks for permission the first time.
 func (g *gate) Read(p []byte) (int, error) {
-	if err := g.enter(); err != nil {
-		return 0, err
+	if !g.entered {
+		if err := g.enter(); err != nil {
+			return 0, err
+		}
+		g.entered = true
 	}
 	return g.ReadCloser.Read(p)
+}
+
+// errStale says that a kept connection can't be used any more. The transport then makes another.
+var errStale = errors.New("the server has closed the kept connection")
+
+// stale says whether the server has closed a connection, or said something unasked on it. It looks at the socket without
+// taking anything from it: the transport, which reads it, may not have got round to noticing.
+func stale(conn net.Conn) bool {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return true
+	}
+	var peeked error
+	if err := raw.Control(func(fd uintptr) {
+		_, _, peeked = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	}); err != nil {
+		return true
+	}
+	return !errors.Is(peeked, syscall.EAGAIN)
 }
 
 // cause prefers why a context was ended to that it was.

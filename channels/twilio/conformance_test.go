@@ -1,0 +1,17 @@
+package twilio
+
+import (
+	"testing"
+
+	"github.com/sapa-crm/sapa/channels/channeltest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	for name, secure := range map[string]bool{"https": true, "http": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			channeltest.Run(t, func(t *testing.T) channeltest.Provider { return newServer(t, secure) })
+		})
+	}
+}
