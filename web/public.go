@@ -6,6 +6,10 @@
 //	GET  /s/CODE    a tracked link of a text message: a redirect
 //	GET  /u/TOKEN   the unsubscribe page; shows, never changes anything
 //	POST /u/TOKEN   acts: the page's buttons, or the one-click form of RFC 8058
+//	GET  /p/TOKEN   the page of preferences; shows what is in force
+//	POST /p/TOKEN   acts: topics, channels, a pause, an end of everything
+//	GET  /k/TOKEN   the page that confirms a double opt-in; shows, never changes anything
+//	POST /k/TOKEN   confirms it
 //	GET  /healthz   ok, when the database answers
 //	POST /hooks/CHANNEL/report/TOKEN   a provider reports on a message
 //	POST /hooks/CHANNEL/inbound        a provider hands on a message of a customer
@@ -52,8 +56,9 @@ type PublicDeps struct {
 // public is the handler.
 type public struct {
 	PublicDeps
-	pages    *pages
-	unsigned atomic.Int64 // when the last warning of a request without a provider's signature was logged, Unix seconds
+	pages     *pages
+	strangers strangers
+	unsigned  atomic.Int64 // when the last warning of a request without a provider's signature was logged, Unix seconds
 }
 
 // Public is the handler of the public listener.
@@ -73,8 +78,10 @@ func Public(deps PublicDeps) http.Handler {
 	for _, prefix := range below {
 		mux.Handle(prefix+"/o/{token}", p.only(p.open, "GET", "HEAD"))
 		mux.Handle(prefix+"/c/{token}", p.only(p.click, "GET", "HEAD"))
-		mux.Handle(prefix+"/s/{token}", p.only(p.short, "GET", "HEAD"))
+		mux.Handle(prefix+"/s/{token}", p.only(p.guessable(p.short), "GET", "HEAD"))
 		mux.Handle(prefix+"/u/{token}", p.only(p.unsubscribe, "GET", "HEAD", "POST"))
+		mux.Handle(prefix+"/p/{token}", p.only(p.preferences, "GET", "HEAD", "POST"))
+		mux.Handle(prefix+"/k/{token}", p.only(p.confirm, "GET", "HEAD", "POST"))
 		mux.Handle(prefix+"/healthz", p.only(p.health, "GET", "HEAD"))
 		mux.Handle(prefix+"/hooks/", p.hooks(prefix))
 	}
@@ -184,7 +191,9 @@ func (p *public) notFound(w http.ResponseWriter, r *http.Request) {
 func (p *public) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, response.ErrToken) || errors.Is(err, response.ErrNoLink) {
 		p.Log.Debug("not found", slog.String("route", route(r)), slog.Any("reason", err))
-		p.notFound(w, r)
+		if !p.missed(w, r) {
+			p.notFound(w, r)
+		}
 		return
 	}
 	p.Log.Error("request failed", slog.String("route", route(r)), slog.Any("error", err))

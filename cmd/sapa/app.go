@@ -19,19 +19,23 @@ type app struct {
 	now            func() time.Time
 	dir            string     // the project's folder
 	level          slog.Level // of the log, where SAPA_LOG does not say
+
+	interactive func(in io.Reader, out io.Writer) bool // whether a person can be asked
 }
 
 func newApp(env func(string) string, stdin io.Reader, stdout, stderr io.Writer) *app {
-	return &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, now: time.Now, level: slog.LevelError}
+	return &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, now: time.Now, level: slog.LevelError, interactive: interactive}
 }
 
 // commands lists every verb.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		newInitCommand(a), newImportCommand(a), newDoctorCommand(a), newMigrateCommand(a),
-		newValidateCommand(a), newPreviewCommand(a), newApplyCommand(a), newSegmentCommand(a), newSchemaCommand(a),
+		newValidateCommand(a), newPreviewCommand(a), newApplyCommand(a), newApproveCommand(a), newSegmentCommand(a), newSchemaCommand(a),
 		newRunCommand(a), newServeCommand(a), newPauseCommand(a), newResumeCommand(a), newCancelCommand(a), newRetryCommand(a),
-		newStatusCommand(a), newReportCommand(a), newMessagesCommand(a), newCheckCommand(a),
+		newStatusCommand(a), newReportCommand(a), newMessagesCommand(a), newCheckCommand(a), newAdoptCommand(a),
+		newUserCommand(a), newLogCommand(a),
+		newEraseCommand(a), newExportCustomerCommand(a), newRetentionCommand(a), newPruneCommand(a),
 		newSandboxCommand(a), newDemoCommand(a),
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -87,21 +86,11 @@ func terminalWidth(w io.Writer) int {
 	return width
 }
 
-// parseSince reads a date or a time span back from now; "" is always.
+// parseSince reads the flag --since.
 func parseSince(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
+	t, err := report.ParseSince(text, now)
+	if err != nil {
+		return t, fmt.Errorf("--since %w", err)
 	}
-	if day, err := time.ParseInLocation(time.DateOnly, text, now.Location()); err == nil {
-		return day, nil
-	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 {
-			return now.AddDate(0, 0, -n), nil
-		}
-	}
-	if span, err := time.ParseDuration(text); err == nil && span >= 0 {
-		return now.Add(-span), nil
-	}
-	return time.Time{}, fmt.Errorf("--since %s is neither a date such as 2026-11-01 nor a time such as 30d or 12h", text)
+	return t, nil
 }

@@ -18,26 +18,39 @@ import (
 
 func newServeCommand(a *app) *cobra.Command {
 	var listen string
+	var private privateOptions
+	var proxies []string
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Run the engine: schedules, sending, and the listener for opens, clicks and unsubscribing",
+		Short: "Run the engine: schedules, sending, the listener for customers, and the pages and API for the company",
 		Long: `Runs until it is stopped: makes the runs that schedules ask for, sends what is due, and
-answers customers on the public listener. Any number of processes may run side by side on
-one database. SIGTERM lets what is being handed over finish, for up to 25 seconds.`,
+answers customers on the public listener and the company on the private one, where people
+log in (sapa user). Any number of processes may run side by side on one database. SIGTERM
+lets what is being handed over finish, for up to 25 seconds.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runServe(c.Context(), a, listen) },
+		RunE: func(c *cobra.Command, _ []string) error { return runServe(c.Context(), a, listen, private, proxies) },
 	}
 	c.Flags().StringVar(&listen, "public", "", "address of the public listener (default: that of a loopback public_url, else 127.0.0.1:8080)")
+	c.Flags().StringSliceVar(&proxies, "trusted-proxy", nil, "address or network of a proxy whose X-Forwarded-For is believed, besides those on this machine")
+	private.add(c)
 	return c
 }
 
-func runServe(ctx context.Context, a *app, listen string) error {
+func runServe(ctx context.Context, a *app, listen string, private privateOptions, proxies []string) error {
 	a.level = slog.LevelWarn // nobody looks on
+	if err := private.check(); err != nil {
+		return err
+	}
+	trusted, err := parseTrusted(proxies)
+	if err != nil {
+		return err
+	}
 	s, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	s.trusted = trusted
 	planner, err := s.planner(a)
 	if err != nil {
 		return err
@@ -53,11 +66,28 @@ func runServe(ctx context.Context, a *app, listen string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "serving; public listener on http://%s; stop with Ctrl-C\n", public.Addr())
+	deps, err := s.privateDeps(ctx, a, planner, private.secure())
+	if err != nil {
+		return errors.Join(err, public.Close())
+	}
+	inside, err := private.open(ctx)
+	if err != nil {
+		return errors.Join(err, public.Close())
+	}
+	if inside == nil {
+		fmt.Fprintf(a.stdout, "serving; public listener on http://%s; no private listener; stop with Ctrl-C\n", public.Addr())
+	} else {
+		fmt.Fprintf(a.stdout, "serving; public listener on http://%s; private listener on %s; stop with Ctrl-C\n", public.Addr(), private.address(inside))
+		if err := s.hintUsers(ctx, a); err != nil {
+			return errors.Join(err, public.Close(), inside.Close())
+		}
+	}
 	return together(ctx,
 		func(ctx context.Context) error { return s.servePublicOn(ctx, a, public) },
+		func(ctx context.Context) error { return servePrivateOn(ctx, inside, deps) },
 		func(ctx context.Context) error { planner.RunSchedules(ctx); return nil },
 		func(ctx context.Context) error { return s.compact(ctx, a) },
+		func(ctx context.Context) error { s.keeper(a, "sapa").RunDaily(ctx); return nil },
 		func(ctx context.Context) error { return engine.Run(ctx, planner.AddWorkers) },
 	)
 }
@@ -108,6 +138,7 @@ func (s *session) servePublicOn(ctx context.Context, a *app, l net.Listener) err
 	}
 	recorder := response.NewRecorder(s.pool, response.RecorderOptions{Log: a.log()})
 	tracker := response.NewTracker(s.pool, keys, recorder)
+	tracker.Offer(s.schema, s.chosenChannels())
 	serveErr := web.ServeListener(ctx, l, web.Public(s.publicDeps(a, tracker)))
 	closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -131,12 +162,17 @@ func (s *session) compact(ctx context.Context, a *app) error {
 }
 
 func (s *session) publicDeps(a *app, tracker *response.Tracker) web.PublicDeps {
+	return web.PublicDeps{
+		Tracker: tracker, Company: s.companyName(), PublicURL: s.config.PublicURL, Now: a.now, Log: a.log(),
+		Trusted: s.trusted, Healthy: func(ctx context.Context) error { return s.pool.Ping(ctx) },
+	}
+}
+
+// companyName is the company as customers and colleagues know it.
+func (s *session) companyName() string {
 	name := s.config.Company.Name
 	if name == "" && s.config.Channels.Email != nil {
 		name = s.config.Channels.Email.From.Name
 	}
-	return web.PublicDeps{
-		Tracker: tracker, Company: name, PublicURL: s.config.PublicURL, Now: a.now, Log: a.log(),
-		Healthy: func(ctx context.Context) error { return s.pool.Ping(ctx) },
-	}
+	return name
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/pg"
 	"github.com/sapa-crm/sapa/migrations"
+	"github.com/sapa-crm/sapa/sandbox"
 )
 
 // session is an open database and, where the verb needs it, the project's mapping of the company's tables.
@@ -29,6 +31,8 @@ type session struct {
 	schema     *customer.Schema
 	library    *campaign.Library
 	projectDir string
+	sandbox    *sandbox.Server // the only provider there is, for verbs that never reach a real one; nil: those of sapa.yaml
+	trusted    []netip.Prefix  // proxies whose X-Forwarded-For is believed
 }
 
 // privateDatabase is the name of the database in a private cluster.

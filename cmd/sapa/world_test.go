@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -152,6 +153,9 @@ func (w *world) start(args ...string) *process {
 	w.t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	p := &process{w: w, args: strings.Join(args, " "), out: &terminalText{}, stop: stop, done: make(chan struct{})}
+	if args[0] == "serve" && !slices.Contains(args, "--private") {
+		args = append(args, "--private", "127.0.0.1:0")
+	}
 	args = append([]string{"--project", w.dir}, args...)
 	env, now := w.env, w.now
 	go func() {

@@ -1,0 +1,140 @@
+package web
+
+import (
+	"context"
+	"embed"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/sapa-crm/sapa/access"
+	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/report"
+)
+
+//go:embed private
+var privateFiles embed.FS
+
+// PrivateDeps is what the private listener needs. All but Healthy, Ready, Trusted, Zone, Now and Log are required.
+type PrivateDeps struct {
+	Gate     *access.Gate
+	Runs     *campaign.Planner
+	Reports  func(context.Context, report.Filter) (report.Report, error)
+	Overview func(context.Context) ([]report.Applied, error)
+	Audit    func(context.Context, access.LogFilter) ([]access.Logged, error)
+	Users    func(context.Context) ([]access.User, error)
+
+	Company string
+	Secure  bool                        // browsers come by TLS, whoever terminates it: cookies never go without
+	Healthy func(context.Context) error // nil: always
+	Ready   func(context.Context) error // whether it may be sent requests; nil: as Healthy
+	Trusted []netip.Prefix              // proxies whose X-Forwarded-For is believed, besides those on this machine (loopback)
+	Zone    *time.Location              // in which times are shown; nil: UTC
+	Now     func() time.Time            // nil: time.Now
+	Log     *slog.Logger                // nil: slog.Default()
+}
+
+// private is the handler.
+type private struct {
+	PrivateDeps
+	pages map[string]*privatePage
+	css   []byte
+}
+
+// Private is the handler of the private listener: pages for people who have logged in, and the API below /v1/ for
+// programs with a token. Without either it shows the login page, its style, /healthz and /readyz, and nothing else.
+func Private(deps PrivateDeps) http.Handler {
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Log == nil {
+		deps.Log = slog.Default()
+	}
+	if deps.Zone == nil {
+		deps.Zone = time.UTC
+	}
+	if deps.Ready == nil {
+		deps.Ready = deps.Healthy
+	}
+	p := &private{PrivateDeps: deps}
+	p.loadPages()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", p.answers(deps.Healthy))
+	mux.HandleFunc("GET /readyz", p.answers(deps.Ready))
+	mux.HandleFunc("GET /private.css", p.style)
+	mux.HandleFunc("GET /login", p.showLogin)
+	mux.HandleFunc("POST /login", p.login)
+	mux.Handle("/v1/", p.api())
+	mux.Handle("/", p.loggedIn(p.site()))
+	cross := http.NewCrossOriginProtection()
+	cross.SetDenyHandler(http.HandlerFunc(p.crossOrigin))
+	return p.guard(cross.Handler(mux))
+}
+
+// pageRoute is a page, or a button of one, with what it takes.
+type pageRoute struct {
+	pattern string
+	needs   access.Permission // "": to be logged in
+	handle  func(http.ResponseWriter, *http.Request, *access.Session)
+}
+
+func (p *private) pageRoutes() []pageRoute {
+	return []pageRoute{
+		{"GET /{$}", "", p.home},
+		{"POST /logout", "", p.logout},
+		{"GET /runs/{run}", access.ReadReports, p.run},
+		{"GET /runs/{run}/cancel", access.ControlRuns, p.askCancel},
+		{"POST /runs/{run}/{action}", access.ControlRuns, p.act},
+		{"GET /log", access.ReadLog, p.audit},
+		{"GET /users", access.ManageUsers, p.users},
+	}
+}
+
+type handlerFor func(http.ResponseWriter, *http.Request, *access.Session)
+
+// site is everything behind the login.
+func (p *private) site() handlerFor {
+	mux := http.NewServeMux()
+	type key struct{}
+	for _, route := range p.pageRoutes() {
+		mux.HandleFunc(route.pattern, func(w http.ResponseWriter, r *http.Request) {
+			s := r.Context().Value(key{}).(*access.Session)
+			if route.needs != "" && !s.User.Can(route.needs) {
+				p.forbidden(w, r, s, route.needs)
+				return
+			}
+			route.handle(w, r, s)
+		})
+	}
+	return func(w http.ResponseWriter, r *http.Request, s *access.Session) {
+		if _, pattern := mux.Handler(r); pattern == "" {
+			p.unknown(w, r, s)
+			return
+		}
+		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, s)))
+	}
+}
+
+// answers is a probe: 200 or 503.
+func (p *private) answers(probe func(context.Context) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		if probe != nil {
+			if err := probe(ctx); err != nil {
+				p.Log.Warn("probe", slog.String("route", r.URL.Path), slog.Any("error", err))
+				w.WriteHeader(http.StatusServiceUnavailable)
+				_, _ = w.Write([]byte("not ready; the log says why\n"))
+				return
+			}
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	}
+}
+
+func (p *private) style(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+	_, _ = w.Write(p.css)
+}
