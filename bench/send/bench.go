@@ -150,7 +150,7 @@ func (b *bench) planned(ctx context.Context, name string, n int) (run int, took 
 		return 0, 0, err
 	}
 	begun := time.Now()
-	r, _, err := b.planner.Start(ctx, campaign.Start{Campaign: name, Label: strconv.Itoa(n), Actor: "bench"})
+	r, _, err := b.planner.Start(ctx, campaign.Start{Campaign: name, Label: strconv.Itoa(n), Actor: "bench", Yes: true})
 	if err != nil {
 		return 0, 0, err
 	}

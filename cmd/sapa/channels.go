@@ -26,7 +26,7 @@ type registered struct {
 
 // registry has one line for each channel. Nothing else in the program names their packages.
 func (s *session) registry() []registered {
-	e, t := s.config.Channels.Email, s.config.Channels.SMS
+	e, t := s.channelSettings()
 	return []registered{
 		{"email", e != nil, func() string { return e.SMTP.Reveal() }, func() (delivery.Account, error) { return emailAccount(e) },
 			`email: {smtp: "${SMTP_URL}", from: "You <you@example.com>"}`},
@@ -70,7 +70,9 @@ func (s *session) account(channel string) (delivery.Account, error) {
 }
 
 // webhooks are the channels whose providers call us, by channel.
-func (s *session) webhooks() (map[string]channels.Webhook, error) { return capable[channels.Webhook](s) }
+func (s *session) webhooks() (map[string]channels.Webhook, error) {
+	return capable[channels.Webhook](s)
+}
 
 // inquirers are the channels whose providers can be asked about a message, by channel.
 func (s *session) inquirers() (map[string]channels.Inquirer, error) {

@@ -48,7 +48,7 @@ func newPauseCommand(a *app) *cobra.Command {
 }
 
 func newResumeCommand(a *app) *cobra.Command {
-	return controlVerb(a, "resume", "Let a paused run send on; from here, when nobody else is sending",
+	c := controlVerb(a, "resume", "Let a paused run send on; from here, when nobody else is sending",
 		func(ctx context.Context, s *session, p *campaign.Planner, run int) error {
 			here, err := s.sendsHere(ctx, run)
 			if err != nil {
@@ -59,6 +59,34 @@ func newResumeCommand(a *app) *cobra.Command {
 			}
 			return s.sendSomewhere(ctx, a, p, run, here)
 		})
+	c.Use, c.Long = "resume RUN|CAMPAIGN", `Lets a paused run send on; from here, when nobody else is sending. What made it pause counts
+from now. With a campaign's name, lets a campaign in quarantine make runs again.`
+	byRun := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if _, err := strconv.Atoi(args[0]); err == nil {
+			return byRun(c, args)
+		}
+		return a.release(c.Context(), args[0])
+	}
+	return c
+}
+
+// release ends a campaign's quarantine.
+func (a *app) release(ctx context.Context, name string) error {
+	s, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	planner, err := s.planner(a)
+	if err != nil {
+		return err
+	}
+	if err := planner.Release(ctx, name, a.actor()); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%s makes runs again\n", name)
+	return nil
 }
 
 func newCancelCommand(a *app) *cobra.Command {
@@ -110,6 +138,13 @@ func (s *session) sendsHere(ctx context.Context, run int) (bool, error) {
 
 // sendSomewhere leaves the sending to the processes that are doing so, or does it here.
 func (s *session) sendSomewhere(ctx context.Context, a *app, p *campaign.Planner, run int, here bool) error {
+	progress, err := delivery.ReadProgress(ctx, s.pool, run, a.now())
+	if err != nil {
+		return err
+	}
+	if progress.State == "paused" { // it was planned just now, and is too large
+		return a.conclude(progress, false)
+	}
 	if !here {
 		fmt.Fprintf(a.stdout, "run %d goes on, sent by another process; see: sapa status %d\n", run, run)
 		return nil

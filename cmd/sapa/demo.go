@@ -126,16 +126,16 @@ func claimDemoFolder(dir string) error {
 	return writeFile(filepath.Join(dir, demoMark), "This folder and its private database belong to sapa demo, which begins them anew.\n")
 }
 
-// private is the app for a project that must never see the company's database.
+// private is the app for a project that must never see the company's database, nor its providers: of the environment it
+// knows only how much to log.
 func (a *app) private(dir string) *app {
 	b := *a
 	b.dir = dir
 	b.env = func(name string) string {
-		switch name {
-		case "DATABASE_URL", "SAPA_SCHEMA", "SAPA_PG_DIR":
-			return ""
+		if name == "SAPA_LOG" {
+			return a.env(name)
 		}
-		return a.env(name)
+		return ""
 	}
 	return &b
 }
@@ -175,7 +175,7 @@ func (d *demo) build(ctx context.Context, o demoOptions) error {
 	if err != nil {
 		return err
 	}
-	d.session = s
+	d.session, s.sandbox = s, d.mail
 	if _, err := s.pool.Exec(ctx, `drop schema if exists sapa cascade`); err != nil {
 		return fmt.Errorf("begin the demo anew: %w", err)
 	}
@@ -270,7 +270,7 @@ func (d *demo) play(ctx context.Context, o demoOptions) error {
 }
 
 func (d *demo) run(ctx context.Context, name string) error {
-	run, plan, err := d.planner.Start(ctx, campaign.Start{Campaign: name, Actor: "demo"})
+	run, plan, err := d.planner.Start(ctx, campaign.Start{Campaign: name, Actor: "demo", Yes: true})
 	if err != nil {
 		return err
 	}

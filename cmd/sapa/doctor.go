@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/pg"
 	"github.com/sapa-crm/sapa/migrations"
 )
@@ -37,7 +38,7 @@ func (a *app) runDoctor(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	checks := pg.CheckAll(ctx, pg.CheckOptions{
-		URL: a.env("DATABASE_URL"), Schema: a.env("SAPA_SCHEMA"), Dir: dir, Pending: migrations.Pending,
+		URL: a.env("DATABASE_URL"), Schema: a.env("SAPA_SCHEMA"), Dir: dir, Pending: migrations.Pending, Home: delivery.CheckInstallation,
 	})
 	if asJSON {
 		return a.doctorJSON(checks)

@@ -13,8 +13,8 @@ import (
 
 	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/channels"
-	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/delivery"
 )
 
 type previewOptions struct {

@@ -17,8 +17,9 @@ import (
 )
 
 type runOptions struct {
-	asOf, again  string
-	dryRun, json bool
+	asOf, again       string
+	dryRun, json, yes bool
+	show              int
 }
 
 func newRunCommand(a *app) *cobra.Command {
@@ -30,6 +31,9 @@ func newRunCommand(a *app) *cobra.Command {
 everything is handed over. Whoever had this occasion before gets nothing again, however
 often you run it; --again LABEL repeats on purpose.
 
+A run that would pass max_audience is refused. One that is unusually large (docs/rails.md)
+is planned, shown and asked about; where nobody can be asked it stays paused.
+
 From another terminal: sapa status, pause, resume, cancel. Ctrl-C pauses the run.
 
 Exit codes: 0 all sent · 1 not run, or paused · 2 wrong command line · 3 sent, but some failed.`,
@@ -38,7 +42,9 @@ Exit codes: 0 all sent · 1 not run, or paused · 2 wrong command line · 3 sent
 	}
 	c.Flags().StringVar(&o.asOf, "as-of", "", "run as of this date, or date and time, in the company's zone (default: now)")
 	c.Flags().StringVar(&o.again, "again", "", "repeat for everybody: a label that makes this occasion another one")
-	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "plan, show the numbers, take everything back")
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "plan, show the numbers and the first messages, take everything back")
+	c.Flags().IntVar(&o.show, "show", 3, "with --dry-run: how many of the first messages to show")
+	c.Flags().BoolVar(&o.yes, "yes", false, "an unusually large run is meant: do not ask")
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c
 }
@@ -53,7 +59,7 @@ func runRun(ctx context.Context, a *app, name string, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	start := campaign.Start{Campaign: name, Label: o.again, Actor: a.actor()}
+	start := campaign.Start{Campaign: name, Label: o.again, Actor: a.actor(), Yes: o.yes}
 	if o.asOf != "" {
 		if start.Tick, err = campaign.ParseTick(o.asOf); err != nil {
 			return &exitError{exitUsage, fmt.Errorf("--as-of %w", err)}
@@ -77,19 +83,103 @@ func runRun(ctx context.Context, a *app, name string, o runOptions) error {
 	if !o.json {
 		a.printPlan(fmt.Sprintf("run %d of %s, as of %s", run.ID, name, run.Tick.Format("Mon 2 Jan 2006 15:04")), plan)
 	}
-	return s.work(ctx, a, planner, run.ID, o.json)
+	if plan.Hold != "" {
+		if err := s.askToSend(ctx, a, planner, run.ID, plan, o.json); err != nil {
+			return err
+		}
+	}
+	return errors.Join(s.work(ctx, a, planner, run.ID, o.json), s.warnQuarantined(ctx, a, name))
+}
+
+// askToSend asks about an unusually large run, which waits, paused: yes lets it go on, no ends it, and where nobody can
+// be asked it goes on waiting.
+func (s *session) askToSend(ctx context.Context, a *app, planner *campaign.Planner, run int, plan *campaign.Plan, asJSON bool) error {
+	yes, err := false, errNoAnswer
+	if !asJSON {
+		fmt.Fprintf(a.stdout, "  %s\n", plan.Hold)
+		yes, err = a.ask("send to %s?", thousands(plan.Planned))
+	}
+	switch {
+	case errors.Is(err, errNoAnswer):
+		p, err := delivery.ReadProgress(ctx, s.pool, run, a.now())
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			if err := a.printJSON(p); err != nil {
+				return err
+			}
+		}
+		return fmt.Errorf("run %d is paused: %s\nwhere nobody can be asked, say beforehand that it is meant: sapa run --yes", run, p.Reason)
+	case !yes:
+		if err := planner.Cancel(ctx, run, a.actor()); err != nil {
+			return err
+		}
+		return fmt.Errorf("run %d is cancelled; nothing was sent", run)
+	}
+	return planner.Resume(ctx, run, a.actor())
+}
+
+// warnQuarantined tells that the run has put its campaign into quarantine.
+func (s *session) warnQuarantined(ctx context.Context, a *app, name string) error {
+	list, err := campaign.Quarantines(context.WithoutCancel(ctx), s.pool)
+	if err != nil {
+		return err
+	}
+	for _, q := range list {
+		if q.Campaign == name {
+			fmt.Fprintln(a.stderr, quarantined(q))
+		}
+	}
+	return nil
+}
+
+// quarantined is what to know about a campaign in quarantine.
+func quarantined(q campaign.Quarantine) string {
+	return fmt.Sprintf("%s is in quarantine since run %d and makes no runs: %s\n  why: sapa messages %[2]d --state failed; mend the template and apply it, or let it go on as it is: sapa resume %[1]s",
+		q.Campaign, q.Run, q.Reason)
 }
 
 func (s *session) dryRun(ctx context.Context, a *app, planner *campaign.Planner, start campaign.Start, o runOptions) error {
-	run, plan, err := planner.DryRun(ctx, start)
+	if o.show < 0 {
+		return &exitError{exitUsage, errors.New("--show is how many messages to show, from 0")}
+	}
+	run, r, err := planner.Rehearse(ctx, start, o.show)
 	if err != nil {
 		return s.notApplied(a, start.Campaign, err)
 	}
 	if o.json {
-		return a.printJSON(plan)
+		return a.printJSON(r)
 	}
-	a.printPlan(fmt.Sprintf("dry run of %s, as of %s; nothing was stored", start.Campaign, run.Tick.Format("Mon 2 Jan 2006 15:04")), plan)
+	a.printPlan(fmt.Sprintf("dry run of %s, as of %s; nothing was stored", start.Campaign, run.Tick.Format("Mon 2 Jan 2006 15:04")), r.Plan)
+	a.printRehearsal(r)
 	return nil
+}
+
+// failingMost is how many of the messages that would fail are shown one by one.
+const failingMost = 10
+
+func (a *app) printRehearsal(r *campaign.Rehearsal) {
+	switch {
+	case r.Refused != "":
+		fmt.Fprintf(a.stdout, "  a run would be refused: %s\n", strings.ReplaceAll(r.Refused, "\n", "\n  "))
+	case r.Hold != "":
+		fmt.Fprintf(a.stdout, "  a run would wait for a person: %s\n", r.Hold)
+	}
+	for i, p := range r.Messages {
+		fmt.Fprintf(a.stdout, "\n--- message %d of %s ---\n", i+1, thousands(r.Planned))
+		a.printPreview(p)
+	}
+	if len(r.Failing) == 0 {
+		return
+	}
+	fmt.Fprintf(a.stdout, "\nof the first %s messages %s would fail:\n", thousands(r.Looked), thousands(len(r.Failing)))
+	for _, f := range r.Failing[:min(len(r.Failing), failingMost)] {
+		fmt.Fprintf(a.stdout, "  customer %s: %s\n", f.CustomerKey, f.Reason)
+	}
+	if more := len(r.Failing) - failingMost; more > 0 {
+		fmt.Fprintf(a.stdout, "  and %s more\n", thousands(more))
+	}
 }
 
 func (a *app) printPlan(title string, p *campaign.Plan) {
@@ -104,8 +194,11 @@ func (a *app) printPlan(title string, p *campaign.Plan) {
 	}
 }
 
-// preflight makes sure that the provider of a channel can be used before anything is planned.
+// preflight makes sure that the database is the one that sends, and that the provider of a channel can be used before anything is planned.
 func (s *session) preflight(ctx context.Context, channel string) error {
+	if err := delivery.CheckInstallation(ctx, s.pool); err != nil {
+		return err
+	}
 	account, err := s.account(channel)
 	if err != nil {
 		return err
@@ -148,6 +241,9 @@ func (s *session) warnUnapplied(ctx context.Context, a *app, name string) {
 
 // engine is ready to send.
 func (s *session) engine(ctx context.Context, a *app) (*delivery.Engine, error) {
+	if err := delivery.CheckInstallation(ctx, s.pool); err != nil {
+		return nil, err
+	}
 	accounts, err := s.accounts()
 	if err != nil {
 		return nil, err

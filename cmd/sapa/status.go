@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/report"
 )
 
@@ -14,7 +16,9 @@ func newStatusCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [RUN]",
 		Short: "Where runs stand: what was sent, what waits, and whether it adds up",
-		Args:  cobra.MaximumNArgs(1),
+		Long: `Shows the runs that are under way, or one run with its whole accounting and the copies for
+your own people (seeds:); campaigns in quarantine; and versions that wait for approval.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			f := report.Filter{Open: !all}
 			if len(args) == 1 {
@@ -24,15 +28,75 @@ func newStatusCommand(a *app) *cobra.Command {
 				}
 				f = report.Filter{Run: run}
 			}
-			return a.report(c, f, func(r report.Report) error {
-				if asJSON {
-					return report.WriteJSON(a.stdout, r)
-				}
-				return report.WriteStatus(a.stdout, r, a.tableOptions())
-			})
+			return a.status(c.Context(), f, asJSON)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "for programs; the same as that of sapa report")
+	c.Flags().BoolVar(&asJSON, "json", false, "for programs; that of sapa report, with seeds, quarantined and waiting")
 	c.Flags().BoolVar(&all, "all", false, "runs that are done or cancelled, too")
 	return c
+}
+
+// standing is a report with what keeps campaigns from running.
+type standing struct {
+	report.Report
+	Seeds       []report.SeedCopy     `json:"seeds,omitempty"` // of the one run that was asked for
+	Quarantined []campaign.Quarantine `json:"quarantined,omitempty"`
+	Waiting     []campaign.Waiting    `json:"waiting_for_approval,omitempty"`
+}
+
+func (a *app) status(ctx context.Context, f report.Filter, asJSON bool) error {
+	s, err := a.openProjectDB(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	st, err := s.standing(ctx, f)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.printJSON(st)
+	}
+	if err := report.WriteStatus(a.stdout, st.Report, a.tableOptions()); err != nil {
+		return err
+	}
+	a.printRails(st)
+	return nil
+}
+
+func (s *session) standing(ctx context.Context, f report.Filter) (st standing, err error) {
+	if st.Report, err = report.Campaigns(ctx, s.pool, f); err != nil {
+		return st, err
+	}
+	if f.Run > 0 {
+		st.Seeds, err = report.Seeds(ctx, s.pool, f.Run)
+		return st, err
+	}
+	if st.Quarantined, err = campaign.Quarantines(ctx, s.pool); err != nil {
+		return st, err
+	}
+	st.Waiting, err = campaign.WaitingVersions(ctx, s.pool)
+	return st, err
+}
+
+func (a *app) printRails(st standing) {
+	if len(st.Seeds) > 0 {
+		fmt.Fprintln(a.stdout, "\ncopies for your own people")
+	}
+	for _, c := range st.Seeds {
+		words := ""
+		if c.State != "sent" && c.Words != "" {
+			words = ": " + c.Words
+		}
+		fmt.Fprintf(a.stdout, "  %-8s %s, %s%s\n", c.State, c.Address, c.At.Local().Format("2 Jan 15:04"), words)
+	}
+	if len(st.Quarantined)+len(st.Waiting) > 0 {
+		fmt.Fprintln(a.stdout)
+	}
+	for _, q := range st.Quarantined {
+		fmt.Fprintln(a.stdout, quarantined(q))
+	}
+	for _, w := range st.Waiting {
+		fmt.Fprintf(a.stdout, "%s: sapa approve %s\n", waits(w), w.Campaign)
+	}
 }

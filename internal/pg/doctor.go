@@ -31,6 +31,8 @@ type CheckOptions struct {
 
 	// Pending lists the migrations that the schema lacks; it fails when the schema's migrations are not ours.
 	Pending func(ctx context.Context, pool *pgxpool.Pool, schema string) ([]string, error)
+	// Home fails when the schema was made in another database than this one, from which nothing is sent.
+	Home func(ctx context.Context, db DBTX) error
 }
 
 // CheckAll looks at the set-up and changes nothing. What can't be judged because something before it is out of order
@@ -170,7 +172,19 @@ func checkDatabase(ctx context.Context, name, url string, opts CheckOptions) []C
 	if opts.Pending == nil || !facts.schema {
 		return checks
 	}
-	return append(checks, checkMigrated(ctx, pool, opts))
+	migrated := checkMigrated(ctx, pool, opts)
+	if checks = append(checks, migrated); !migrated.OK || opts.Home == nil {
+		return checks
+	}
+	return append(checks, checkHome(ctx, pool, opts))
+}
+
+func checkHome(ctx context.Context, db DBTX, opts CheckOptions) Check {
+	const name = "installation"
+	if err := opts.Home(ctx, db); err != nil {
+		return bad(name, err)
+	}
+	return good(name, "this is the database that Sapa was set up in")
 }
 
 func checkMigrated(ctx context.Context, pool *pgxpool.Pool, opts CheckOptions) Check {

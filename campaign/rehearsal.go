@@ -1,0 +1,91 @@
+package campaign
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/delivery"
+)
+
+// Rehearsal is a dry run with the first of its messages.
+type Rehearsal struct {
+	*Plan
+	Messages []*Preview `json:"messages"`          // the first that would be sent, as many as were asked for
+	Looked   int        `json:"looked_at"`         // how many were composed to see whether that works
+	Failing  []Failing  `json:"failing,omitempty"` // those of them that would fail
+}
+
+// Failing is a message that can't be composed.
+type Failing struct {
+	CustomerKey string `json:"customer_key"`
+	Reason      string `json:"reason"`
+}
+
+// rehearsed is how many messages a rehearsal composes at least.
+const rehearsed = 100
+
+// Rehearse plans as DryRun does, and composes the first messages that would be sent; it keeps `show` of them. Nothing is
+// stored.
+func (p *Planner) Rehearse(ctx context.Context, s Start, show int) (*Run, *Rehearsal, error) {
+	r, c, err := p.newRun(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.look = max(show, rehearsed)
+	plan, err := p.plan(ctx, r, c, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	composer, err := delivery.NewComposer(c.schema, c.Content, r.Tick)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := &Rehearsal{Plan: plan, Messages: []*Preview{}, Looked: len(plan.first)}
+	for _, one := range plan.first {
+		failed, err := p.rehearse(ctx, c, composer, one)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case failed != nil:
+			out.Failing = append(out.Failing, Failing{one.CustomerKey, failed.Error()})
+		case len(out.Messages) < show:
+			out.Messages = append(out.Messages, one)
+		}
+	}
+	return r, out, nil
+}
+
+// rehearse composes one message; failed is why that can't be done for this customer.
+func (p *Planner) rehearse(ctx context.Context, c *Campaign, composer *delivery.Composer, one *Preview) (failed, err error) {
+	person, err := c.read(ctx, p.Pool, one, composer)
+	if err != nil {
+		return nil, err
+	}
+	if one.Message, failed = composer.Compose(*person, plainURLs{c}); failed != nil {
+		return failed, nil
+	}
+	one.Message.To.Addr, one.Message.Date = one.Address, p.Now()
+	return nil, nil
+}
+
+// readFirst reads whom a plan's first messages are for.
+func readFirst(ctx context.Context, tx pgx.Tx, c *Campaign, n int) ([]*Preview, error) {
+	rowKeys := "case when d.row_key is not null then array[d.row_key] end"
+	if c.Merged() {
+		rowKeys = "(select array_agg(f.row_key order by f.occasion) from fresh f where f.customer_key = d.customer_key)"
+	}
+	rows, _ := tx.Query(ctx, `
+		select d.customer_key, `+rowKeys+`, coalesce(a.normalised, '')
+		from drafts d left join addresses a on a.id = d.address_id
+		where d.reason is null order by d.n limit $1`, n)
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Preview, error) {
+		one := &Preview{Due: true}
+		return one, row.Scan(&one.CustomerKey, &one.Rows, &one.Address)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the plan's first messages: %w", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sapa-crm/sapa/campaign"
+)
+
+func newAdoptCommand(a *app) *cobra.Command {
+	var yes, asJSON bool
+	c := &cobra.Command{
+		Use:   "adopt",
+		Short: "Let a database that was copied or renamed send from now on; first everything is held",
+		Long: `Sapa remembers the database that it was set up in, and sends nothing from another: a dump
+that was restored to try something out must not write to customers. "sapa adopt" makes this
+database the one that sends, after a restore that is meant to replace the first one.
+
+Before that, everything is held: runs that are being planned or sent are paused (look at
+each, then sapa resume or sapa cancel), and ticks that have passed make no run.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return runAdopt(c.Context(), a, yes, asJSON) },
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func runAdopt(ctx context.Context, a *app, yes, asJSON bool) error {
+	s, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	planner, err := s.planner(a)
+	if err != nil {
+		return err
+	}
+	plan, err := planner.Adopt(ctx, a.actor(), true)
+	if err != nil {
+		return err
+	}
+	if !plan.Needed() {
+		if asJSON {
+			return a.printJSON(plan)
+		}
+		fmt.Fprintf(a.stdout, "this database, %s of the cluster %s, is the one that sends; there is nothing to adopt\n", plan.To.Database, plan.To.SystemIdentifier)
+		return nil
+	}
+	if !asJSON {
+		a.printAdoption(plan)
+	}
+	if !yes {
+		if yes, err = a.ask("\nlet this database send from now on?"); errors.Is(err, errNoAnswer) {
+			return fmt.Errorf("nothing was changed: %w; if it is meant: sapa adopt --yes", err)
+		}
+	}
+	if !yes {
+		return errors.New("nothing was changed")
+	}
+	done, err := planner.Adopt(ctx, a.actor(), false)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.printJSON(done)
+	}
+	fmt.Fprintf(a.stdout, "\nthis database sends from now on; %d runs are paused. The other one must not send any more: stop its sapa serve\n", len(done.Paused))
+	return nil
+}
+
+func (a *app) printAdoption(p *campaign.Adoption) {
+	fmt.Fprintf(a.stdout, "recorded: database %s of the cluster %s\nhere:     database %s of the cluster %s\n\n",
+		p.From.Database, p.From.SystemIdentifier, p.To.Database, p.To.SystemIdentifier)
+	fmt.Fprintln(a.stdout, "adopting it would")
+	for _, r := range p.Paused {
+		fmt.Fprintf(a.stdout, "  pause run %d of %s, with %s messages waiting\n", r.Run, r.Campaign, thousands(r.Waiting))
+	}
+	for _, name := range p.Moved {
+		fmt.Fprintf(a.stdout, "  move the schedule of %s to its next tick, without a run for those that have passed\n", name)
+	}
+	for _, name := range p.Stopped {
+		fmt.Fprintf(a.stdout, "  end the schedule of %s, whose version does not fit the tables here; sapa apply begins it anew\n", name)
+	}
+	if len(p.Paused)+len(p.Moved)+len(p.Stopped) == 0 {
+		fmt.Fprintln(a.stdout, "  pause nothing: no run is under way, and no schedule is due")
+	}
+}
