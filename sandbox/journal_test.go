@@ -243,3 +243,56 @@ func TestDamageElsewhereIsTold(t *testing.T) {
 		})
 	}
 }
+
+// TestFoldersOfMailAloneStillOpen reads a folder that was written before there were texts, and adds one.
+func TestFoldersOfMailAloneStillOpen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "mail1"))); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 22, 8, 0, 0, 123000, time.UTC)
+	want := []Message{
+		{
+			ID: 3, Channel: ChannelEmail, ReceivedAt: at, From: "halo@bengkel.example", To: []string{"siti@surel.example"}, Subject: "Selamat, José",
+			MessageID: "token-3@sapa.example", Token: "token-3", Size: 145,
+			Verdict: Verdict{Accepted: true, Code: 250, Enhanced: "2.0.0", Words: "OK: queued", Stage: AtDot},
+		},
+		{
+			ID: 2, Channel: ChannelEmail, ReceivedAt: at, From: "halo@bengkel.example", To: []string{"x+bounce@surel.example"},
+			Verdict: Verdict{Code: 550, Enhanced: "5.1.1", Words: "No such mailbox here", Stage: AtRecipient, Rule: "bounce"},
+		},
+		{
+			ID: 1, Channel: ChannelEmail, ReceivedAt: at, From: "halo@bengkel.example", To: []string{"budi@surel.example"}, Subject: "Selamat, Budi",
+			MessageID: "token-1@sapa.example", Token: "token-1", Size: 126,
+			Verdict: Verdict{Accepted: true, Code: 250, Enhanced: "2.0.0", Words: "OK: queued", Stage: AtDot},
+		},
+	}
+	s := start(t, Config{Dir: dir})
+	if diff := cmp.Diff(want, s.Messages(Filter{Which: All}, Page{}).Messages); diff != "" {
+		t.Error(diff)
+	}
+	mustText(t, s, textTo(customer, "Halo", ""))
+	settle(t, s)
+	s = restartDir(t, s, dir)
+	if c := s.Counts(); c.Accepted != 3 || c.Texts != 1 || c.Refused != 1 {
+		t.Errorf("counts %+v", c)
+	}
+	if diff := cmp.Diff(want, s.Messages(Filter{Which: All, Channel: ChannelEmail}, Page{}).Messages); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestARecordOfAnotherVersionIsTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	record := sealMeta(nil, func(b []byte) []byte { return append(b, eventVersion+1, 0) }, nil)
+	if err := os.WriteFile(filepath.Join(dir, segmentName(1)), record, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Start(t.Context(), Config{Dir: dir})
+	want := "start sandbox: open the sandbox's folder: read 00000001.mail: written by another version of Sapa: start with an empty folder"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}

@@ -1,9 +1,13 @@
 package sandbox
 
 import (
+	stdcmp "cmp"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +132,14 @@ func TestParseRules(t *testing.T) {
 		"drop-before=1%":           "[drop-before for 1 % of the messages: cut the connection before accepting]",
 		"drop-after=100%":          "[drop-after for 100 % of the messages: cut the connection after accepting]",
 		"delay=20ms, delay=2s/10%": "[delay for 100 % of the messages: wait 20ms delay for 10 % of the messages: wait 2s]",
+		"sms-429=5%":               "[sms-429 for 5 % of the texts: 429 Too Many Requests]",
+		"sms-503-after=5%":         "[sms-503-after for 5 % of the texts: 503 Service Unavailable, after accepting]",
+		"sms-timeout-after=5%":     "[sms-timeout-after for 5 % of the texts: no answer, after accepting]",
+		"sms-drop-before=5%":       "[sms-drop-before for 5 % of the texts: cut the connection before accepting]",
+		"sms-delay=2s/10%":         "[sms-delay for 10 % of the texts: wait 2s]",
+		"sms-30003=1%":             "[sms-30003 for 1 % of the texts: undelivered, 30003 Unreachable destination handset]",
+		"callbacks-twice=100%":     "[callbacks-twice for 100 % of the texts: callbacks twice]",
+		"sms-30004=1%":             `misbehaviour "sms-30004=1%": unknown word "sms-30004": did you mean "sms-30003"?`,
 		"4xx":                      `misbehaviour "4xx": write a word and a value, such as 4xx=5%`,
 		"4xx=5":                    `misbehaviour "4xx=5": "5" is not a share above 0% and up to 100%, such as 5%`,
 		"4xx=0%":                   `misbehaviour "4xx=0%": "0%" is not a share above 0% and up to 100%, such as 5%`,
@@ -151,15 +163,38 @@ func TestParseRules(t *testing.T) {
 func TestRulesThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for want, rule := range map[string]Rule{
-		`start sandbox: rule "x": share 2 is not between 0 and 1`:            {Name: "x", Share: 2},
-		`start sandbox: rule "x": reply 250 is neither 4xx nor 5xx`:          {Name: "x", Reply: Reply{Code: 250}},
-		`start sandbox: rule "x": a message can't be accepted at rcpt`:       {Name: "x", Stage: AtRecipient, Drop: DropAfter},
-		`start sandbox: rule "x": choose either a reply or a drop`:           {Name: "x", Reply: Reply{Code: 450}, Drop: DropBefore},
-		`start sandbox: rule "x": unknown stage "data": use "rcpt" or "dot"`: {Name: "x", Stage: "data"},
+		`start sandbox: rule "x": share 2 is not between 0 and 1`:                                                            {Name: "x", Share: 2},
+		`start sandbox: rule "x": reply 250 is neither 4xx nor 5xx`:                                                          {Name: "x", Reply: Reply{Code: 250}},
+		`start sandbox: rule "x": a message can't be accepted at rcpt`:                                                       {Name: "x", Stage: AtRecipient, Drop: DropAfter},
+		`start sandbox: rule "x": choose either a reply or a drop`:                                                           {Name: "x", Reply: Reply{Code: 450}, Drop: DropBefore},
+		`start sandbox: rule "x": unknown stage "data": use "rcpt" or "dot"`:                                                 {Name: "x", Stage: "data"},
+		`start sandbox: rule "x": reply 302 is neither 4xx nor 5xx`:                                                          {Name: "x", Stage: AtRequest, Reply: Reply{Code: 302}},
+		`start sandbox: rule "x": that happens to texts only: use the stage "request" or "carrier"`:                          {Name: "x", Drop: HangAfter},
+		`start sandbox: rule "x": at carrier the text has been accepted; use the stage "request"`:                            {Name: "x", Stage: AtCarrier, Drop: DropBefore},
+		`start sandbox: rule "x": what becomes of a text is decided at "carrier"`:                                            {Name: "x", Stage: AtRequest, Fail: 30003},
+		`start sandbox: rule "y": choose either a reply or a drop`:                                                           {Name: "y", Stage: AtRequest, Reply: tooMany(), Drop: DropAfter},
+		`start sandbox: rule "x": unknown error 30099 of a carrier: use 30003, 30005 or 30006`:                               {Name: "x", Stage: AtCarrier, Fail: 30099},
+		`start sandbox: rule "x": unknown way of callbacks "sometimes": use "early", "late", "twice", "reversed" or "never"`: {Name: "x", Stage: AtCarrier, Callbacks: "sometimes"},
 	} {
 		_, err := Start(t.Context(), Config{Dir: t.TempDir(), Misbehave: []Rule{rule}})
 		if err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
+func TestTheDocumentationHasEveryWordAndNumber(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/sandbox.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range slices.Concat(Words(), Magic(), MagicNumbers()) {
+		if word := stdcmp.Or(rule.To, rule.Name); !strings.Contains(string(page), "`"+word+"`") {
+			t.Errorf("no %s", word)
+		}
+		if rule.Help == "" {
+			t.Errorf("rule %s has no help", rule)
 		}
 	}
 }

@@ -41,7 +41,8 @@ func (r Rule) checkText() error {
 	case "", CallbacksEarly, CallbacksLate, CallbacksTwice, CallbacksReversed, CallbacksNever:
 		return nil
 	}
-	return fmt.Errorf("rule %q: unknown way of callbacks %q", r.name(), r.Callbacks)
+	return fmt.Errorf("rule %q: unknown way of callbacks %q: use %q, %q, %q, %q or %q", r.name(), r.Callbacks,
+		CallbacksEarly, CallbacksLate, CallbacksTwice, CallbacksReversed, CallbacksNever)
 }
 
 // carrierError is Twilio's description of an error that ends a text behind the API, "" for others.
