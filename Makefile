@@ -26,6 +26,10 @@ quick: postgres ## every test without linters and race detector
 bench: postgres ## every benchmark
 	@go test -run '^$$' -bench . -benchmem -timeout 60m ./...
 
+.PHONY: bench-segment
+bench-segment: postgres ## what rules cost beside SQL written by hand, over a million customers; some minutes
+	@go run ./bench/segment
+
 .PHONY: lint
 lint: ## the linters of .golangci.yml; the first time builds them, about two minutes
 	@$(GOLANGCI) run --allow-parallel-runners
