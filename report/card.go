@@ -12,6 +12,7 @@ func (p *printer) card(r *Run) {
 	if r.Sent+r.Bounced+r.Opens+r.MachineOpens > 0 {
 		p.cameBack(r)
 	}
+	p.cost(r)
 }
 
 func (p *printer) title(r *Run) {
@@ -86,13 +87,64 @@ func (p *printer) accounting(r *Run) {
 func (p *printer) cameBack(r *Run) {
 	p.line("")
 	p.rows(max(7, len(number(r.Audience))), []row{
+		{value(r.Delivered), "delivered", percent(r.DeliveryRate) + " of sent"},
+		{value(r.Undelivered), "undelivered", percent(r.UndeliveredRate) + " of sent" + causesOf(r)},
+		{value(r.Read), "read", ""},
+		{value(r.Replied), "replied", percent(r.ReplyRate) + " of sent; read them: sapa replies"},
 		{r.Opened, "opened", percent(r.OpenRate) + " of sent" + inAll(r.Opens, "opens")},
 		{r.Clicked, "clicked", percent(r.ClickRate) + " of sent" + clickToOpen(r) + inAll(r.Clicks, "clicks")},
 		{r.Unsubscribed, "unsubscribed", percent(r.UnsubscribeRate) + " of sent"},
 		{r.Bounced, "bounced", percent(r.BounceRate) + "; their addresses are suppressed"},
 		{r.MachineOpened, "opened by privacy proxies and scanners, not counted above", ""},
 		{r.MachineClicked, "clicked by scanners, not counted above", ""},
-	}, "opened clicked unsubscribed")
+	}, always(r))
+}
+
+// always are the rows that are shown also where they are 0. Of texts no opens are known.
+func always(r *Run) string {
+	switch {
+	case r.Delivered != nil:
+		return "delivered clicked unsubscribed"
+	case r.Segments != nil:
+		return "clicked unsubscribed"
+	}
+	return "opened clicked unsubscribed"
+}
+
+// causesOf is "; 30003 Unreachable destination handset 12, 30005 …".
+func causesOf(r *Run) string {
+	parts := make([]string, len(r.Causes))
+	for i, c := range r.Causes {
+		parts[i] = fmt.Sprintf("%s %s", causeName(c), number(c.Messages))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "; " + strings.Join(parts, ", ")
+}
+
+// causeName is a code with what it means.
+func causeName(c Cause) string {
+	if c.Code == nil {
+		return "without a code"
+	}
+	return strings.TrimRight(codeText(c.Code)+" "+value(c.Words), " .")
+}
+
+// cost is what texts are charged as, and their price as far as it is known.
+func (p *printer) cost(r *Run) {
+	if r.Segments == nil {
+		return
+	}
+	line := "  " + number(*r.Segments) + " segments"
+	if r.Cost != nil {
+		line += fmt.Sprintf("; %s %s", value(r.Currency), r.Cost)
+		if value(r.Priced) < r.Sent {
+			line += fmt.Sprintf(" so far (%s of %s messages have a price)", number(value(r.Priced)), number(r.Sent))
+		}
+	}
+	p.line("")
+	p.line("%s", p.faint(line))
 }
 
 func clickToOpen(r *Run) string {

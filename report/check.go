@@ -24,7 +24,7 @@ func (d Difference) String() string {
 
 // Check counts the ledger again (messages, hits, responses) and lists where the totals differ, in one snapshot, so that it
 // may run while others send. It also lists runs whose accounting is not a sum, and messages that were accepted twice. Runs
-// whose month was dropped can't be counted any more and are left out. It reads every message: minutes, where there are
+// whose month was pruned can't be counted any more and are left out, but for their sum. It reads every message: minutes, where there are
 // very many.
 func Check(ctx context.Context, db pg.DBTX) ([]Difference, error) {
 	return inSnapshot(ctx, db, false, func(tx pgx.Tx) ([]Difference, error) {
@@ -48,6 +48,11 @@ func Mend(ctx context.Context, db pg.DBTX) ([]Difference, error) {
 		_, err = tx.Exec(ctx, `with `+comparedSQL+`, states as (
 				insert into run_totals (run_id, state, reason, delta)
 				select run_id, state, reason, counted - stored from compared_states where counted <> stored
+			), costs as (
+				insert into run_costs (run_id, segments, messages, price, currency)
+				select run_id, case what when 'segments' then counted - stored else 0 end, case what when 'priced messages' then counted - stored else 0 end,
+				       case what when 'cost' then counted - stored else 0 end, nullif(currency, '')
+				from compared_costs where counted <> stored
 			)
 			insert into response_totals (run_id, kind, part, link, total, uniq)
 			select run_id, kind, part, link, hits - total, responses - uniq from compared_responses
@@ -80,11 +85,13 @@ func inSnapshot(ctx context.Context, db pg.DBTX, write bool, f func(pgx.Tx) ([]D
 	return list, nil
 }
 
-// comparedSQL counts both. A run's messages are there as long as the partition of its month is.
+// comparedSQL counts both. A run's messages are there until its month is pruned. A month that is gone without having been
+// pruned is not mended away: checkLedger says so.
 const comparedSQL = `
 	countable as (
 		select id, message_base, message_count from runs
 		where message_base is not null and message_count is not null
+		  and message_base >> 44 not in (select month from pruned_months)
 		  and to_regclass('messages_' || to_char(make_date(2026, 1, 1) + make_interval(months => (message_base >> 44)::int), 'YYYY_MM')) is not null
 	), counted_states as (
 		select r.id as run_id, m.state::text as state, coalesce(m.reason, '') as reason, count(*) as n
@@ -97,7 +104,7 @@ const comparedSQL = `
 	), compared_states as (
 		select run_id, state, reason, coalesce(s.n, 0)::bigint as stored, coalesce(c.n, 0) as counted
 		from stored_states s full join counted_states c using (run_id, state, reason)
-	), counted_hits as (
+	), counted_each as (
 		select r.id as run_id, case when h.verdict = 'human' then h.kind else 'machine_' || h.kind end as kind, x.part, x.link::smallint as link, count(*) as n
 		from countable r
 		join hits h on h.message_id > r.message_base and h.message_id <= r.message_base + r.message_count
@@ -108,6 +115,21 @@ const comparedSQL = `
 		) x
 		where h.kind in ('open', 'click', 'unsubscribe')
 		group by 1, 2, 3, 4
+		union all
+		select r.id, d.status, case x.link when 0 then coalesce(d.code::text, '') else '' end, x.link::smallint, count(*)
+		from countable r
+		join delivery_reports d on d.message_id > r.message_base and d.message_id <= r.message_base + r.message_count
+		join (values (-1), (0)) x(link) on x.link = -1 or d.status = 'undelivered'
+		where d.status in ('delivered', 'undelivered', 'read')
+		group by 1, 2, 3, 4
+		union all
+		select r.id, case i.kind when 'stop' then 'unsubscribe' else 'reply' end, '', -1::smallint, count(*)
+		from countable r
+		join inbound i on i.message_id > r.message_base and i.message_id <= r.message_base + r.message_count
+		where i.kind in ('stop', 'reply')
+		group by 1, 2
+	), counted_hits as (
+		select run_id, kind, part, link, sum(n)::bigint as n from counted_each group by 1, 2, 3, 4
 	), counted_responses as (
 		select r.id as run_id, p.kind, p.part, p.link, count(*) as n
 		from countable r
@@ -123,6 +145,26 @@ const comparedSQL = `
 		from stored_responses s
 		full join counted_hits h using (run_id, kind, part, link)
 		full join counted_responses p using (run_id, kind, part, link)
+	), charged as (
+		select r.id as run_id, a.segments, a.price, a.currency
+		from countable r
+		join attempts a on a.message_id > r.message_base and a.message_id <= r.message_base + r.message_count
+		where a.verdict = 'accepted' and (a.segments is not null or a.price is not null)
+	), counted_costs as (
+		select run_id, 'segments' as what, '' as currency, sum(segments)::numeric as n from charged where segments > 0 group by 1
+		union all
+		select run_id, 'priced messages', currency, count(*) from charged where price is not null group by 1, 3
+		union all
+		select run_id, 'cost', currency, sum(price) from charged where price is not null group by 1, 3
+	), stored_costs as (
+		select run_id, x.what, x.currency, sum(x.n) as n
+		from run_costs c cross join lateral (
+			values ('segments', '', segments::numeric), ('priced messages', currency, messages), ('cost', currency, price)) x(what, currency, n)
+		where run_id in (select id from countable) and x.currency is not null
+		group by 1, 2, 3 having sum(x.n) <> 0
+	), compared_costs as (
+		select run_id, what, currency, coalesce(s.n, 0) as stored, coalesce(c.n, 0) as counted
+		from stored_costs s full join counted_costs c using (run_id, what, currency)
 	)`
 
 func compareTotals(ctx context.Context, tx pgx.Tx) ([]Difference, error) {
@@ -135,6 +177,10 @@ func compareTotals(ctx context.Context, tx pgx.Tx) ([]Difference, error) {
 		union all
 		select run_id, concat_ws(' ', kind, nullif(part, ''), nullif(link, -1)) || ', messages', uniq, responses
 		from compared_responses where uniq <> responses
+		union all
+		select run_id, concat_ws(' ', what, nullif(currency, ''), case what when 'cost' then 'in millionths' end),
+		       (stored * case what when 'cost' then 1000000 else 1 end)::bigint, (counted * case what when 'cost' then 1000000 else 1 end)::bigint
+		from compared_costs where stored <> counted
 		order by 1, 2`)
 	return pgx.CollectRows(rows, pgx.RowToStructByName[Difference])
 }
@@ -146,11 +192,24 @@ func checkLedger(ctx context.Context, tx pgx.Tx) ([]Difference, error) {
 		       already + planned + claimed + sent + failed + skipped + held_out + unknown as counted
 		from report_runs where not adds_up
 		union all
+		select id, 'messages of a month that is gone and was not pruned', message_count, 0
+		from runs
+		where message_count > 0 and message_base >> 44 not in (select month from pruned_months)
+		  and to_regclass('messages_' || to_char(make_date(2026, 1, 1) + make_interval(months => (message_base >> 44)::int), 'YYYY_MM')) is null
+		union all
 		select r.id, 'messages accepted more than once', 0, count(*)
 		from runs r join lateral (
 			select message_id from attempts a
 			where a.message_id > r.message_base and a.message_id <= r.message_base + r.message_count and a.verdict = 'accepted'
 			group by message_id having count(*) > 1
+		) twice on true
+		group by r.id
+		union all
+		select r.id, 'messages that the provider has more than once', 0, count(*)
+		from runs r join lateral (
+			select message_id from delivery_reports d
+			where d.message_id > r.message_base and d.message_id <= r.message_base + r.message_count
+			group by message_id having count(distinct provider_id) > 1
 		) twice on true
 		group by r.id
 		order by 1, 2`)

@@ -14,7 +14,7 @@ const compactFrom = 200
 // statement deletes exactly the rows whose sum it inserts, so readers see one or the other and what is appended
 // meanwhile stays.
 func Compact(ctx context.Context, db pg.DBTX) error {
-	for _, sql := range []string{compactRunTotals, compactResponseTotals} {
+	for _, sql := range []string{compactRunTotals, compactResponseTotals, compactRunCosts} {
 		if _, err := db.Exec(ctx, sql, compactFrom); err != nil {
 			return fmt.Errorf("compact totals: %w", err)
 		}
@@ -40,3 +40,12 @@ const compactResponseTotals = `
 	insert into response_totals (run_id, kind, part, link, total, uniq)
 	select run_id, kind, part, link, sum(total), sum(uniq) from gone
 	group by run_id, kind, part, link having (sum(total), sum(uniq)) <> (0, 0)`
+
+const compactRunCosts = `
+	with gone as (
+		delete from run_costs
+		where run_id in (select run_id from run_costs group by run_id having count(*) > $1)
+		returning run_id, segments, messages, price, currency
+	)
+	insert into run_costs (run_id, segments, messages, price, currency)
+	select run_id, sum(segments), sum(messages), sum(price), currency from gone group by run_id, currency`

@@ -60,6 +60,9 @@ func csvFields() []csvField {
 	share := func(f func(*Run) *float64) func(*Run) string {
 		return func(r *Run) string { return shareText(f(r)) }
 	}
+	known := func(f func(*Run) *int64) func(*Run) string {
+		return func(r *Run) string { return knownText(f(r)) }
+	}
 	return []csvField{
 		{"campaign", func(r *Run) string { return r.Campaign }},
 		{"run_id", func(r *Run) string { return strconv.Itoa(r.RunID) }},
@@ -93,9 +96,51 @@ func csvFields() []csvField {
 		{"click_to_open_rate", share(func(r *Run) *float64 { return r.ClickToOpenRate })},
 		{"unsubscribe_rate", share(func(r *Run) *float64 { return r.UnsubscribeRate })},
 		{"bounce_rate", share(func(r *Run) *float64 { return r.BounceRate })},
+		{"delivered", known(func(r *Run) *int64 { return r.Delivered })},
+		{"undelivered", known(func(r *Run) *int64 { return r.Undelivered })},
+		{"read", known(func(r *Run) *int64 { return r.Read })},
+		{"replied", known(func(r *Run) *int64 { return r.Replied })},
+		{"delivery_rate", share(func(r *Run) *float64 { return r.DeliveryRate })},
+		{"undelivered_rate", share(func(r *Run) *float64 { return r.UndeliveredRate })},
+		{"reply_rate", share(func(r *Run) *float64 { return r.ReplyRate })},
+		{"segments", known(func(r *Run) *int64 { return r.Segments })},
+		{"priced", known(func(r *Run) *int64 { return r.Priced })},
+		{"cost", costText},
+		{"currency", func(r *Run) string { return value(r.Currency) }},
+		{"undelivered_causes", causesText},
 		{"failed_reasons", func(r *Run) string { return reasonsText(r, "failed") }},
 		{"skipped_reasons", func(r *Run) string { return reasonsText(r, "skipped") }},
 	}
+}
+
+func knownText(n *int64) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+func costText(r *Run) string {
+	if r.Cost == nil {
+		return ""
+	}
+	return r.Cost.String()
+}
+
+// causesText is "30003=2; 30005=1"; an error without a code is "?".
+func causesText(r *Run) string {
+	parts := make([]string, len(r.Causes))
+	for i, c := range r.Causes {
+		parts[i] = fmt.Sprintf("%s=%d", codeText(c.Code), c.Messages)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func codeText(code *int) string {
+	if code == nil {
+		return "?"
+	}
+	return strconv.Itoa(*code)
 }
 
 func shareText(share *float64) string {

@@ -23,7 +23,7 @@ func example() Report {
 		return Run{
 			RunID: id, Campaign: campaign, Version: 1 + id/12, Tick: tick, TickText: tick.Format("2006-01-02 15:04"), AsOf: tick,
 			State: "done", Actor: "rina", CreatedAt: tick, PlannedAt: &tick, FinishedAt: &tick,
-			Numbers: n, AddsUp: n.Missing() == 0, Rates: n.rates(), Reasons: append([]Reason{}, reasons...),
+			Numbers: n, AddsUp: n.Missing() == 0, Rates: n.rates(), Reasons: append([]Reason{}, reasons...), Causes: []Cause{},
 		}
 	}
 	birthday := []Run{

@@ -24,6 +24,7 @@ type Filter struct {
 	Run      int       // only this run
 	Since    time.Time // only runs created at this moment or later
 	Open     bool      // only runs that are not done or cancelled
+	Latest   int       // only so many, the newest; 0: all
 }
 
 // Report is what some runs did, read at one moment.
@@ -45,6 +46,7 @@ type Sum struct {
 	Numbers
 	Rates
 	Reasons []Reason `json:"reasons"`
+	Causes  []Cause  `json:"undelivered_causes"`
 }
 
 // Run is one row of view report_runs with its reasons.
@@ -67,6 +69,7 @@ type Run struct {
 	AddsUp bool `json:"adds_up" db:"adds_up"`
 	Rates
 	Reasons []Reason `json:"reasons" db:"-"`
+	Causes  []Cause  `json:"undelivered_causes" db:"-"`
 }
 
 // Numbers are counts of messages, and of responses where it says so.
@@ -91,6 +94,17 @@ type Numbers struct {
 	MachineOpens   int64 `json:"machine_opens" db:"machine_opens"` // responses
 	MachineClicked int64 `json:"machine_clicked" db:"machine_clicked"`
 	MachineClicks  int64 `json:"machine_clicks" db:"machine_clicks"` // responses
+
+	// Of channels whose provider reports on messages and on which customers answer; nil where nothing of it has come.
+	Delivered   *int64 `json:"delivered"`
+	Undelivered *int64 `json:"undelivered"`
+	Read        *int64 `json:"read"`
+	Replied     *int64 `json:"replied"`
+
+	Segments *int64  `json:"segments"` // parts that text messages are charged as
+	Priced   *int64  `json:"priced"`   // messages whose price is known
+	Cost     *Amount `json:"cost"`     // the sum of these prices; nil where they have several currencies
+	Currency *string `json:"currency"` // of Cost, ISO 4217
 }
 
 // Rates are shares from 0 to 1, nil where there is nothing to divide by.
@@ -100,6 +114,9 @@ type Rates struct {
 	ClickToOpenRate *float64 `json:"click_to_open_rate" db:"click_to_open_rate"` // clicked / opened
 	UnsubscribeRate *float64 `json:"unsubscribe_rate" db:"unsubscribe_rate"`     // unsubscribed / sent
 	BounceRate      *float64 `json:"bounce_rate" db:"bounce_rate"`               // bounced / (sent + bounced)
+	DeliveryRate    *float64 `json:"delivery_rate" db:"delivery_rate"`           // delivered / sent
+	UndeliveredRate *float64 `json:"undelivered_rate" db:"undelivered_rate"`     // undelivered / sent
+	ReplyRate       *float64 `json:"reply_rate" db:"reply_rate"`                 // replied / sent
 }
 
 // Reason is why messages failed or were skipped.
@@ -107,6 +124,13 @@ type Reason struct {
 	State    string `json:"state"` // failed or skipped
 	Reason   string `json:"reason"`
 	Messages int64  `json:"messages"`
+}
+
+// Cause is why messages did not arrive that the provider had accepted.
+type Cause struct {
+	Code     *int    `json:"code"`  // the provider's
+	Words    *string `json:"words"` // what it means
+	Messages int64   `json:"messages"`
 }
 
 // Campaigns reads the report of the chosen runs, by the campaign's name and the run's number. A campaign or run that
@@ -154,15 +178,19 @@ func campaignNames(ctx context.Context, db pg.DBTX, f Filter) ([]string, error) 
 	if hint == "" {
 		hint = "apply it first: sapa apply " + f.Campaign
 	}
-	return nil, fmt.Errorf("there is no campaign %q\n  %s", f.Campaign, hint)
+	return nil, notFound(fmt.Sprintf("there is no campaign %q\n  %s", f.Campaign, hint))
 }
 
 func readRuns(ctx context.Context, db pg.DBTX, f Filter) ([]Run, error) {
-	args := pgx.NamedArgs{"campaign": f.Campaign, "run": f.Run, "since": f.Since, "open": f.Open}
+	args := pgx.NamedArgs{"campaign": f.Campaign, "run": f.Run, "since": f.Since, "open": f.Open, "latest": f.Latest}
 	rows, _ := db.Query(ctx, `
 		select * from report_runs
 		where (@campaign = '' or campaign = @campaign) and (@run::int = 0 or run_id = @run)
 		  and created_at >= @since and (not @open::boolean or state not in ('done', 'cancelled'))
+		  and (@latest::int = 0 or run_id in (
+			select r.id from runs r join campaigns c on c.id = r.campaign_id
+			where (@campaign = '' or c.name = @campaign) and r.created_at >= @since and (not @open or r.state not in ('done', 'cancelled'))
+			order by r.id desc limit @latest))
 		order by campaign collate "C", run_id`, args)
 	runs, err := pgx.CollectRows(rows, pgx.RowToStructByName[Run])
 	if err != nil {
@@ -179,7 +207,7 @@ func noRun(f Filter) error {
 	if f.Campaign != "" {
 		of = " of campaign " + f.Campaign
 	}
-	return fmt.Errorf("there is no run %d%s; see: sapa status", f.Run, of)
+	return notFound(fmt.Sprintf("there is no run %d%s; see: sapa status", f.Run, of))
 }
 
 // readReasons fills in the reasons of the runs.
@@ -187,7 +215,7 @@ func readReasons(ctx context.Context, db pg.DBTX, runs []Run) error {
 	ids, place := make([]int, len(runs)), map[int]*Run{}
 	for i := range runs {
 		runs[i].TickText = runs[i].Tick.Format("2006-01-02 15:04")
-		runs[i].Reasons = []Reason{}
+		runs[i].Reasons, runs[i].Causes = []Reason{}, []Cause{}
 		ids[i], place[runs[i].RunID] = runs[i].RunID, &runs[i]
 	}
 	rows, _ := db.Query(ctx, `
@@ -201,6 +229,23 @@ func readReasons(ctx context.Context, db pg.DBTX, runs []Run) error {
 	})
 	if err != nil {
 		return fmt.Errorf("read reasons: %w", err)
+	}
+	return readCauses(ctx, db, ids, place)
+}
+
+// readCauses fills in why messages of the runs did not arrive.
+func readCauses(ctx context.Context, db pg.DBTX, ids []int, place map[int]*Run) error {
+	rows, _ := db.Query(ctx, `
+		select run_id, code, words, messages from report_undelivered
+		where run_id = any($1) order by run_id, messages desc, code`, ids)
+	var run int
+	var cause Cause
+	_, err := pgx.ForEachRow(rows, []any{&run, &cause.Code, &cause.Words, &cause.Messages}, func() error {
+		place[run].Causes = append(place[run].Causes, cause)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read why messages did not arrive: %w", err)
 	}
 	return nil
 }

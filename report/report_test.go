@@ -53,6 +53,9 @@ func generate(t *testing.T, pool *pgxpool.Pool, seed uint64) {
 			run := c.Run(t, fmt.Sprintf("take %d", i), 200)
 			settle(t, run, random)
 			respond(t, rec, run, random)
+			if name == "oil-change" {
+				texting(t, pool, rec, run, random)
+			}
 			ledgertest.Exec(t, pool, `insert into run_totals (run_id, state, delta) values ($1, 'already', $2), ($1, 'audience', $2)`, run.ID, random.IntN(50))
 		}
 	}
@@ -170,6 +173,11 @@ func agreeRun(t *testing.T, pool *pgxpool.Pool, run *Run) {
 			count(*) filter (where reason = 'hard bounce') as bounced,
 			count(opened_at) as opened, count(clicked_at) as clicked, count(unsubscribed_at) as unsubscribed,
 			count(machine_opened_at) as machine_opened, count(machine_clicked_at) as machine_clicked,
+			case when count(coalesce(delivered_at, undelivered_at, read_at)) > 0 then count(delivered_at) end as delivered,
+			case when count(coalesce(delivered_at, undelivered_at, read_at)) > 0 then count(undelivered_at) end as undelivered,
+			case when count(coalesce(delivered_at, undelivered_at, read_at)) > 0 then count(read_at) end as read,
+			case when count(coalesce(delivered_at, undelivered_at, read_at)) > 0 then count(replied_at) end as replied,
+			sum(segments) filter (where state = 'sent') as segments, nullif(count(price), 0) as priced, sum(price) as cost, min(currency) as currency,
 			(select count(*) from report_responses where run_id = $1 and kind = 'open' and verdict = 'human') as opens,
 			(select count(*) from report_responses where run_id = $1 and kind = 'click' and verdict = 'human') as clicks,
 			(select count(*) from report_responses where run_id = $1 and kind = 'open' and verdict <> 'human') as machine_opens,
@@ -325,6 +333,7 @@ func TestCheckLeavesDroppedMonthsOut(t *testing.T) {
 	pool := pgtest.Pool(t)
 	generate(t, pool, 5)
 	ledgertest.Exec(t, pool, `drop table messages_2026_11`)
+	ledgertest.Exec(t, pool, `insert into pruned_months (month, actor, messages, attempts) values (10, 'tester', 1800, 0)`)
 	if list, err := Check(t.Context(), pool); err != nil || len(list) > 0 {
 		t.Errorf("check: %v, %v", list, err)
 	}

@@ -7,7 +7,7 @@ import (
 
 // sum adds up the numbers of runs, and has the rates of these sums.
 func sum(runs []Run) Sum {
-	s := Sum{Runs: len(runs), Reasons: []Reason{}}
+	s := Sum{Runs: len(runs), Reasons: []Reason{}, Causes: sumCauses(runs)}
 	type key struct{ state, reason string }
 	reasons := map[key]int64{}
 	for i := range runs {
@@ -46,6 +46,62 @@ func (n *Numbers) add(o *Numbers) {
 	n.MachineOpens += o.MachineOpens
 	n.MachineClicked += o.MachineClicked
 	n.MachineClicks += o.MachineClicks
+	n.Delivered = addKnown(n.Delivered, o.Delivered)
+	n.Undelivered = addKnown(n.Undelivered, o.Undelivered)
+	n.Read = addKnown(n.Read, o.Read)
+	n.Replied = addKnown(n.Replied, o.Replied)
+	n.Segments = addKnown(n.Segments, o.Segments)
+	n.addCost(o)
+	n.Priced = addKnown(n.Priced, o.Priced)
+}
+
+// addKnown adds numbers of which either may be missing.
+func addKnown(a, b *int64) *int64 {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	sum := *a + *b
+	return &sum
+}
+
+// addCost adds what messages cost. Several currencies have no sum.
+func (n *Numbers) addCost(o *Numbers) {
+	switch {
+	case o.Priced == nil:
+	case n.Priced == nil:
+		n.Cost, n.Currency = o.Cost, o.Currency
+	case n.Currency == nil || o.Currency == nil || *n.Currency != *o.Currency:
+		n.Cost, n.Currency = nil, nil
+	default:
+		n.Cost = n.Cost.Add(o.Cost)
+	}
+}
+
+// sumCauses adds up why messages did not arrive, the commonest first.
+func sumCauses(runs []Run) []Cause {
+	causes := []Cause{}
+	for i := range runs {
+		for _, c := range runs[i].Causes {
+			same := func(o Cause) bool { return value(o.Code) == value(c.Code) }
+			if at := slices.IndexFunc(causes, same); at >= 0 {
+				causes[at].Messages += c.Messages
+				continue
+			}
+			causes = append(causes, c)
+		}
+	}
+	slices.SortFunc(causes, func(a, b Cause) int {
+		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(value(a.Code), value(b.Code)))
+	})
+	return causes
+}
+
+// value is what a pointer points at, the zero value where it points at nothing.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }
 
 // rates are those of view report_runs.
@@ -56,6 +112,9 @@ func (n *Numbers) rates() Rates {
 		ClickToOpenRate: ratio(n.Clicked, n.Opened),
 		UnsubscribeRate: ratio(n.Unsubscribed, n.Sent),
 		BounceRate:      ratio(n.Bounced, n.Sent+n.Bounced),
+		DeliveryRate:    ratioKnown(n.Delivered, n.Sent),
+		UndeliveredRate: ratioKnown(n.Undelivered, n.Sent),
+		ReplyRate:       ratioKnown(n.Replied, n.Sent),
 	}
 }
 
@@ -65,6 +124,13 @@ func ratio(part, of int64) *float64 {
 	}
 	r := float64(part) / float64(of)
 	return &r
+}
+
+func ratioKnown(part *int64, of int64) *float64 {
+	if part == nil {
+		return nil
+	}
+	return ratio(*part, of)
 }
 
 // Missing is by how much the parts fall short of the audience: 0, always.

@@ -122,9 +122,17 @@ func (p *printer) campaign(c Campaign) {
 	shown := c.Runs[max(0, len(c.Runs)-p.MaxRuns):]
 	all := &Run{Numbers: c.Sum.Numbers, Rates: c.Sum.Rates}
 	p.grid(columnsOf(shown, all, p.delivery(c)), true)
-	p.grid(columnsOf(shown, all, p.responses()), true)
+	if c.Sum.textual() {
+		p.grid(columnsOf(shown, all, p.texts(c)), true)
+	}
+	if c.Sum.mailed() {
+		p.grid(columnsOf(shown, all, p.responses()), true)
+	}
 	if len(c.Sum.Reasons) > 0 {
 		p.grid(p.reasons(c.Sum), false)
+	}
+	if len(c.Sum.Causes) > 0 {
+		p.grid(p.causes(c.Sum), false)
 	}
 	if hidden := len(c.Runs) - len(shown); hidden > 0 {
 		p.section()
@@ -233,6 +241,53 @@ func (p *printer) responses() []field[Run] {
 		{"Opened by\nmachines", false, func(r *Run) string { return number(r.MachineOpened) }},
 		{"Clicked by\nmachines", false, func(r *Run) string { return number(r.MachineClicked) }},
 	}
+}
+
+// textual tells whether any of it came back as it does from texts, mailed whether it may have come back as from e-mail.
+func (n *Numbers) textual() bool { return n.Delivered != nil || n.Replied != nil || n.Segments != nil }
+func (n *Numbers) mailed() bool  { return !n.textual() || n.Opens+n.MachineOpens > 0 }
+
+// texts are the columns of what came back from texts.
+func (p *printer) texts(c Campaign) []field[Run] {
+	fields := []field[Run]{
+		{"Run", false, runID},
+		{"Deliv-\nered", false, func(r *Run) string { return known(r.Delivered) }},
+		{"Delivery\nrate", false, func(r *Run) string { return percent(r.DeliveryRate) }},
+		{"Undeliv-\nered", false, func(r *Run) string { return known(r.Undelivered) }},
+		{"Replied", false, func(r *Run) string { return known(r.Replied) }},
+		{"Clicked", false, func(r *Run) string { return number(r.Clicked) }},
+		{"Click\nrate", false, func(r *Run) string { return percent(r.ClickRate) }},
+		{"Unsub-\nscribed", false, func(r *Run) string { return number(r.Unsubscribed) }},
+		{"Segments", false, func(r *Run) string { return known(r.Segments) }},
+		{"Cost", false, func(r *Run) string { return costOf(r) }},
+	}
+	if c.Sum.Priced == nil {
+		fields = fields[:len(fields)-1]
+	}
+	return fields
+}
+
+func costOf(r *Run) string {
+	if r.Cost == nil {
+		return "–"
+	}
+	return value(r.Currency) + " " + r.Cost.String()
+}
+
+// known is a number, a dash where it is not known.
+func known(n *int64) string {
+	if n == nil {
+		return "–"
+	}
+	return number(*n)
+}
+
+func (p *printer) causes(s Sum) []column {
+	return columnsOf(s.Causes, nil, []field[Cause]{
+		{"Not delivered, by the provider's code", true, func(c *Cause) string { return causeName(*c) }},
+		{"Messages", false, func(c *Cause) string { return number(c.Messages) }},
+		{"Of sent", false, func(c *Cause) string { return percent(ratio(c.Messages, s.Sent)) }},
+	})
 }
 
 func (p *printer) reasons(s Sum) []column {
