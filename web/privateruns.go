@@ -205,10 +205,23 @@ func (v runView) Accounting() []numberOf {
 	return slices.DeleteFunc(list, func(n numberOf) bool { return n.Number == 0 })
 }
 
-// CameBack is what people did with the messages.
+// CameBack is what providers and people did with the messages; what a channel never tells is left out.
 func (v runView) CameBack() []numberOf {
-	return []numberOf{
+	list := []numberOf{}
+	for _, told := range []struct {
+		label  string
+		number *int64
+		rate   *float64
+	}{
+		{"delivered, says the provider", v.Delivered, v.DeliveryRate}, {"not delivered", v.Undelivered, v.UndeliveredRate},
+		{"read", v.Read, nil}, {"answered", v.Replied, v.ReplyRate},
+	} {
+		if told.number != nil {
+			list = append(list, numberOf{told.label, *told.number, told.rate})
+		}
+	}
+	return append(list, []numberOf{
 		{"opened", v.Opened, v.OpenRate}, {"clicked", v.Clicked, v.ClickRate},
 		{"unsubscribed from", v.Unsubscribed, v.UnsubscribeRate}, {"returned because the address is dead", v.Bounced, v.BounceRate},
-	}
+	}...)
 }
