@@ -141,8 +141,10 @@ func TestDocumentedKeys(t *testing.T) {
 		got = append(got, m[1])
 	}
 	want := []string{
-		"campaign", "description", "topic", "audience", "schedule", "channels", "content", "where", "each", "merge", "occasion", "cooldown",
+		"campaign", "description", "topic", "audience", "schedule", "channels", "content",
+		"limits", "seeds", "approval", "where", "each", "merge", "occasion", "cooldown",
 		"at", "cron", "timezone", "until", "catch_up", "subject", "html", "text", "reply_to", "text",
+		"max_audience", "pause_if", "bounces", "failures", "unsubscribes", "content", "after",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -159,7 +161,7 @@ func TestDocumentedKeys(t *testing.T) {
 	if n := strings.Count(string(schema), `"description": "`); n != len(want)+3 { // email, sms, and the whole
 		t.Errorf("the schema describes %d keys, the documentation %d", n-3, len(want))
 	}
-	later := append(customer.Channels()[2:], "goal", "holdout", "limits", "locales", "seeds", "variants", "trigger")
+	later := append(customer.Channels()[2:], "goal", "holdout", "locales", "variants", "trigger")
 	for _, word := range later {
 		if !strings.Contains(table, "`"+word+"`") {
 			t.Errorf("%s is not said to be unavailable", word)

@@ -21,8 +21,6 @@ type Plan struct {
 	Zones    int            `json:"unknown_zones,omitempty"` // customers whose zone is not a known name; they take the default
 	Hold     string         `json:"hold,omitempty"`          // why the run waits for a person before anything is sent; "": it does not
 	Refused  string         `json:"refused,omitempty"`       // of a dry run: why a run would be refused
-
-	first []*Preview // of a rehearsal: whom the first messages are for
 }
 
 // Total is what the parts must add up to.
@@ -60,7 +58,7 @@ func (p *Planner) plan(ctx context.Context, r *Run, c *Campaign, dryRun bool) (*
 		}
 		if dryRun {
 			var err error
-			if plan.first, err = readFirst(ctx, tx, c, r.look); err != nil {
+			if r.first, err = readFirst(ctx, tx, c, r.look); err != nil {
 				return err
 			}
 			return errDryRun

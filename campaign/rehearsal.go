@@ -42,8 +42,8 @@ func (p *Planner) Rehearse(ctx context.Context, s Start, show int) (*Run, *Rehea
 	if err != nil {
 		return nil, nil, err
 	}
-	out := &Rehearsal{Plan: plan, Messages: []*Preview{}, Looked: len(plan.first)}
-	for _, one := range plan.first {
+	out := &Rehearsal{Plan: plan, Messages: []*Preview{}, Looked: len(r.first)}
+	for _, one := range r.first {
 		failed, err := p.rehearse(ctx, c, composer, one)
 		switch {
 		case err != nil:

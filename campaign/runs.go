@@ -53,6 +53,7 @@ type Run struct {
 	wanted      bool // there is table wanted, of requests to be confirmed
 	confirmed   bool // a person has said that its size is meant
 	look        int  // how many of a dry run's first messages are looked at
+	first       []*Preview
 	messageBase int64
 }
 
