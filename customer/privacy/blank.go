@@ -140,14 +140,15 @@ func (e *eraser) places() []erasing {
 	}
 }
 
-// blank does it.
-func (e *eraser) blank(ctx context.Context) error {
+func (e *eraser) blank(ctx context.Context) error { return e.blankPlaces(ctx, e.places()) }
+
+func (e *eraser) blankPlaces(ctx context.Context, places []erasing) error {
 	channels, written, digests := e.row.hashes(e.hasher)
 	args := pgx.NamedArgs{
 		"key": e.Customer, "pseudonym": e.pseudonym, "messages": e.messages, "addresses": e.addresses, "hashes": e.hashes,
 		"channels": channels, "written": written, "digests": digests,
 	}
-	for _, p := range e.places() {
+	for _, p := range places {
 		tag, err := e.tx.Exec(ctx, p.sql, args)
 		if err != nil {
 			return fmt.Errorf("blank %s: %w", p.what, err)

@@ -158,8 +158,8 @@ func (e *eraser) mark(ctx context.Context) error {
 	}
 	err = e.tx.QueryRow(ctx, `
 		insert into erasures (customer_key, key_hash, at, actor, row_present)
-		values (case when $4 then $1 end, $2, $3, $5, $4) returning id, pseudonym`,
-		e.Customer, hash, e.At, e.o.Actor, e.RowPresent).Scan(&e.Number, &e.pseudonym)
+		values (case when $4 then $1::text end, $2, $3, $5, $4) returning id, pseudonym`,
+		e.Customer, hash, e.At, e.RowPresent, e.o.Actor).Scan(&e.Number, &e.pseudonym)
 	if err != nil {
 		return fmt.Errorf("write the erasure: %w", err)
 	}
