@@ -70,6 +70,14 @@ type SMSSettings struct {
 	MessagingService string      `yaml:"messaging_service"` // MG…
 	Rate             Rate        `yaml:"rate"`              // zero: as fast as Twilio takes them
 	Connections      int         `yaml:"connections"`       // at most so many at once; 0: the engine decides
+	Answers          SMSAnswers  `yaml:"answers"`
+}
+
+// SMSAnswers are what customers are told who text STOP, START or HELP; "" is Sapa's own words.
+type SMSAnswers struct {
+	Stop  string `yaml:"stop"`
+	Start string `yaml:"start"`
+	Help  string `yaml:"help"`
 }
 
 // Company is who messages come from, for footers and public pages.

@@ -23,13 +23,19 @@ type Message struct {
 	Attempts    int        `json:"attempts"`
 	Code        *int       `json:"code"`
 	Words       *string    `json:"words"`
+
+	DeliveredAt     *time.Time `json:"delivered_at"` // these as the provider reported
+	UndeliveredAt   *time.Time `json:"undelivered_at"`
+	UndeliveredCode *int       `json:"undelivered_code"`
+	RepliedAt       *time.Time `json:"replied_at"`
 }
 
 // Messages lists at most limit messages of a run, in the order of their ids; limit 0 and state "" are all of them. A run
 // that does not exist is an error.
 func Messages(ctx context.Context, db pg.DBTX, run int, state string, limit int) ([]Message, error) {
 	rows, _ := db.Query(ctx, `
-		select message_id, customer_key, channel, state, reason, sent_at, opened_at, clicked_at, attempts, code, words
+		select message_id, customer_key, channel, state, reason, sent_at, opened_at, clicked_at, attempts, code, words,
+		       delivered_at, undelivered_at, undelivered_code, replied_at
 		from report_messages
 		where run_id = $1 and (state = $2 or $2 = '')
 		order by message_id

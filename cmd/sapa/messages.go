@@ -61,13 +61,26 @@ func runMessages(ctx context.Context, a *app, arg string, o messagesOptions) err
 	}
 	t := a.table("customer", "state", "reason", "code", "words")
 	for _, m := range list {
-		t.AppendRow([]any{m.CustomerKey, m.State, value(m.Reason), value(m.Code), value(m.Words)})
+		t.AppendRow([]any{m.CustomerKey, m.State + arrival(m), value(m.Reason), value(m.Code), value(m.Words)})
 	}
 	t.Render()
 	if o.limit > 0 && len(list) == o.limit {
 		fmt.Fprintf(a.stdout, "the first %d; more with --limit\n", o.limit)
 	}
 	return nil
+}
+
+// arrival is what the provider has reported.
+func arrival(m report.Message) string {
+	switch {
+	case m.DeliveredAt != nil:
+		return ", delivered"
+	case m.UndeliveredAt != nil && m.UndeliveredCode != nil:
+		return fmt.Sprintf(", undelivered (%d)", *m.UndeliveredCode)
+	case m.UndeliveredAt != nil:
+		return ", undelivered"
+	}
+	return ""
 }
 
 // value prints what may be missing.

@@ -139,7 +139,11 @@ func (s *session) servePublicOn(ctx context.Context, a *app, l net.Listener) err
 	recorder := response.NewRecorder(s.pool, response.RecorderOptions{Log: a.log()})
 	tracker := response.NewTracker(s.pool, keys, recorder)
 	tracker.Offer(s.schema, s.chosenChannels())
-	serveErr := web.ServeListener(ctx, l, web.Public(s.publicDeps(a, tracker)))
+	deps := s.publicDeps(a, tracker)
+	if err := s.addHooks(a, &deps); err != nil {
+		return errors.Join(err, l.Close(), recorder.Close(ctx))
+	}
+	serveErr := web.ServeListener(ctx, l, web.Public(deps))
 	closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	return errors.Join(serveErr, recorder.Close(closeCtx))
