@@ -125,15 +125,19 @@ func optional[T comparable](v T) *T {
 // insert is one statement: the hits, the first response of each message and kind, and the deltas of the totals. Responses
 // go in by the order of their key, so that two processes that record the same message wait for each other and never in
 // a circle. One that is there already is locked all the same: rejudge must not delete it while this hit is not committed.
+// Of a month that was pruned nothing is recorded: nobody could tell any more whether it is the message's first.
 func (rows *hitRows) insert(ctx context.Context, db pg.DBTX) error {
 	keys, first, n := rows.sorted()
 	_, err := db.Exec(ctx, `
 		with kept as (
 			insert into hits (at, message_id, kind, part, link, ip, user_agent, verdict, reason)
 			select * from unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::smallint[], $6::inet[], $7::text[], $8::text[], $9::text[])
+				as h(at, message_id, kind, part, link, ip, user_agent, verdict, reason)
+			where message_id >> 44 not in (select month from pruned_months)
 		), counted as (
 			select * from unnest($10::int[], $11::bigint[], $12::text[], $13::text[], $14::smallint[], $15::timestamptz[], $16::bigint[])
 				with ordinality as c(run_id, message_id, kind, part, link, at, hits, place)
+			where message_id >> 44 not in (select month from pruned_months)
 		), first as (
 			insert into responses (message_id, kind, part, link, first_at)
 			select message_id, kind, part, link, at from counted order by place

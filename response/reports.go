@@ -150,6 +150,7 @@ with given as materialized (
 	from unnest(@message::bigint[], @run::int[], @at::timestamptz[], @channel::text[], @provider::text[], @status::text[],
 		@code::int[], @words::text[], @why::text[], @priced::boolean[])
 		as g(message_id, run_id, at, channel, provider_id, status, code, words, why, priced)
+	where message_id >> 44 not in (select month from pruned_months)
 	order by message_id, provider_id, status, at
 ), kept as (
 	insert into delivery_reports (message_id, provider_id, status, code, words, at, open, ask_at)
