@@ -38,13 +38,8 @@ func (s *shortURLs) Click(_ response.Part, link int, query string) (string, erro
 	return s.code(response.ShortLink{Link: link, Query: query}), nil
 }
 
-// code is the address of a link; the same link twice in a message has one code.
+// code is the address of a link. Where the same link is twice in a message, keeping them gives both one code.
 func (s *shortURLs) code(l response.ShortLink) string {
-	for _, d := range s.drawn {
-		if d.Page == l.Page && d.Link == l.Link && d.Query == l.Query {
-			return s.urls.Short(d.Code)
-		}
-	}
 	l.MessageID, l.Code = s.id, response.NewCode()
 	s.drawn = append(s.drawn, l)
 	return s.urls.Short(l.Code)

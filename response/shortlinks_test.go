@@ -122,7 +122,7 @@ func TestClickCode(t *testing.T) {
 	if d := cmp.Diff([]string{"click 3/2", "click sms 0 3/2"}, totals(t, b.pool)); d != "" {
 		t.Errorf("what was counted: %s", d)
 	}
-	for _, code := range []string{"", "Ab3dE9xZ", strings.ToLower(codes[0]) + "x", b.click(t, 1, 0, "")} {
+	for _, code := range []string{"", "Ab3dE9xZ", "Ab3dE9x\x00", "\xff\xff\xff\xff", strings.ToLower(codes[0]) + "x", b.click(t, 1, 0, "")} {
 		if _, err := b.tracker.ClickCode(t.Context(), code, someone); !errors.Is(err, ErrNoLink) {
 			t.Errorf("code %q: %v", code, err)
 		}
