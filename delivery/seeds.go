@@ -165,20 +165,19 @@ func (s *sender) deliverOne(ctx context.Context, m *channels.Message) (receipt c
 
 // claimSeed commits that this process sends the seed its copy; false when somebody else does, or did, or nobody may.
 func (s *sender) claimSeed(ctx context.Context, address string) (mine bool, err error) {
-	hasher, err := customer.LoadHasher(ctx, s.engine.books)
+	_, suppressed, err := customer.Suppressed(ctx, s.engine.books, s.lease.channel, address)
 	if err != nil {
 		return false, err
 	}
 	err = s.engine.books.QueryRow(ctx, `
 		insert into seed_messages (run_id, channel, address, state, worker, at, words)
-		select @run::int, @channel::text, @address::text, case when suppressed then 'skipped' else 'claimed' end, @worker::int, @now::timestamptz,
-		       case when suppressed then 'suppressed' end
-		from (select exists (select from suppressions where channel = @channel and hash = @hash) as suppressed) s
+		select @run::int, @channel::text, @address::text, case when @suppressed::boolean then 'skipped' else 'claimed' end, @worker::int,
+		       @now::timestamptz, case when @suppressed::boolean then 'suppressed' end
 		where exists (select from runs where id = @run and state = 'sending')
 		on conflict do nothing
 		returning state = 'claimed'`, pgx.NamedArgs{
 		"run": s.lease.run, "channel": s.lease.channel, "address": address, "worker": s.lease.life.worker, "now": s.engine.Now(),
-		"hash": hasher.Hash(s.lease.channel, address),
+		"suppressed": suppressed,
 	}).Scan(&mine)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
