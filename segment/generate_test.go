@@ -93,6 +93,9 @@ func (g *generator) atom(depth int) string {
 	case 11:
 		return g.matching(depth)
 	case 12:
+		if g.n(3) == 0 { // perhaps over the same rows
+			return "(" + g.aggregated(depth) + " && " + g.aggregated(depth) + " && " + g.aggregated(1) + ")"
+		}
 		return g.aggregated(depth)
 	}
 	return g.tags(depth)

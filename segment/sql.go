@@ -118,6 +118,9 @@ func (e *emitter) junction(parts []node, conjunction, want bool, d direction) st
 		word, neutral = " and ", "true"
 	}
 	var texts []string
+	if conjunction && want {
+		texts, parts = e.shareGroups(parts)
+	}
 	for _, p := range parts {
 		if text := e.cond(p, want, d); text != neutral {
 			texts = append(texts, text)

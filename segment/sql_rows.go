@@ -81,7 +81,7 @@ func (e *emitter) aggregateSQL(n *aggregate) string {
 		from, of = fmt.Sprintf("(select %s as v from %s) %s", of, from, values), values+".v"
 	}
 	group := e.newAlias()
-	return fmt.Sprintf("(select %s from (select %s from %s) %s)", e.result(n, group), e.calls(n, of), from, group)
+	return fmt.Sprintf("(select %s from (select %s from %s) %s)", e.result(n, group+".v"), e.calls(n, of, "v"), from, group)
 }
 
 // aggregated is the value that the aggregate goes over.
@@ -97,26 +97,26 @@ func (e *emitter) aggregated(n *aggregate) string {
 	return e.value(n.of)
 }
 
-// calls are the columns of a grouped query from which result makes the aggregate.
-func (e *emitter) calls(n *aggregate, of string) string {
+// calls are the columns of a grouped query from which result makes the aggregate; name is that of the first.
+func (e *emitter) calls(n *aggregate, of, name string) string {
 	switch n.op {
 	case "count":
-		return "count(*) as v"
+		return "count(*) as " + name
 	case "mean":
-		return fmt.Sprintf("sum(%s) as v, count(%s) as n", of, of)
+		return fmt.Sprintf("sum(%s) as %s, count(%s) as %sn", of, name, of, name)
 	}
-	return fmt.Sprintf("%s(%s) as v", n.op, of)
+	return fmt.Sprintf("%s(%s) as %s", n.op, of, name)
 }
 
 // result: the sum of no values is 0, their mean, minimum and maximum are missing.
-func (e *emitter) result(n *aggregate, group string) string {
+func (e *emitter) result(n *aggregate, column string) string {
 	switch {
 	case n.op == "sum" && e.mutate != mutateSumOfNothing:
-		return "coalesce(" + group + ".v, 0)"
+		return "coalesce(" + column + ", 0)"
 	case n.op == "mean":
-		return "(" + double(group+".v") + " / nullif(" + group + ".n, 0))"
+		return "(" + double(column) + " / nullif(" + column + "n, 0))"
 	}
-	return group + ".v"
+	return column
 }
 
 func refersTo(n node, v *variable) bool {
@@ -133,11 +133,8 @@ func refersTo(n node, v *variable) bool {
 // the groups that satisfy it: one pass over the relation, where a correlated subquery would look up every customer.
 // Where customers without rows satisfy the leaf, it is an anti-join with the groups that don't.
 func (e *emitter) groupLeaf(n node, want bool) (string, bool) {
-	agg := soleAggregate(n)
-	if agg == nil || len(e.grouped) > 0 {
-		return "", false
-	}
-	if !independent(agg) {
+	agg := e.groupable(n)
+	if agg == nil {
 		return "", false
 	}
 	without := e.holds(n, agg, emptyValue(agg))
@@ -145,18 +142,88 @@ func (e *emitter) groupLeaf(n node, want bool) (string, bool) {
 	if e.mutate == mutateEmptyGroup {
 		exists, without = want, false
 	}
-	alias := e.open(agg.rows)
-	calls := e.calls(agg, e.aggregated(agg))
+	return existence(exists) + e.groups([]node{n}, !without), true
+}
+
+// groupable is the aggregate of a leaf that can be written over groups, nil for other leaves.
+func (e *emitter) groupable(n node) *aggregate {
+	agg := soleAggregate(n)
+	if agg == nil || len(e.grouped) > 0 || !independent(agg) {
+		return nil
+	}
+	return agg
+}
+
+// groups are the groups of a relation's rows in which all leaves, whose aggregates go over the same rows, have the truth
+// value want.
+func (e *emitter) groups(leaves []node, want bool) string {
+	first := soleAggregate(leaves[0])
+	alias, group := e.open(first.rows), e.newAlias()
+	columns := []string{alias + "." + quote(first.rows.rel.Remote) + " as k"}
+	for i, n := range leaves {
+		agg := soleAggregate(n)
+		e.aliases[agg.rows.row] = alias
+		name := "v"
+		if i > 0 {
+			name = fmt.Sprintf("v%d", i+1)
+		}
+		columns = append(columns, e.calls(agg, e.aggregated(agg), name))
+		e.grouped[agg] = e.result(agg, group+"."+name)
+		defer delete(e.grouped, agg)
+	}
 	where := ""
-	if filters := e.filters(agg.rows); len(filters) > 0 {
+	if filters := e.filters(first.rows); len(filters) > 0 {
 		where = " where " + strings.Join(filters, " and ")
 	}
-	group := e.newAlias()
-	e.grouped[agg] = e.result(agg, group)
-	defer delete(e.grouped, agg)
-	return fmt.Sprintf("%s(select from (select %s.%s as k, %s from %s %s%s group by 1) %s where %s.k = %s and %s)", existence(exists),
-		alias, quote(agg.rows.rel.Remote), calls, agg.rows.rel.Target.Table.SQL(), alias, where, group, group,
-		e.field(agg.rows.of, quote(agg.rows.rel.Local)), e.cond(n, !without, widen)), true
+	conditions := []string{group + ".k = " + e.field(first.rows.of, quote(first.rows.rel.Local))}
+	for _, n := range leaves {
+		conditions = append(conditions, e.cond(n, want, widen))
+	}
+	return fmt.Sprintf("(select from (select %s from %s %s%s group by 1) %s where %s)", strings.Join(columns, ", "),
+		first.rows.rel.Target.Table.SQL(), alias, where, group, strings.Join(conditions, " and "))
+}
+
+// shareGroups takes out of a conjunction the leaves over groups of the same rows, such as count(orders) >= 5 together
+// with max(map(orders, .total)) > 100, and writes them as one semi-join: the relation is read once. Leaves that customers
+// without rows satisfy, and those over filtered rows, stay.
+func (e *emitter) shareGroups(parts []node) (texts []string, rest []node) {
+	var shared [][]node
+	for _, p := range parts {
+		if !e.shareable(p) {
+			rest = append(rest, p)
+			continue
+		}
+		i := slices.IndexFunc(shared, func(leaves []node) bool { return sameRows(leaves[0], p) })
+		if i < 0 {
+			shared = append(shared, []node{p})
+			continue
+		}
+		shared[i] = append(shared[i], p)
+	}
+	for _, leaves := range shared {
+		if len(leaves) == 1 {
+			rest = append(rest, leaves[0])
+			continue
+		}
+		texts = append(texts, existence(true)+e.groups(leaves, true))
+	}
+	return texts, rest
+}
+
+func (e *emitter) shareable(n node) bool {
+	if !isCondition(n) || unsayable(n) != nil {
+		return false
+	}
+	agg := e.groupable(n)
+	if agg == nil || len(agg.rows.filters) > 0 && e.mutate != mutateSharedFilters {
+		return false
+	}
+	return e.asExistence(n) == nil && !e.holds(n, agg, emptyValue(agg))
+}
+
+func sameRows(a, b node) bool {
+	x, y := soleAggregate(a).rows, soleAggregate(b).rows
+	return x.rel == y.rel && samePath(x.of, y.of)
 }
 
 // asExistence turns count(…) > 0 and its like into any or none; nil for other leaves.
