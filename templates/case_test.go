@@ -98,7 +98,7 @@ type caseHeader struct {
 	Scope  string         `yaml:"scope"`
 	Locale string         `yaml:"locale"`
 	Set    map[string]any `yaml:"set"`  // values of the customer
-	Show   []string       `yaml:"show"` // paths, links, source (of the text template made from HTML)
+	Show   []string       `yaml:"show"` // paths, links, pages, authored (beyond ASCII), source (of the text template made from HTML)
 }
 
 const caseLine = "\n----------\n"
@@ -147,7 +147,7 @@ func runCase(t *testing.T, file string) {
 }
 
 func (h caseHeader) run(text string) string {
-	format := map[string]Format{"": Text, "text": Text, "html": HTML, "subject": Subject}[h.Format]
+	format := map[string]Format{"": Text, "text": Text, "html": HTML, "subject": Subject, "sms": SMS}[h.Format]
 	scope := testScope(h.Scope)
 	tpl, problems := Parse(Source{File: &diag.Source{Name: "t.liquid", Text: text}, Text: text}, format, scope)
 	if len(problems) > 0 {
@@ -179,6 +179,12 @@ func (h caseHeader) extra(tpl *Template, text string, vars map[string]any) strin
 		case "links":
 			for i, l := range tpl.Links() {
 				fmt.Fprintf(&b, "\nlink %d %s at %d:%d", i, l.URL, l.Line, l.Col)
+			}
+		case "pages":
+			b.WriteString("\npages " + strings.Join(tpl.Pages(), ", "))
+		case "authored":
+			for _, w := range tpl.Authored(func(r rune) bool { return r > 127 }) {
+				fmt.Fprintf(&b, "\nauthored %c at %d:%d", w.Rune, w.At.Line, w.At.Col)
 			}
 		case "source":
 			source := TextTemplate(text)
