@@ -189,6 +189,30 @@ func TestNoConnectionInTime(t *testing.T) {
 	if channels.VerdictOf(err) != channels.VerdictUnavailable || !r.HandedOver.IsZero() || broken == nil {
 		t.Error(r, err, broken)
 	}
+	if want := "can't reach Twilio at " + c.Account() + ": no connection in time"; err.Error() != want {
+		t.Error(err)
+	}
+}
+
+// A message that was received when the context ended is not handed over, however ready the connection is.
+func TestEndedWhileReceiving(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, false)
+	opened, err := s.channel().Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	for range 200 {
+		if _, err := opened.(*session).deliver(ctx, text1(), always); channels.VerdictOf(err) != channels.VerdictUnavailable {
+			t.Fatal(err)
+		}
+	}
+	if s.posts() != 0 {
+		t.Errorf("%d requests", s.posts())
+	}
 }
 
 // The end of the context ends the connecting, not the session.

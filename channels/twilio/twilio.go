@@ -59,16 +59,16 @@ func (c *Channel) GoString() string { return c.Account() }
 func (c *Channel) transport() *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	abandoned := 2 * c.cfg.ConnectTimeout // request.go has the limits; this one ends what nobody waits for any more
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: c.cfg.ConnectTimeout}).DialContext,
-		TLSClientConfig:       &tls.Config{RootCAs: c.cfg.RootCAs, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:   c.cfg.ConnectTimeout,
-		MaxConnsPerHost:       1,
-		MaxIdleConnsPerHost:   1,
-		IdleConnTimeout:       time.Minute,
-		ResponseHeaderTimeout: 0, // request.go has the limit
-		Protocols:             protocols,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: abandoned}).DialContext,
+		TLSClientConfig:     &tls.Config{RootCAs: c.cfg.RootCAs, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: abandoned,
+		MaxConnsPerHost:     1,
+		MaxIdleConnsPerHost: 1,
+		IdleConnTimeout:     time.Minute,
+		Protocols:           protocols,
 	}
 }
 
