@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -26,7 +27,7 @@ type outcome struct {
 // Reasons of failed and skipped messages, beside those of the claim.
 const (
 	reasonRefused   = "refused"     // by the provider, for good
-	reasonBounced   = "hard bounce" // refused for good because of the address
+	reasonBounced   = "hard bounce" // refused for good because of the address, which the channel may say in other words
 	reasonGaveUp    = "gave up"     // refused for now, too often
 	reasonContent   = "content"     // the template could not be filled for this person
 	reasonGone      = "gone"        // the customer, or the row of `each`, is not there any more
@@ -48,7 +49,8 @@ func (e *Engine) judge(m *message, r channels.Receipt, err error) outcome {
 	case channels.VerdictPermanent:
 		o.state, o.reason = "failed", reasonRefused
 	case channels.VerdictSuppress:
-		o.state, o.reason, o.why = "failed", reasonBounced, channels.SuppressReason(err)
+		o.why = channels.SuppressReason(err)
+		o.state, o.reason = "failed", cmp.Or(o.why, reasonBounced)
 	case channels.VerdictRetry:
 		o = e.again(o, channels.RetryDelay(err))
 	case channels.VerdictUnavailable:

@@ -122,7 +122,7 @@ having sum(t.delta) <> 0;
 
 comment on view report_reasons is 'Failed and skipped messages of each run by reason.';
 comment on column report_reasons.state is 'failed or skipped';
-comment on column report_reasons.reason is 'of failed: hard bounce, refused, gave up, content; of skipped: no address, bad address, suppressed, no consent, cooldown, too late, gone, cancelled';
+comment on column report_reasons.reason is 'of failed: hard bounce, opted out, refused, gave up, content; of skipped: no address, bad address, suppressed, no consent, cooldown, too late, gone, cancelled';
 
 -- Each link of the version that a run sent, also those nobody followed.
 create view report_links as

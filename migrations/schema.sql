@@ -532,7 +532,7 @@ create table zones (
 --   run_id integer
 --   campaign text
 --   state text: failed or skipped
---   reason text: of failed: hard bounce, refused, gave up, content; of skipped: no address, bad address, suppressed, no consent, cooldown, too late, gone, cancelled
+--   reason text: of failed: hard bounce, opted out, refused, gave up, content; of skipped: no address, bad address, suppressed, no consent, cooldown, too late, gone, cancelled
 --   messages bigint
 
 -- view report_responses: One row per request for a pixel, a link or the unsubscribe page, with the verdict on who made it.
