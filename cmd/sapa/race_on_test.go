@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// raceEnabled makes large tests smaller.
+const raceEnabled = true
