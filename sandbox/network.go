@@ -151,14 +151,11 @@ func (n *network) begin(ctx context.Context, m Message) {
 	}
 }
 
-// resume goes on with the texts of an earlier sandbox in this folder.
+// resume goes on with the texts of an earlier sandbox in this folder, behind the acts that left an event.
 func (n *network) resume() {
 	for m := range n.store.all(Filter{Channel: ChannelSMS}) {
-		list := acts(m.SMS, n.config)
-		if m.SMS.Events < len(list) {
-			n.expect()
-			n.next(task{id: m.ID, act: int32(m.SMS.Events) - 1}, list)
-		}
+		n.expect()
+		n.next(task{id: m.ID, act: int32(m.SMS.Events) - 1}, acts(m.SMS, n.config))
 	}
 }
 

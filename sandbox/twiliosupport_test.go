@@ -113,6 +113,9 @@ func newHook(t *testing.T) *hook {
 		h.mu.Unlock()
 		status, kind, text := answer(form)
 		w.Header().Set("Content-Type", kind)
+		if status == http.StatusTemporaryRedirect {
+			w.Header().Set("Location", "/elsewhere")
+		}
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, text)
 	}))
