@@ -116,6 +116,9 @@ func (p *Planner) Tick(ctx context.Context) (more bool, err error) {
 			return fmt.Errorf("look for due schedules: %w", err)
 		}
 		more = true
+		if err := delivery.CheckInstallation(ctx, tx); err != nil {
+			return err
+		}
 		return p.take(ctx, tx, r, tick)
 	})
 	return more, err
