@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -258,16 +259,23 @@ func (p *Planner) open(ctx context.Context, tx pgx.Tx, r *Run, hold string) erro
 	if hold != "" {
 		reason = held(hold, r.ID)
 	}
-	tag, err := tx.Exec(ctx, `
+	var state string
+	var messages int
+	err := tx.QueryRow(ctx, `
 		update runs set planned_at = clock_timestamp(), message_count = (select count(*) from drafts),
 			state = case when not exists (select from batches where run_id = $1) then 'done' when $2 <> '' then 'paused' else 'sending' end::run_state,
 			finished_at = case when exists (select from batches where run_id = $1) then null else clock_timestamp() end, reason = nullif($2, '')
-		where id = $1 and state = 'planning'`, r.ID, reason)
+		where id = $1 and state = 'planning'
+		returning state::text, message_count`, r.ID, reason).Scan(&state, &messages)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errPlanned(r)
+	}
 	if err != nil {
 		return fmt.Errorf("open run %d: %w", r.ID, err)
 	}
-	if tag.RowsAffected() == 0 {
-		return errPlanned(r)
+	err = access.Record(ctx, tx, access.Entry{Actor: "sapa", Action: "plan", Subject: fmt.Sprintf("run %d", r.ID), Detail: map[string]any{"from": "planning", "to": state, "messages": messages}})
+	if err != nil {
+		return err
 	}
 	if hold != "" {
 		return access.Record(ctx, tx, access.Entry{Actor: "sapa", Action: "hold", Subject: fmt.Sprintf("run %d", r.ID), Detail: map[string]any{"reason": hold}})

@@ -181,9 +181,22 @@ func (p *Planner) stopPlanning(ctx context.Context, r *Run, err error) error {
 	if errors.Is(err, ErrState) || r.Scheduled && pg.Fleeting(err) {
 		return err
 	}
-	_, stopErr := p.Pool.Exec(context.WithoutCancel(ctx), `update runs set state = $2::run_state, reason = $3 where id = $1 and state = 'planning'`,
-		r.ID, state, "planning: "+errors.Unwrap(err).Error())
-	return errors.Join(err, stopErr)
+	return errors.Join(err, p.noteStop(context.WithoutCancel(ctx), r.ID, state, "planning: "+errors.Unwrap(err).Error()))
+}
+
+// noteStop stops a run that could not be planned. The database's words stay on the run: they may quote a value.
+func (p *Planner) noteStop(ctx context.Context, run int, state, reason string) error {
+	return pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `update runs set state = $2::run_state, reason = $3 where id = $1 and state = 'planning'`, run, state, reason)
+		if err != nil {
+			return fmt.Errorf("stop run %d: %w", run, err)
+		}
+		if tag.RowsAffected() == 0 {
+			return nil
+		}
+		action := map[string]string{"cancelled": "cancel", "paused": "pause"}[state]
+		return access.Record(ctx, tx, access.Entry{Actor: "sapa", Action: action, Subject: fmt.Sprintf("run %d", run), Detail: map[string]any{"from": "planning", "to": state}})
+	})
 }
 
 // fillAddressBook makes sure that every address of the due is in the book. Mostly all are, which a count finds out in one

@@ -61,13 +61,22 @@ func (e *Engine) clearNote(ctx context.Context, run int) error {
 // Finish ends a run whose last batch is done. Every worker asks after its own commit, so the last one sees all.
 func Finish(ctx context.Context, db pg.DBTX, run int) error {
 	_, err := db.Exec(ctx, `
-		update runs set state = 'done', reason = null, finished_at = clock_timestamp()
-		where id = $1 and state = 'sending' and not exists (select from batches where run_id = $1 and not done)`, run)
+		with moved as (
+			update runs set state = 'done', reason = null, finished_at = clock_timestamp()
+			where id = @run and state = 'sending' and not exists (select from batches where run_id = @run and not done)
+			returning id
+		) `+recordMoved, pgx.NamedArgs{"run": run, "action": "finish", "from": "sending", "to": "done"})
 	if err != nil {
 		return fmt.Errorf("finish run %d: %w", run, err)
 	}
 	return nil
 }
+
+// recordMoved writes runs that Sapa itself moved into the audit log, as access.Record does, within the statement that moves
+// them: every worker asks for it after every batch, and mostly nothing moves.
+const recordMoved = `
+	insert into audit_log (actor, action, subject, detail)
+	select 'sapa', @action::text, 'run ' || id, jsonb_build_object('from', @from::text, 'to', @to::text) from moved`
 
 // Cancel skips everything of a run that is still planned. The run must be cancelled already, or be so with the same
 // transaction, so that nothing is claimed any more. What a worker holds at this moment comes back to the plan or is
@@ -117,7 +126,7 @@ with again as (
 	select m.id, m.state, coalesce(m.reason, '') as reason
 	from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
 	where r.id = @run and m.state in ('failed', 'skipped') and m.address_id is not null
-	  and m.reason not in ('gone', 'cancelled', 'cooldown') and m.reason not like 'bad address%'
+	  and m.reason not in ('gone', 'cancelled', 'cooldown', 'erased') and m.reason not like 'bad address%'
 	  and (m.not_after is null or m.not_after > @now)
 	  and exists (select from occasions o where o.message_id = m.id)
 	  and not exists (select from occasions o where o.message_id = m.id and o.spent)

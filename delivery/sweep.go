@@ -151,14 +151,20 @@ func (e *Engine) freeForgotten(ctx context.Context) error {
 // run with an open batch sends again, and a cancelled one is cancelled to the end.
 func (e *Engine) mendRuns(ctx context.Context) error {
 	_, err := e.Pool.Exec(ctx, `
-		update runs r set state = 'done', reason = null, finished_at = clock_timestamp()
-		where r.state = 'sending' and not exists (select from batches b where b.run_id = r.id and not b.done)`)
+		with moved as (
+			update runs r set state = 'done', reason = null, finished_at = clock_timestamp()
+			where r.state = 'sending' and not exists (select from batches b where b.run_id = r.id and not b.done)
+			returning id
+		) `+recordMoved, pgx.NamedArgs{"action": "finish", "from": "sending", "to": "done"})
 	if err != nil {
 		return fmt.Errorf("finish runs: %w", err)
 	}
 	_, err = e.Pool.Exec(ctx, `
-		update runs r set state = 'sending', finished_at = null
-		where r.state = 'done' and r.id in (select run_id from batches where not done)`)
+		with moved as (
+			update runs r set state = 'sending', finished_at = null
+			where r.state = 'done' and r.id in (select run_id from batches where not done)
+			returning id
+		) `+recordMoved, pgx.NamedArgs{"action": "reopen", "from": "done", "to": "sending"})
 	if err != nil {
 		return fmt.Errorf("reopen runs: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/report"
 )
 
@@ -24,6 +25,10 @@ others send. Differences are printed and the exit code is 1; --mend makes the to
 			defer s.close()
 			if mend {
 				list, err := report.Mend(c.Context(), s.pool)
+				if err != nil {
+					return err
+				}
+				err = access.Record(c.Context(), s.pool, access.Entry{Actor: a.actor(), Action: "mend", Subject: "totals", Detail: map[string]any{"numbers": len(list)}})
 				if err != nil {
 					return err
 				}

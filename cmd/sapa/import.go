@@ -11,11 +11,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jedib0t/go-pretty/v6/progress"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/customer/importer"
+	"github.com/sapa-crm/sapa/internal/pg"
 )
 
 // importOptions are the flags of sapa import.
@@ -128,7 +131,7 @@ func (a *app) loadImport(ctx context.Context, plan *importer.Plan, bar *importBa
 			return err
 		}
 	}
-	result, err := importer.Load(ctx, s.pool, plan)
+	result, err := s.loadAudited(ctx, a, plan)
 	bar.end()
 	if err != nil {
 		return err
@@ -160,6 +163,19 @@ func (a *app) printImport(p *importer.Plan) {
 	for _, note := range p.Notes {
 		fmt.Fprintln(a.stdout, "- "+note)
 	}
+}
+
+// loadAudited loads, with who did so in the audit log.
+func (s *session) loadAudited(ctx context.Context, a *app, plan *importer.Plan) (result importer.Result, err error) {
+	err = pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		if result, err = importer.Load(ctx, tx, plan); err != nil {
+			return err
+		}
+		return access.Record(ctx, tx, access.Entry{Actor: a.actor(), Action: "import", Subject: "table " + result.Table, Detail: map[string]any{
+			"created": result.Created, "added": result.Added, "changed": result.Changed, "rejected": result.Rejected,
+		}})
+	})
+	return result, err
 }
 
 func columnTitle(p *importer.Plan, c *importer.Column) string {
