@@ -28,5 +28,5 @@ func (s *session) channelSettings() (*customer.EmailSettings, *customer.SMSSetti
 
 // sandboxTwilio is the sandbox as Twilio's URL.
 func sandboxTwilio(s *sandbox.Server) secret.Text {
-	return secret.Text("http://ACsandbox:token@" + s.HTTPAddr())
+	return secret.Text(s.TwilioURL())
 }
