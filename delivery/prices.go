@@ -26,20 +26,18 @@ func (e *Engine) priceLoop(ctx context.Context) {
 	if len(askers) == 0 {
 		return
 	}
-	wait := askIdle
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
+	for ctx.Err() == nil {
+		wait := askIdle
 		asked, err := e.askPrices(ctx, askers)
 		if err != nil && ctx.Err() == nil {
 			e.Log.Warn("ask for prices", slog.Any("error", err))
 		}
-		wait = askIdle
 		if asked == askMost {
 			wait = askAgain
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
 		}
 	}
 }
