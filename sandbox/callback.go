@@ -79,6 +79,9 @@ func (c *caller) post(ctx context.Context, address string, form url.Values) (ans
 	r.Header.Set("User-Agent", "TwilioProxy/1.1 (Sapa sandbox)")
 	r.Header.Set("X-Twilio-Signature", sign(c.token, address, form))
 	response, err := c.client.Do(r)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err // the cause, without the address
+	}
 	if err != nil {
 		return answer{}, err
 	}

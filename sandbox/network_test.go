@@ -136,6 +136,12 @@ func TestACallbackIsTriedAgain(t *testing.T) {
 	}
 	wantEvents(t, s, *m.Sid, "told queued 200, 3 attempts", "became sent", "told sent 200", "became delivered", "told delivered 200")
 
+	h.answerWith(func(url.Values) (int, string, string) { return http.StatusNoContent, "", "" })
+	m = mustText(t, s, textTo(customer, "Halo", "http://127.0.0.1:1/r/tok")) // nobody listens there
+	settle(t, s)
+	const nobody = " 0, 5 attempts: dial tcp 127.0.0.1:1: connect: connection refused"
+	wantEvents(t, s, *m.Sid, "told queued"+nobody, "became sent", "told sent"+nobody, "became delivered", "told delivered"+nobody)
+
 	h.answerWith(func(url.Values) (int, string, string) { return http.StatusInternalServerError, "", "" })
 	m = mustText(t, s, textTo(customer, "Halo", h.URL+"/r/tok"))
 	settle(t, s)

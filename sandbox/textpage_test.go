@@ -66,6 +66,9 @@ func TestTextsOnThePage(t *testing.T) {
 	if answer, _ := get(t, s, "/messages/2/html"); answer.StatusCode != http.StatusNotFound {
 		t.Errorf("a text as HTML: %s", answer.Status)
 	}
+	if answer, body := get(t, s, "/messages/2/raw?download=1"); answer.Header.Get("Content-Type") != "text/plain; charset=utf-8" || !strings.Contains(body, "&To=%2B6281234567890&ValidityPeriod=60") {
+		t.Errorf("raw: %s %s", answer.Header.Get("Content-Type"), body)
+	}
 	_, body = get(t, s, "/api/messages/2")
 	var text Text
 	if err := json.Unmarshal([]byte(body), &text); err != nil || text.Token != "tok" || len(text.Events) != 5 || text.Form.Get("ValidityPeriod") != "60" {

@@ -143,7 +143,7 @@ func embedImages(m *Mail) string {
 	return document
 }
 
-// raw serves the message as it came over the wire.
+// raw serves the message as it came over the wire; of a text, its form.
 func (p *pages) raw(w http.ResponseWriter, r *http.Request) {
 	m, raw, ok := p.find(w, r)
 	if !ok {
@@ -152,7 +152,7 @@ func (p *pages) raw(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'; frame-ancestors 'none'")
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	if r.URL.Query().Get("download") == "1" {
+	if r.URL.Query().Get("download") == "1" && m.SMS == nil {
 		h.Set("Content-Type", "message/rfc822")
 		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{
 			"filename": fmt.Sprintf("message-%d.eml", m.ID),
