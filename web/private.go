@@ -24,6 +24,8 @@ type PrivateDeps struct {
 	Overview func(context.Context) ([]report.Applied, error)
 	Audit    func(context.Context, access.LogFilter) ([]access.Logged, error)
 	Users    func(context.Context) ([]access.User, error)
+	Replies  func(context.Context, report.ReplyFilter) ([]report.Reply, error)
+	Seen     func(ctx context.Context, replies []int64, actor string) (int, error) // notes that they were read
 
 	Company string
 	Secure  bool                        // browsers come by TLS, whoever terminates it: cookies never go without
@@ -86,6 +88,8 @@ func (p *private) pageRoutes() []pageRoute {
 		{"GET /runs/{run}", access.ReadReports, p.run},
 		{"GET /runs/{run}/cancel", access.ControlRuns, p.askCancel},
 		{"POST /runs/{run}/{action}", access.ControlRuns, p.act},
+		{"GET /replies", access.ReadReplies, p.replies},
+		{"POST /replies", access.ReadReplies, p.markRead},
 		{"GET /log", access.ReadLog, p.audit},
 		{"GET /users", access.ManageUsers, p.users},
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/sapa-crm/sapa/internal/ledgertest"
 	"github.com/sapa-crm/sapa/internal/pgtest"
 	"github.com/sapa-crm/sapa/report"
+	"github.com/sapa-crm/sapa/response"
 )
 
 const passphrase = "kopi pagi di semarang"
@@ -80,6 +81,12 @@ func privateDeps(t *testing.T, pool *pgxpool.Pool, gate *access.Gate, now func()
 			return access.Log(ctx, pool, f)
 		},
 		Users: func(ctx context.Context) ([]access.User, error) { return access.Users(ctx, pool, now()) },
+		Replies: func(ctx context.Context, f report.ReplyFilter) ([]report.Reply, error) {
+			return report.Replies(ctx, pool, f)
+		},
+		Seen: func(ctx context.Context, ids []int64, actor string) (int, error) {
+			return response.MarkSeen(ctx, pool, ids, actor, now())
+		},
 	}
 }
 
@@ -190,7 +197,7 @@ func TestRolesAndRoutes(t *testing.T) {
 	pages := map[string]string{ // who may; all others get 403
 		"GET /{$}": "marketer agent analyst operator", "POST /logout": "marketer agent analyst operator",
 		"GET /runs/{run}": "marketer analyst operator", "GET /runs/{run}/cancel": "marketer operator", "POST /runs/{run}/{action}": "marketer operator",
-		"GET /log": "marketer operator", "GET /users": "operator",
+		"GET /replies": "marketer agent operator", "POST /replies": "marketer agent operator", "GET /log": "marketer operator", "GET /users": "operator",
 	}
 	for _, route := range (&private{}).pageRoutes() {
 		may, ok := pages[route.pattern]
@@ -495,6 +502,52 @@ func TestLogPage(t *testing.T) {
 	}
 	if _, _, body := rows("/log?since=yesterday", 422); !strings.Contains(body, "Yesterday is neither a date such as 2026-11-01 nor a time such as 30d or 12h.") {
 		t.Errorf("since yesterday:\n%s", body)
+	}
+}
+
+func TestRepliesPage(t *testing.T) {
+	t.Parallel()
+	s := newInside(t, nil)
+	ledgertest.Exec(t, s.pool, `insert into inbound (at, channel, provider_id, sender, sender_hash, recipient, body, kind, message_id, customer_key)
+		select $1, 'sms', 'SM' || i, '+62811000000' || i, '\x00', '+6281', case when i < 4 then '<b>Besok jam ' || i || ' bisa?' end, case i when 3 then 'stop' else 'reply' end, $2::bigint + i, 'c' || i
+		from generate_series(1, 4) i`, s.now(), s.run.Base)
+	cookie := s.as(access.Agent)
+	if a := s.get("/", cookie); a.StatusCode != 303 || a.Header.Get("Location") != "/replies" {
+		t.Errorf("an agent's first page: %s to %s", a.Status, a.Header.Get("Location"))
+	}
+	shown := func(path string) (ids []string, body string) {
+		t.Helper()
+		a := s.get(path, cookie)
+		for _, part := range strings.Split(a.body, `name="id" value="`)[1:] {
+			id, _, _ := strings.Cut(part, `"`)
+			ids = append(ids, id)
+		}
+		if a.StatusCode != 200 || strings.Contains(a.body, "+62811") || strings.Contains(a.body, "<b>") {
+			t.Errorf("%s: %s\n%s", path, a.Status, a.body)
+		}
+		return ids, a.body
+	}
+	ids, body := shown("/replies")
+	if diff := cmp.Diff([]string{"4", "2", "1"}, ids); diff != "" || !strings.Contains(body, "&lt;b&gt;Besok jam 2 bisa?") || !strings.Contains(body, "deleted") {
+		t.Errorf("unread (-want +got):\n%s\n%s", diff, body)
+	}
+	a := s.do("POST", s.base+"/replies", "id=1&id=4&id=77", "Cookie", cookie)
+	if a.StatusCode != 303 || a.Header.Get("Location") != "/replies?read=2" {
+		t.Errorf("marking: %s to %s", a.Status, a.Header.Get("Location"))
+	}
+	ids, body = shown("/replies?read=2")
+	if diff := cmp.Diff([]string{"2"}, ids); diff != "" || !strings.Contains(body, "2 marked as read.") {
+		t.Errorf("afterwards (-want +got):\n%s\n%s", diff, body)
+	}
+	if _, body = shown("/replies?all=true"); strings.Count(body, "<tr><td>") != 4 || !strings.Contains(body, "stop:") {
+		t.Errorf("everything:\n%s", body)
+	}
+	if a := s.do("POST", s.base+"/replies", "id=x", "Cookie", cookie); a.StatusCode != 400 {
+		t.Errorf("a strange number: %s", a.Status)
+	}
+	want := []string{"agent read replies"}
+	if diff := cmp.Diff(want, s.lines(`select concat_ws(' ', actor, action) from audit_log where subject = 'inbound'`)); diff != "" {
+		t.Errorf("audit log (-want +got):\n%s", diff)
 	}
 }
 

@@ -21,11 +21,12 @@ func TestPrivatePagesAreAccessible(t *testing.T) {
 	s := newInside(t, nil)
 	s.run.Campaign.Run(t, "again", 3)
 	ledgertest.Exec(t, s.pool, `update runs set state = 'paused', reason = 'wrong credentials' where id = 2`)
+	ledgertest.Exec(t, s.pool, `insert into inbound (at, channel, provider_id, sender_hash, recipient, body, kind) values (now(), 'sms', 'SM1', '\x00', '+6281', 'Besok?', 'reply')`)
 	cookie := s.as(access.Operator)
 	pages := map[string]string{"the login that failed": ""}
 	a, _ := s.login("analyst", "wrong")
 	pages["the login that failed"] = a.body
-	for _, path := range []string{"/", "/runs/1", "/runs/2?done=pause", "/runs/1/cancel", "/log", "/log?since=x", "/log?actor=nobody", "/users", "/nothing"} {
+	for _, path := range []string{"/", "/runs/1", "/runs/2?done=pause", "/runs/1/cancel", "/log", "/log?since=x", "/log?actor=nobody", "/users", "/replies", "/replies?all=true", "/nothing"} {
 		pages[path] = s.get(path, cookie).body
 	}
 	pages["/login"] = s.get("/login", "").body
@@ -37,7 +38,7 @@ func TestPrivatePagesAreAccessible(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, fault := range faults(doc) {
+			for _, fault := range structureFaults(doc) {
 				t.Errorf("%s\n%s", fault, text)
 			}
 		})
@@ -52,7 +53,7 @@ func TestFaultsAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := faults(doc)
+	got := structureFaults(doc)
 	for _, want := range []string{
 		"html has no lang", "there is no title", "0 main, want 1", "0 h1, want 1", "h2 follows level 0", "id a is there twice", "a label is for nobody",
 		"input x has no label", "aria-describedby names nobody", "a button has no name", "a link has no name", "a th has no scope", "a div has style", "a div has onclick", "tabindex 1", "there is a script",
@@ -63,8 +64,8 @@ func TestFaultsAreFound(t *testing.T) {
 	}
 }
 
-// faults lists what is wrong with a page.
-func faults(doc *html.Node) []string {
+// structureFaults lists what is wrong with a page.
+func structureFaults(doc *html.Node) []string {
 	f := &finder{ids: map[string]bool{}, labelled: map[string]bool{}, count: map[string]int{}}
 	f.walk(doc)
 	for _, ref := range f.refs {
@@ -73,8 +74,8 @@ func faults(doc *html.Node) []string {
 		}
 	}
 	for _, in := range f.inputs {
-		if !f.labelled[attr(in, "id")] {
-			f.fault("input %s has no label", attr(in, "name"))
+		if !f.labelled[attribute(in, "id")] && (in.Parent.Data != "label" || strings.TrimSpace(spoken(in.Parent)) == "") {
+			f.fault("input %s has no label", attribute(in, "name"))
 		}
 	}
 	for _, name := range []string{"main", "h1"} {
@@ -112,10 +113,10 @@ func (f *finder) walk(n *html.Node) {
 
 func (f *finder) element(n *html.Node) {
 	f.attributes(n)
-	name := strings.TrimSpace(words(n) + attr(n, "aria-label"))
+	name := strings.TrimSpace(spoken(n) + attribute(n, "aria-label"))
 	switch n.Data {
 	case "html":
-		if attr(n, "lang") == "" {
+		if attribute(n, "lang") == "" {
 			f.fault("html has no lang")
 		}
 	case "script":
@@ -127,10 +128,12 @@ func (f *finder) element(n *html.Node) {
 	case "main", "h1":
 		f.count[n.Data]++
 	case "label":
-		f.labelled[attr(n, "for")] = name != ""
-		f.refs = append(f.refs, struct{ what, id string }{"a label is for ", attr(n, "for")})
+		if id := attribute(n, "for"); id != "" {
+			f.labelled[id] = name != ""
+			f.refs = append(f.refs, struct{ what, id string }{"a label is for ", id})
+		}
 	case "input", "select", "textarea":
-		if attr(n, "type") != "hidden" {
+		if attribute(n, "type") != "hidden" {
 			f.inputs = append(f.inputs, n)
 		}
 	case "button":
@@ -142,7 +145,7 @@ func (f *finder) element(n *html.Node) {
 			f.fault("a link has no name")
 		}
 	case "th":
-		if attr(n, "scope") == "" {
+		if attribute(n, "scope") == "" {
 			f.fault("a th has no scope")
 		}
 	}
@@ -174,7 +177,7 @@ func (f *finder) attributes(n *html.Node) {
 	}
 }
 
-func attr(n *html.Node, key string) string {
+func attribute(n *html.Node, key string) string {
 	for _, a := range n.Attr {
 		if a.Key == key {
 			return a.Val
@@ -183,13 +186,13 @@ func attr(n *html.Node, key string) string {
 	return ""
 }
 
-func words(n *html.Node) string {
+func spoken(n *html.Node) string {
 	if n.Type == html.TextNode {
 		return n.Data
 	}
 	var b strings.Builder
 	for c := range n.ChildNodes() {
-		b.WriteString(words(c))
+		b.WriteString(spoken(c))
 	}
 	return b.String()
 }
@@ -209,7 +212,7 @@ func TestPrivateContrast(t *testing.T) {
 		block, _, _ := strings.Cut(schemes[i+1], "}")
 		colour := map[string]float64{}
 		for _, m := range regexp.MustCompile(`--([a-z-]+): #([0-9a-f]+)`).FindAllStringSubmatch(block, -1) {
-			colour[m[1]] = luminance(t, m[2])
+			colour[m[1]] = brightness(t, m[2])
 		}
 		for pair, least := range map[string]float64{
 			"ink/paper": 4.5, "ink/ground": 4.5, "soft/paper": 4.5, "soft/ground": 4.5, "act/paper": 4.5, "act/ground": 4.5, "on-act/act": 4.5,
@@ -225,8 +228,8 @@ func TestPrivateContrast(t *testing.T) {
 	}
 }
 
-// luminance is the relative luminance of a colour, as WCAG defines it.
-func luminance(t *testing.T, hex string) float64 {
+// brightness is the relative luminance of a colour, as WCAG defines it.
+func brightness(t *testing.T, hex string) float64 {
 	t.Helper()
 	if len(hex) == 3 {
 		hex = string([]byte{hex[0], hex[0], hex[1], hex[1], hex[2], hex[2]})

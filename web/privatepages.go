@@ -29,12 +29,13 @@ type privateView struct {
 	User           *access.User
 	Menu           []menuItem
 
-	Login  loginForm
-	Home   *homeView
-	Run    *runView
-	Cancel *report.Run
-	Audit  *auditView
-	Users  []access.User
+	Login   loginForm
+	Home    *homeView
+	Run     *runView
+	Cancel  *report.Run
+	Replies *repliesView
+	Audit   *auditView
+	Users   []access.User
 }
 
 type menuItem struct {
@@ -44,6 +45,7 @@ type menuItem struct {
 
 var menu = []menuItem{
 	{"/", "Campaigns", access.ReadReports},
+	{"/replies", "Replies", access.ReadReplies},
 	{"/log", "Audit log", access.ReadLog},
 	{"/users", "Users", access.ManageUsers},
 }
@@ -63,7 +65,7 @@ func (p *private) loadPages() {
 	}
 	layout := template.Must(template.New("layout.html").Funcs(funcs).ParseFS(privateFiles, "private/layout.html"))
 	p.pages = map[string]*privatePage{}
-	for _, name := range []string{"login", "home", "run", "cancel", "log", "users", "message"} {
+	for _, name := range []string{"login", "home", "run", "cancel", "replies", "log", "users", "message"} {
 		p.pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(privateFiles, "private/"+name+".html"))
 	}
 	var err error

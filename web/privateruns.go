@@ -36,7 +36,7 @@ type action struct {
 
 func (p *private) home(w http.ResponseWriter, r *http.Request, s *access.Session) {
 	if !s.User.Can(access.ReadReports) {
-		p.say(w, r, s, http.StatusOK, "Welcome", "Your role is "+string(s.User.Role)+". What it may do is in the menu above.")
+		http.Redirect(w, r, "/replies", http.StatusSeeOther)
 		return
 	}
 	campaigns, err := p.Overview(r.Context())

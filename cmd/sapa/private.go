@@ -15,6 +15,7 @@ import (
 	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/migrations"
 	"github.com/sapa-crm/sapa/report"
+	"github.com/sapa-crm/sapa/response"
 	"github.com/sapa-crm/sapa/web"
 )
 
@@ -114,6 +115,12 @@ func (s *session) privateDeps(ctx context.Context, a *app, planner *campaign.Pla
 		Overview: func(ctx context.Context) ([]report.Applied, error) { return report.Overview(ctx, s.pool) },
 		Audit: func(ctx context.Context, f access.LogFilter) ([]access.Logged, error) {
 			return access.Log(ctx, s.pool, f)
+		},
+		Replies: func(ctx context.Context, f report.ReplyFilter) ([]report.Reply, error) {
+			return report.Replies(ctx, s.pool, f)
+		},
+		Seen: func(ctx context.Context, ids []int64, actor string) (int, error) {
+			return response.MarkSeen(ctx, s.pool, ids, actor, a.now())
 		},
 		Users:   func(ctx context.Context) ([]access.User, error) { return access.Users(ctx, s.pool, a.now()) },
 		Company: s.companyName(), Secure: secure, Trusted: s.trusted, Zone: zone, Now: a.now, Log: a.log(),
