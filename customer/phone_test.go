@@ -92,7 +92,6 @@ func TestAdventureWorksPhones(t *testing.T) {
 	for region, want := range map[string]map[string]int{
 		"US": {"no such number": 14064, "not a mobile number": 202, "usable": 3882},
 		"AU": {"no such number": 9286, "too many digits": 8862},
-		"DE": {"no such number": 11287, "not a mobile number": 6609, "usable": 252},
 		"":   {"no country code": 18148},
 	} {
 		got := map[string]int{}
