@@ -129,7 +129,7 @@ func (p *Planner) passTicks(ctx context.Context, tx pgx.Tx, a *Adoption) error {
 
 func (p *Planner) passTick(ctx context.Context, tx pgx.Tx, a *Adoption, r *Run, noted time.Time) error {
 	c, err := p.Library.version(ctx, r.VersionID)
-	if unfit := diag.List(nil); errors.As(err, &unfit) || err == nil && c.calendar == nil {
+	if unfit := diag.List(nil); errors.As(err, &unfit) {
 		a.Stopped = append(a.Stopped, r.Campaign)
 		if _, err := tx.Exec(ctx, `delete from schedules where campaign_id = $1`, r.CampaignID); err != nil {
 			return fmt.Errorf("end the schedule of %s: %w", r.Campaign, err)
@@ -138,6 +138,9 @@ func (p *Planner) passTick(ctx context.Context, tx pgx.Tx, a *Adoption, r *Run, 
 	}
 	if err != nil {
 		return err
+	}
+	if c.calendar == nil {
+		return p.move(ctx, tx, r, nil, nil)
 	}
 	a.Moved = append(a.Moved, r.Campaign)
 	_, next := c.calendar.due(noted, p.Now())

@@ -127,12 +127,13 @@ func claimDemoFolder(dir string) error {
 }
 
 // private is the app for a project that must never see the company's database, nor its providers: of the environment it
-// knows only how much to log.
+// knows only how much to log, where its own data may lie, and what the terminal can do.
 func (a *app) private(dir string) *app {
 	b := *a
 	b.dir = dir
 	b.env = func(name string) string {
-		if name == "SAPA_LOG" {
+		switch name {
+		case "SAPA_LOG", "HOME", "XDG_DATA_HOME", "NO_COLOR", "TERM":
 			return a.env(name)
 		}
 		return ""
