@@ -122,7 +122,7 @@ having sum(t.delta) <> 0;
 
 comment on view report_reasons is 'Failed and skipped messages of each run by reason.';
 comment on column report_reasons.state is 'failed or skipped';
-comment on column report_reasons.reason is 'of failed: hard bounce, opted out, refused, gave up, content; of skipped: no address, bad address, suppressed, no consent, cooldown, too late, gone, cancelled';
+comment on column report_reasons.reason is 'of failed: hard bounce, opted out, refused, gave up, content; of skipped: no address, bad address (of phones with a colon and why), suppressed, no consent, paused, cooldown, too late, gone, erased, cancelled';
 
 -- Each link of the version that a run sent, also those nobody followed.
 create view report_links as
@@ -139,7 +139,7 @@ left join lateral (
 ) x on true;
 
 comment on view report_links is 'One row per run and tracked link, also those that nobody followed.';
-comment on column report_links.part is 'where the link stands: html or text';
+comment on column report_links.part is 'where the link stands: html, text or sms';
 comment on column report_links.position is 'the link''s place within the part, from 0';
 comment on column report_links.url is 'where it leads, without personal values';
 comment on column report_links.clicked is 'messages in which a person followed this link';

@@ -493,7 +493,7 @@ create table zones (
 --   run_id integer
 --   campaign text
 --   version integer
---   part text: where the link stands: html or text
+--   part text: where the link stands: html, text or sms
 --   position smallint: the link's place within the part, from 0
 --   url text: where it leads, without personal values
 --   clicked bigint: messages in which a person followed this link
@@ -532,7 +532,7 @@ create table zones (
 --   run_id integer
 --   campaign text
 --   state text: failed or skipped
---   reason text: of failed: hard bounce, opted out, refused, gave up, content; of skipped: no address, bad address, suppressed, no consent, cooldown, too late, gone, cancelled
+--   reason text: of failed: hard bounce, opted out, refused, gave up, content; of skipped: no address, bad address (of phones with a colon and why), suppressed, no consent, paused, cooldown, too late, gone, erased, cancelled
 --   messages bigint
 
 -- view report_responses: One row per request for a pixel, a link or the unsubscribe page, with the verdict on who made it.
