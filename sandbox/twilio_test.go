@@ -196,7 +196,10 @@ func TestMailAndTextsShareTheBooks(t *testing.T) {
 		}
 	}
 	mails := 0
-	for range s.EachRaw() {
+	for _, err := range s.EachRaw() {
+		if err != nil {
+			t.Error(err)
+		}
 		mails++
 	}
 	if c := s.Counts(); mails != 1 || c.Accepted != 2 || c.Texts != 1 || c.Inbound != 1 {

@@ -6,13 +6,15 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/sapa-crm/sapa/sandbox"
 )
 
-//go:embed sample/*.csv
+//go:embed sample/*.csv starter
 var sample embed.FS
 
-// Starter is the project with which somebody begins: that of the demo over tables which the sample files, in data/, are
-// imported into, sent by the sandbox. Files are named as in a project's folder.
+// Starter is the project with which somebody begins: that of the demo, and a campaign by text message, over tables which
+// the sample files, in data/, are imported into, sent by the sandbox. Files are named as in a project's folder.
 func Starter() (map[string]string, error) {
 	project, err := Project()
 	if err != nil {
@@ -25,6 +27,9 @@ func Starter() (map[string]string, error) {
 	if err := read(sample, "sample", "data", files); err != nil {
 		return nil, err
 	}
+	if err := read(sample, "starter", ".", files); err != nil {
+		return nil, err
+	}
 	files["sapa.yaml"] = starterConfig.Replace(files["sapa.yaml"])
 	return files, nil
 }
@@ -33,9 +38,11 @@ var starterConfig = strings.NewReplacer(
 	Schema+".", "data.",
 	`"${SMTP_URL}"`, `"smtp://127.0.0.1:2525"`,
 	"${PUBLIC_URL}", "http://127.0.0.1:8080",
-	"channels:", "# This is the mail server of `sapa sandbox`, which delivers nothing. A real one comes from the environment:\n"+
-		"# smtp: \"${SMTP_URL}\", with SMTP_URL=smtp://user:password@mail.your-company.example:587\nchannels:",
-	"public_url:", "# Where customers reach `sapa serve`; behind your proxy, such as https://sapa.your-company.example\npublic_url:",
+	"channels:", "# These are the mail server and the Twilio of `sapa sandbox`, which deliver nothing. Real ones come from the environment:\n"+
+		"# smtp: \"${SMTP_URL}\", with SMTP_URL=smtp://user:password@mail.your-company.example:587\n"+
+		"# twilio: \"${TWILIO_URL}\", with TWILIO_URL=https://ACxxx:token@api.twilio.com\nchannels:",
+	"\n\npublic_url:", "\n  sms: {twilio: \"http://"+sandbox.DefaultAccountSID+":"+sandbox.DefaultAuthToken+"@127.0.0.1:8025\", from: \"+6281100000001\"}\n"+
+		"\n# Where customers reach `sapa serve`; behind your proxy, such as https://sapa.your-company.example\npublic_url:",
 )
 
 func read(from fs.FS, root, to string, into map[string]string) error {
