@@ -26,7 +26,7 @@ campaigns/keys.yaml:2:12: unknown key "were"
 campaigns/keys.yaml:3:1: unknown key "subjekt"
    3 | subjekt: Halo
      | ^^^^^^^
-     known here: audience, campaign, channels, content, description, schedule, topic
+     known here: approval, audience, campaign, channels, confirms, content, description, limits, schedule, seeds, topic
 campaigns/rule.yaml:4:14: unknown column "citty" of customer
    4 |     customer.citty == "Solo"
      |              ^^^^^
