@@ -187,7 +187,12 @@ func TestCallbacksStayOnThisMachine(t *testing.T) {
 		t.Errorf("a name of this machine that leads elsewhere: %v", err)
 	}
 	h := newHook(t)
-	h.answerWith(func(f url.Values) (int, string, string) { return http.StatusTemporaryRedirect, "", "" })
+	h.answerWith(func(f url.Values) (int, string, string) {
+		if f.Get("path") == "/elsewhere" {
+			return http.StatusOK, "", ""
+		}
+		return http.StatusTemporaryRedirect, "", ""
+	})
 	s = start(t, Config{Retry: time.Millisecond})
 	mustText(t, s, textTo(customer, "Halo", h.URL+"/r/tok"))
 	settle(t, s)
