@@ -104,8 +104,8 @@ func preferencesPage(lang, company string, p *response.Preferences) view {
 	case p.Paused.IsZero():
 		form.Sections = append(form.Sections, section{words.pauseTitle, words.pause, &button{Scope: string(response.PauseBegun), Label: words.pauseLabel}})
 	default:
-		until := strings.ReplaceAll(words.paused, "DATE", day(lang, p.Paused))
-		form.Sections = append(form.Sections, section{words.pauseTitle, until, &button{Scope: string(response.PauseOver), Label: words.resumeLabel}})
+		form.Blocks = append([]string{strings.ReplaceAll(words.paused, "DATE", day(lang, p.Paused))}, form.Blocks...)
+		form.Sections = append(form.Sections, section{words.pauseTitle, words.resume, &button{Scope: string(response.PauseOver), Label: words.resumeLabel}})
 	}
 	if !p.EndedAll {
 		form.Sections = append(form.Sections, section{words.endTitle, words.end, &button{Scope: string(response.AllEnded), Label: words.endLabel}})

@@ -2,6 +2,7 @@ package web
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sapa-crm/sapa/response"
@@ -9,15 +10,16 @@ import (
 
 // preferenceText is what the page of preferences says in one language.
 type preferenceText struct {
-	title, intro, ended                                string
-	legend, save                                       string // of the boxes where there is one channel: CHANNEL
-	fixed, pending, despite                            string
-	pauseTitle, pause, pauseLabel, paused, resumeLabel string // DATE
-	endTitle, end, endLabel                            string
-	stopped, suppressed                                string // CHANNEL
-	nobodyTitle, nobody                                string
-	email                                              string
-	done                                               map[response.Done]string
+	title, intro, ended           string
+	legend, save                  string // of the boxes where there is one channel: CHANNEL
+	fixed, pending, despite       string
+	pauseTitle, pause, pauseLabel string
+	paused, resume, resumeLabel   string // DATE
+	endTitle, end, endLabel       string
+	stopped, suppressed           string // CHANNEL
+	nobodyTitle, nobody           string
+	email                         string
+	done                          map[response.Done]string
 }
 
 func preferenceWords(lang, company string) *preferenceText {
@@ -41,7 +43,12 @@ func (w *preferenceText) channel(name string) string {
 }
 
 // topicsBy is the legend of the boxes where there is one channel.
-func (w *preferenceText) topicsBy(channel string) string { return w.legend + " " + w.channel(channel) }
+func (w *preferenceText) topicsBy(channel string) string {
+	if channel == "email" {
+		return w.legend + " " + strings.ToLower(w.email)
+	}
+	return w.legend + " " + w.channel(channel)
+}
 
 // blocked says what holds whatever is chosen.
 func (w *preferenceText) blocked(b response.Block) string {
@@ -61,7 +68,7 @@ func indonesianPreferences(company string) *preferenceText {
 		pending:    "Menunggu konfirmasi Anda: buka tautan di pesan konfirmasi, atau centang di sini lalu simpan.",
 		despite:    "Tetap datang meskipun sedang jeda.",
 		pauseTitle: "Jeda", pause: "Tidak menerima apa pun selama 30 hari. Setelah itu pilihan Anda berlaku lagi.", pauseLabel: "Jeda 30 hari",
-		paused: "Tidak ada yang kami kirimkan sampai DATE. Setelah itu pilihan Anda berlaku lagi.", resumeLabel: "Akhiri jeda sekarang",
+		paused: "Tidak ada yang kami kirimkan sampai DATE. Setelah itu pilihan Anda berlaku lagi.", resume: "Kalau jeda diakhiri, pilihan Anda langsung berlaku lagi.", resumeLabel: "Akhiri jeda sekarang",
 		endTitle: "Berhenti dari semuanya", end: "Tidak menerima apa pun lagi dari " + company + ", lewat saluran mana pun.", endLabel: "Berhenti menerima semuanya",
 		stopped: "SMS: Anda pernah membalas BERHENTI, jadi nomor Anda tidak kami kirimi SMS, apa pun pilihan Anda di sini. " +
 			"Untuk menerimanya lagi, balas MULAI pada salah satu SMS kami.",
@@ -89,7 +96,7 @@ func englishPreferences(company string) *preferenceText {
 		pending:    "Waiting for your confirmation: open the link in the message that asked for it, or tick this and save.",
 		despite:    "Comes although everything else is paused.",
 		pauseTitle: "Take a break", pause: "Get nothing for 30 days. After that, your choices apply again.", pauseLabel: "Pause for 30 days",
-		paused: "We send you nothing until DATE. After that, your choices apply again.", resumeLabel: "End the pause now",
+		paused: "We send you nothing until DATE. After that, your choices apply again.", resume: "If you end the pause, your choices apply again at once.", resumeLabel: "End the pause now",
 		endTitle: "Unsubscribe from everything", end: "Get nothing from " + company + " any more, on any channel.", endLabel: "Stop all messages",
 		stopped: "SMS: you once replied STOP, so we send no texts to your number, whatever you choose here. " +
 			"To get them again, reply START to one of our texts.",

@@ -52,7 +52,12 @@ func (b *lockedBuffer) text() string {
 
 func newSite(t *testing.T, change func(*PublicDeps)) *site {
 	t.Helper()
-	s := &site{t: t, pool: pgtest.Pool(t), log: &lockedBuffer{}}
+	return newSiteOn(t, pgtest.Pool(t), change)
+}
+
+func newSiteOn(t *testing.T, pool *pgxpool.Pool, change func(*PublicDeps)) *site {
+	t.Helper()
+	s := &site{t: t, pool: pool, log: &lockedBuffer{}}
 	s.run = ledgertest.NewCampaign(t, s.pool, "oil-change", "service-reminders", "https://bengkel.example/booking").Run(t, "", 10)
 	keys, err := response.LoadKeyring(t.Context(), s.pool)
 	if err != nil {
