@@ -454,7 +454,7 @@ func TestRetryButton(t *testing.T) {
 	s := newInside(t, nil)
 	cookie, at := s.as(access.Operator), fmt.Sprintf("/runs/%d", s.run.ID)
 	ledgertest.Exec(t, s.pool, `update runs set state = 'done'`)
-	if a := s.get(at, cookie); !strings.Contains(a.body, "Retry what failed") {
+	if a := s.get(at, cookie); !strings.Contains(a.body, "Retry failed and skipped") {
 		t.Errorf("no button:\n%s", a.body)
 	}
 	if a := s.get(s.post(at+"/retry", cookie).Header.Get("Location"), cookie); !strings.Contains(a.body, "Nothing could be planned again") {
@@ -500,7 +500,7 @@ func TestLogPage(t *testing.T) {
 	if n, _, body := rows("/log?actor=nobody", 200); n != 0 || !strings.Contains(body, "No entry fits.") {
 		t.Errorf("nobody has %d", n)
 	}
-	if _, _, body := rows("/log?since=yesterday", 422); !strings.Contains(body, "Yesterday is neither a date such as 2026-11-01 nor a time such as 30d or 12h.") {
+	if _, _, body := rows("/log?since=yesterday", 422); !strings.Contains(body, "Since: yesterday is neither a date such as 2026-11-01 nor a time such as 30d or 12h.") {
 		t.Errorf("since yesterday:\n%s", body)
 	}
 }

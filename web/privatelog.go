@@ -32,7 +32,7 @@ func (p *private) audit(w http.ResponseWriter, r *http.Request, s *access.Sessio
 	status := http.StatusOK
 	var err error
 	if f.Since, err = report.ParseSince(v.Since, p.Now().In(p.Zone)); err != nil {
-		v.Error, status = firstLetter(err.Error())+".", http.StatusUnprocessableEntity
+		v.Error, status = "Since: "+err.Error()+".", http.StatusUnprocessableEntity
 	}
 	if f.Before, err = strconv.ParseInt(q.Get("before"), 10, 64); err != nil || f.Before < 0 {
 		f.Before = 0

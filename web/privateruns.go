@@ -32,6 +32,7 @@ type runView struct {
 type action struct {
 	Name, Label string
 	Asks        bool // leads to a page that asks first
+	Quiet       bool // not what one mostly comes for
 }
 
 func (p *private) home(w http.ResponseWriter, r *http.Request, s *access.Session) {
@@ -125,16 +126,16 @@ func actions(run *report.Run, user *access.User) []action {
 	if !user.Can(access.ControlRuns) {
 		return nil
 	}
-	cancel := action{"cancel", "Cancel…", true}
+	cancel := action{"cancel", "Cancel…", true, true}
 	switch {
 	case run.State == "sending":
-		return []action{{"pause", "Pause", false}, cancel}
+		return []action{{"pause", "Pause", false, false}, cancel}
 	case run.State == "paused", run.State == "planning" && run.Reason != nil:
-		return []action{{"resume", "Resume", false}, cancel}
+		return []action{{"resume", "Resume", false, false}, cancel}
 	case run.State == "planning":
 		return []action{cancel}
 	case run.State == "done" && run.Failed+run.Skipped > 0:
-		return []action{{"retry", "Retry what failed", false}}
+		return []action{{"retry", "Retry failed and skipped", false, true}}
 	}
 	return nil
 }
