@@ -19,7 +19,7 @@ import (
 func newInitCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "init [FOLDER]",
-		Short: "Write a project with starters for birthday, oil change and up-sell",
+		Short: "Write a project with starters for birthday, oil change (by mail and by text) and up-sell",
 		Long: `Writes a project that works at once, over small sample files: sapa.yaml, campaigns/,
 templates/, data/. Begin with the commands that it prints, then put your own tables into
 sapa.yaml and your own words into the campaigns. A file that is there already is an error,
@@ -95,8 +95,9 @@ const starterText = `%s: %d files of a car workshop with 60 customers. Begin wit
   sapa validate
   sapa segment list 'birthday(customer.birth_date)' --as-of 2026-11-22
   sapa preview birthday --as-of 2026-11-22
+  sapa preview oil-change-sms --as-of 2026-11-22
 
-To send to a mail server that delivers nothing, in another terminal: sapa sandbox; then
+To send to a mail server and a Twilio that deliver nothing, in another terminal: sapa sandbox; then
 
   sapa apply
   sapa run birthday --as-of 2026-11-22
