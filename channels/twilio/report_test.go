@@ -110,23 +110,28 @@ func TestReport(t *testing.T) {
 		"a status to come": {url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"teleported"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportAccepted}, ""},
 		"dead number": {
 			url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"undelivered"}, "ErrorCode": {"30005"}},
-			channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered, Code: 30005, Words: "no such number, or not in use any more", Suppress: "no such number"}, "",
+			channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered, Code: 30005, Words: "no such number, or not in use any more", Suppress: "no such number"},
+			"",
 		},
 		"landline": {
 			url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"undelivered"}, "ErrorCode": {"30006"}},
-			channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered, Code: 30006, Words: "a landline, or a network that can't be reached", Suppress: "not a mobile number"}, "",
+			channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered, Code: 30006, Words: "a landline, or a network that can't be reached", Suppress: "not a mobile number"},
+			"",
 		},
 		"opted out": {
 			url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"failed"}, "ErrorCode": {"21610"}},
-			channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered, Code: 21610, Words: "the customer has opted out with STOP", Suppress: "opted out"}, "",
+			channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered, Code: 21610, Words: "the customer has opted out with STOP", Suppress: "opted out"},
+			"",
 		},
 		"switched off": {
 			url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"undelivered"}, "ErrorCode": {"30003"}},
-			channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered, Code: 30003, Words: "the phone can't be reached now: switched off, out of range, or unable to receive"}, "",
+			channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered, Code: 30003, Words: "the phone can't be reached now: switched off, out of range, or unable to receive"},
+			"",
 		},
 		"a code to come": {
 			url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"failed"}, "ErrorCode": {"39999"}, "ErrorMessage": {"Sunspots"}},
-			channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered, Code: 39999, Words: "Sunspots"}, "",
+			channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered, Code: 39999, Words: "Sunspots"},
+			"",
 		},
 		"no id":      {url.Values{"MessageStatus": {"sent"}}, channels.Report{}, "a report without MessageSid or MessageStatus"},
 		"no status":  {url.Values{"MessageSid": {"SM1"}}, channels.Report{}, "a report without MessageSid or MessageStatus"},
@@ -153,15 +158,18 @@ func TestInbound(t *testing.T) {
 	}{
 		"a text": {
 			url.Values{"MessageSid": {"SM1"}, "From": {"+628120000001"}, "To": {"+628110000001"}, "Body": {"Terima kasih <3\n"}, "NumMedia": {"0"}},
-			channels.Inbound{ProviderID: "SM1", From: "+628120000001", To: "+628110000001", Text: "Terima kasih <3\n"}, "",
+			channels.Inbound{ProviderID: "SM1", From: "+628120000001", To: "+628110000001", Text: "Terima kasih <3\n"},
+			"",
 		},
 		"a picture": {
 			url.Values{"SmsMessageSid": {"MM1"}, "From": {"+628120000001"}, "To": {"+628110000001"}, "Body": {""}, "NumMedia": {"2"}},
-			channels.Inbound{ProviderID: "MM1", From: "+628120000001", To: "+628110000001", Media: 2}, "",
+			channels.Inbound{ProviderID: "MM1", From: "+628120000001", To: "+628110000001", Media: 2},
+			"",
 		},
 		"answered by Twilio": {
 			url.Values{"MessageSid": {"SM1"}, "From": {"+628120000001"}, "To": {"+628110000001"}, "Body": {"STOP"}, "OptOutType": {"STOP"}},
-			channels.Inbound{ProviderID: "SM1", From: "+628120000001", To: "+628110000001", Text: "STOP", Answered: true}, "",
+			channels.Inbound{ProviderID: "SM1", From: "+628120000001", To: "+628110000001", Text: "STOP", Answered: true},
+			"",
 		},
 		"no sender": {url.Values{"MessageSid": {"SM1"}, "To": {"+628110000001"}}, channels.Inbound{}, "a message without MessageSid, From or To"},
 		"bad media": {url.Values{"MessageSid": {"SM1"}, "From": {"1"}, "To": {"2"}, "NumMedia": {"-1"}}, channels.Inbound{}, "a message whose NumMedia is no number"},

@@ -316,17 +316,20 @@ func TestInquire(t *testing.T) {
 	}{
 		"delivered": {
 			&reply{status: 200, body: `{"sid": "` + id + `", "status": "delivered", "num_segments": "2", "price": "-0.05270", "price_unit": "usd", "error_code": null}`},
-			channels.Inquiry{Report: channels.Report{ProviderID: id, Status: channels.ReportDelivered}, Segments: 2, Price: "0.05270", Currency: "USD"}, "",
+			channels.Inquiry{Report: channels.Report{ProviderID: id, Status: channels.ReportDelivered}, Segments: 2, Price: "0.05270", Currency: "USD"},
+			"",
 		},
 		"on its way": {
 			&reply{status: 200, body: `{"sid": "` + id + `", "status": "sent", "num_segments": "1", "price": null, "price_unit": "USD"}`},
-			channels.Inquiry{Report: channels.Report{ProviderID: id, Status: channels.ReportSent}, Segments: 1}, "",
+			channels.Inquiry{Report: channels.Report{ProviderID: id, Status: channels.ReportSent}, Segments: 1},
+			"",
 		},
 		"undelivered": {
 			&reply{status: 200, body: `{"sid": "` + id + `", "status": "undelivered", "num_segments": "1", "error_code": 30005, "price": "0", "price_unit": "USD"}`},
 			channels.Inquiry{Report: channels.Report{
 				ProviderID: id, Status: channels.ReportUndelivered, Code: 30005, Words: "no such number, or not in use any more", Suppress: "no such number",
-			}, Segments: 1, Price: "0", Currency: "USD"}, "",
+			}, Segments: 1, Price: "0", Currency: "USD"},
+			"",
 		},
 		"unknown":   {failure(404, 20404, "x"), channels.Inquiry{}, "ask Twilio for message " + id + ": the provider knows no such message"},
 		"no JSON":   {&reply{status: 200, body: "<html>"}, channels.Inquiry{}, "Twilio's answer can't be read"},

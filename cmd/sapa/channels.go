@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/mail"
 	"net/url"
+	"time"
 
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/channels/email"
@@ -28,10 +29,14 @@ type registered struct {
 func (s *session) registry() []registered {
 	e, t := s.channelSettings()
 	return []registered{
-		{"email", e != nil, func() string { return e.SMTP.Reveal() }, func() (delivery.Account, error) { return emailAccount(e) },
-			`email: {smtp: "${SMTP_URL}", from: "You <you@example.com>"}`},
-		{"sms", t != nil, func() string { return t.Twilio.Reveal() }, func() (delivery.Account, error) { return smsAccount(t) },
-			`sms: {twilio: "${TWILIO_URL}", from: "+628111234567"}`},
+		{
+			"email", e != nil, func() string { return e.SMTP.Reveal() }, func() (delivery.Account, error) { return emailAccount(e) },
+			`email: {smtp: "${SMTP_URL}", from: "You <you@example.com>"}`,
+		},
+		{
+			"sms", t != nil, func() string { return t.Twilio.Reveal() }, func() (delivery.Account, error) { return smsAccount(t, s.businessTime) },
+			`sms: {twilio: "${TWILIO_URL}", from: "+628111234567"}`,
+		},
 	}
 }
 
@@ -113,7 +118,7 @@ func emailAccount(e *customer.EmailSettings) (delivery.Account, error) {
 // smsConnections is how many requests are under way at once where sapa.yaml says nothing.
 const smsConnections = 4
 
-func smsAccount(t *customer.SMSSettings) (delivery.Account, error) {
+func smsAccount(t *customer.SMSSettings, now func() time.Time) (delivery.Account, error) {
 	cfg, err := twilio.Parse(t.Twilio.Reveal())
 	if err != nil {
 		return delivery.Account{}, err
@@ -121,7 +126,7 @@ func smsAccount(t *customer.SMSSettings) (delivery.Account, error) {
 	if t.AuthToken != "" {
 		cfg.AuthToken = t.AuthToken
 	}
-	cfg.From, cfg.MessagingService = string(t.From), t.MessagingService
+	cfg.From, cfg.MessagingService, cfg.Now = string(t.From), t.MessagingService, now
 	channel, err := twilio.New(cfg)
 	if err != nil {
 		return delivery.Account{}, err

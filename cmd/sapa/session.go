@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -24,15 +25,16 @@ import (
 
 // session is an open database and, where the verb needs it, the project's mapping of the company's tables.
 type session struct {
-	pool       *pgxpool.Pool
-	dbSchema   string
-	cluster    *pg.Cluster // nil with DATABASE_URL
-	config     *customer.Config
-	schema     *customer.Schema
-	library    *campaign.Library
-	projectDir string
-	sandbox    *sandbox.Server // the only provider there is, for verbs that never reach a real one; nil: those of sapa.yaml
-	trusted    []netip.Prefix  // proxies whose X-Forwarded-For is believed
+	pool         *pgxpool.Pool
+	dbSchema     string
+	cluster      *pg.Cluster // nil with DATABASE_URL
+	config       *customer.Config
+	schema       *customer.Schema
+	library      *campaign.Library
+	projectDir   string
+	businessTime func() time.Time
+	sandbox      *sandbox.Server // the only provider there is, for verbs that never reach a real one; nil: those of sapa.yaml
+	trusted      []netip.Prefix  // proxies whose X-Forwarded-For is believed
 }
 
 // privateDatabase is the name of the database in a private cluster.
@@ -64,7 +66,7 @@ func (a *app) openProjectDB(ctx context.Context) (*session, error) {
 
 // connect opens the database as it is, migrated or not.
 func (a *app) connect(ctx context.Context) (*session, error) {
-	s := &session{dbSchema: a.dbSchema(), projectDir: a.dir}
+	s := &session{dbSchema: a.dbSchema(), projectDir: a.dir, businessTime: a.now}
 	url := a.env("DATABASE_URL")
 	if url == "" {
 		if err := s.startPrivate(ctx, a); err != nil {
