@@ -93,6 +93,7 @@ func TestLoadConfig(t *testing.T) {
 			},
 		},
 		PublicURL: "https://sapa.bengkel.example",
+		Retention: DefaultRetention(),
 		Company:   Company{Name: "Bengkel Maju", Address: "Jl. Pemuda 1, Semarang"},
 	}
 	if d := cmp.Diff(want, cfg); d != "" {

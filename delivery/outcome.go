@@ -158,7 +158,7 @@ func text(s string) *string {
 // An attempt that was noted as unknown when the lease was taken over is overwritten, or, when the message was not handed
 // over after all, taken back. A message that so returns to the plan may belong to a batch that is done. Whoever took
 // over may have done so while this statement waited for the message: then it does not see the attempt, and only an
-// insert finds it.
+// insert finds it. The customer may have been erased since: then the server's words are not kept.
 const recordSQL = `
 with o as (
 	select * from unnest(@id::bigint[], @state::text[], @reason::text[], @verdict::text[], @code::int[], @enhanced::text[],
@@ -177,7 +177,7 @@ with o as (
 	    attempts = h.attempts + (o.verdict <> '')::int
 	from o join held h on h.id = o.id
 	where m.id = o.id
-	returning m.id, m.state, m.reason, m.attempts, m.address_id, h.was, o.verdict
+	returning m.id, m.state, m.reason, m.attempts, m.address_id, h.was, o.verdict, m.customer_key
 ), released as (
 	update occasions c set spent = false
 	from moved m
@@ -189,7 +189,8 @@ with o as (
 	where o.verdict <> '' and m.was = 'claimed'
 ), amended as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words, segments, encoding)
-	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider, o.words, o.segments, o.encoding
+	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider,
+	       case when m.customer_key not in (select pseudonym from erasures) then o.words end, o.segments, o.encoding
 	from moved m join o using (id)
 	where o.verdict <> '' and m.was = 'unknown'
 	on conflict (message_id, number) do update

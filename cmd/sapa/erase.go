@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/sapa-crm/sapa/customer/privacy"
 )
@@ -55,7 +52,7 @@ func runErase(ctx context.Context, a *app, key string, o eraseOptions) error {
 		if o.dryRun {
 			return nil
 		}
-		if err := a.confirmLoss(ctx, "This can't be undone. Erase?"); err != nil {
+		if err := a.confirmLoss("This can't be undone. Erase?"); err != nil {
 			return err
 		}
 	}
@@ -119,28 +116,16 @@ func (a *app) sayErased(e *privacy.Erasure) {
 // errUnconfirmed says that a person did not agree, or that there is none.
 var errUnconfirmed = errors.New("nothing was changed")
 
-// confirmLoss asks a person before something is lost; where nobody sits at the terminal the answer is no.
-func (a *app) confirmLoss(ctx context.Context, question string) error {
-	in, ok := a.stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) || !terminal(a.stderr) {
+// confirmLoss asks a person before something is lost; where nobody can be asked the answer is no.
+func (a *app) confirmLoss(question string) error {
+	yes, err := a.ask("%s", question)
+	switch {
+	case errors.Is(err, errNoAnswer):
 		return fmt.Errorf("%w; if that is what you want, add --yes", errUnconfirmed)
-	}
-	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
-	answer := make(chan string, 1)
-	go func() {
-		line, err := bufio.NewReader(in).ReadString('\n')
-		if err != nil {
-			line = "n"
-		}
-		answer <- strings.ToLower(strings.TrimSpace(line))
-	}()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case text := <-answer:
-		if text == "y" || text == "yes" {
-			return nil
-		}
+	case err != nil:
+		return err
+	case !yes:
 		return errUnconfirmed
 	}
+	return nil
 }

@@ -67,8 +67,12 @@ func runPrune(ctx context.Context, a *app, o pruneOptions) error {
 			return err
 		}
 	}
+	if len(r.Months)+len(r.Stay) == 0 && !o.json {
+		fmt.Fprintf(a.stdout, "there are no messages before %s\n", o.before)
+		return nil
+	}
 	if !o.yes || o.dryRun {
-		if done, err := a.askPrune(ctx, r, o); done || err != nil {
+		if done, err := a.askPrune(r, o); done || err != nil {
 			return err
 		}
 	}
@@ -101,7 +105,7 @@ func (r *pruneReport) note(m privacy.Pruned, err error) error {
 }
 
 // askPrune shows what would go; done says that this was all.
-func (a *app) askPrune(ctx context.Context, r pruneReport, o pruneOptions) (done bool, err error) {
+func (a *app) askPrune(r pruneReport, o pruneOptions) (done bool, err error) {
 	if o.json {
 		if !o.dryRun {
 			return true, &exitError{exitUsage, errors.New("with --json, add --yes or --dry-run")}
@@ -113,16 +117,12 @@ func (a *app) askPrune(ctx context.Context, r pruneReport, o pruneOptions) (done
 	}
 	a.printStay(r)
 	if len(r.Months) == 0 {
-		if len(r.Stay) > 0 {
-			return true, &exitError{code: exitPartial}
-		}
-		fmt.Fprintf(a.stdout, "there are no messages before %s\n", o.before)
-		return true, nil
+		return true, &exitError{code: exitPartial}
 	}
 	if o.dryRun {
 		return true, nil
 	}
-	return false, a.confirmLoss(ctx, "This can't be undone. Drop them?")
+	return false, a.confirmLoss("This can't be undone. Drop them?")
 }
 
 func (s *session) pruneAll(ctx context.Context, a *app, months []privacy.Pruned, stay []string) (pruneReport, error) {

@@ -156,6 +156,10 @@ func (e *eraser) mark(ctx context.Context) error {
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("look for an earlier erasure: %w", err)
 	}
+	if e.o.DryRun { // numbers are not used up for nothing
+		e.pseudonym = "erased:0"
+		return nil
+	}
 	err = e.tx.QueryRow(ctx, `
 		insert into erasures (customer_key, key_hash, at, actor, row_present)
 		values (case when $4 then $1::text end, $2, $3, $5, $4) returning id, pseudonym`,
