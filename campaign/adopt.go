@@ -26,6 +26,12 @@ type Adoption struct {
 // Needed says whether the database was another than the one that was recorded.
 func (a *Adoption) Needed() bool { return a.From != a.To }
 
+// AdoptOptions say how a database is adopted.
+type AdoptOptions struct {
+	DryRun bool // take everything back
+	Hold   bool // hold everything also in the recorded database: it may be a physical copy, which can't be told from the first one
+}
+
 // PausedRun is a run that adopting held.
 type PausedRun struct {
 	Run      int    `json:"run"`
@@ -35,15 +41,15 @@ type PausedRun struct {
 
 // Adopt makes this database the one that sends. First it holds everything that another one may be sending, too: each run
 // that is being planned or sent is paused, and ticks that have passed make no run. What was in the hands of workers
-// becomes unknown, as after any worker's death. A database that is the recorded one is left alone. A dry run takes
-// everything back.
-func (p *Planner) Adopt(ctx context.Context, actor string, dryRun bool) (*Adoption, error) {
+// becomes unknown, as after any worker's death. A database that is the recorded one is left alone, unless everything is
+// to be held in it, too.
+func (p *Planner) Adopt(ctx context.Context, actor string, o AdoptOptions) (*Adoption, error) {
 	a := &Adoption{Paused: []PausedRun{}, Moved: []string{}, Stopped: []string{}}
 	err := pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
-		if err := p.adopt(ctx, tx, a, actor); err != nil {
+		if err := p.adopt(ctx, tx, a, actor, o.Hold); err != nil {
 			return err
 		}
-		if dryRun {
+		if o.DryRun {
 			return errDryRun
 		}
 		return nil
@@ -54,11 +60,11 @@ func (p *Planner) Adopt(ctx context.Context, actor string, dryRun bool) (*Adopti
 	return a, nil
 }
 
-func (p *Planner) adopt(ctx context.Context, tx pgx.Tx, a *Adoption, actor string) (err error) {
+func (p *Planner) adopt(ctx context.Context, tx pgx.Tx, a *Adoption, actor string, hold bool) (err error) {
 	if _, err := tx.Exec(ctx, `select from installation for update`); err != nil {
 		return err
 	}
-	if a.From, a.To, err = delivery.ReadPlaces(ctx, tx); err != nil || !a.Needed() {
+	if a.From, a.To, err = delivery.ReadPlaces(ctx, tx); err != nil || !a.Needed() && !hold {
 		return err
 	}
 	if err := p.holdRuns(ctx, tx, a, actor); err != nil {

@@ -86,7 +86,7 @@ func TestAdopt(t *testing.T) {
 	s.exec(`insert into batches (run_id, lo, hi, due_at, channel) values ($1, 1, 2, now(), 'email')`, reopened)
 	paused := s.number(`insert into runs (campaign_id, version_id, tick, as_of, actor, state, reason) select id, version_id, now(), now(), 'x', 'paused', 'by hand' from campaigns where name = 'hand' returning id`)
 
-	if a, err := s.planner.Adopt(t.Context(), "ani", false); err != nil || a.Needed() || len(a.Paused) != 0 {
+	if a, err := s.planner.Adopt(t.Context(), "ani", campaign.AdoptOptions{}); err != nil || a.Needed() || len(a.Paused) != 0 {
 		t.Errorf("at home: %+v, %v", a, err)
 	}
 	s.exec(`update installation set system_identifier = '4711'`)
@@ -96,12 +96,12 @@ func TestAdopt(t *testing.T) {
 		union all select 'at home' from installation, pg_control_system() c where installation.system_identifier = c.system_identifier::text
 		order by 1`
 	before := s.strings(stands)
-	dry, err := s.planner.Adopt(t.Context(), "ani", true)
+	dry, err := s.planner.Adopt(t.Context(), "ani", campaign.AdoptOptions{DryRun: true})
 	s.must(err)
 	if d := cmp.Diff(before, s.strings(stands)); d != "" {
 		t.Errorf("a dry run changes something: %s", d)
 	}
-	a, err := s.planner.Adopt(t.Context(), "ani", false)
+	a, err := s.planner.Adopt(t.Context(), "ani", campaign.AdoptOptions{})
 	s.must(err)
 	if d := cmp.Diff(dry, a); d != "" {
 		t.Error(d)
@@ -123,11 +123,19 @@ func TestAdopt(t *testing.T) {
 	if d := cmp.Diff(wantLog, log); d != "" {
 		t.Error(d)
 	}
-	if n := s.number(`select count(*) from audit_log where action = 'adopt' and actor = 'ani'`); n != 1 {
+	if a, err := s.planner.Adopt(t.Context(), "ani", campaign.AdoptOptions{Hold: true}); err != nil || a.Needed() || len(a.Paused) != 0 || len(a.Moved) != 0 {
+		t.Errorf("nothing is under way any more: %+v, %v", a, err)
+	}
+	if n := s.number(`select count(*) from audit_log where action = 'adopt' and actor = 'ani'`); n != 2 {
 		t.Errorf("%d entries about adopting", n)
 	}
 	s.must(s.planner.Cancel(t.Context(), paused, "ani"))
 	s.must(s.planner.Cancel(t.Context(), reopened, "ani"))
+	s.must(s.planner.Resume(t.Context(), sending.ID, "ani"))
+	// A physical copy of the cluster looks like the first one: a person says that everything is to be held.
+	if a, err = s.planner.Adopt(t.Context(), "ani", campaign.AdoptOptions{Hold: true}); err != nil || a.Needed() || len(a.Paused) != 1 {
+		t.Errorf("%+v, %v", a, err)
+	}
 	s.must(s.planner.Resume(t.Context(), sending.ID, "ani"))
 	if p := s.send(s.engine("smtp://"+s.mail.SMTPAddr()), sending.ID, "done"); p.Counts["sent"] != 2 {
 		t.Errorf("%+v", p)
@@ -149,7 +157,7 @@ content: {email: {subject: Halo, text: Halo}}
 	s.resolve(crmYAML)
 	s.exec(`update installation set database_name = 'elsewhere'`)
 	clock.set(t, "2026-11-24T09:00+07:00")
-	a, err := s.planner.Adopt(t.Context(), "ani", false)
+	a, err := s.planner.Adopt(t.Context(), "ani", campaign.AdoptOptions{})
 	s.must(err)
 	if d := cmp.Diff([]string{"all"}, a.Stopped); d != "" {
 		t.Error(d)

@@ -11,7 +11,7 @@ import (
 )
 
 func newAdoptCommand(a *app) *cobra.Command {
-	var yes, asJSON bool
+	var yes, hold, asJSON bool
 	c := &cobra.Command{
 		Use:   "adopt",
 		Short: "Let a database that was copied or renamed send from now on; first everything is held",
@@ -20,16 +20,20 @@ that was restored to try something out must not write to customers. "sapa adopt"
 database the one that sends, after a restore that is meant to replace the first one.
 
 Before that, everything is held: runs that are being planned or sent are paused (look at
-each, then sapa resume or sapa cancel), and ticks that have passed make no run.`,
+each, then sapa resume or sapa cancel), and ticks that have passed make no run.
+
+A copy of a cluster's files, or of the disk below them, can't be told from the first one:
+after restoring one, begin with sapa adopt --hold.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runAdopt(c.Context(), a, yes, asJSON) },
+		RunE: func(c *cobra.Command, _ []string) error { return runAdopt(c.Context(), a, yes, hold, asJSON) },
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	c.Flags().BoolVar(&hold, "hold", false, "hold everything although the database is the recorded one")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
-func runAdopt(ctx context.Context, a *app, yes, asJSON bool) error {
+func runAdopt(ctx context.Context, a *app, yes, hold, asJSON bool) error {
 	s, err := a.open(ctx)
 	if err != nil {
 		return err
@@ -39,11 +43,11 @@ func runAdopt(ctx context.Context, a *app, yes, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	plan, err := planner.Adopt(ctx, a.actor(), true)
+	plan, err := planner.Adopt(ctx, a.actor(), campaign.AdoptOptions{DryRun: true, Hold: hold})
 	if err != nil {
 		return err
 	}
-	if !plan.Needed() {
+	if !plan.Needed() && !hold {
 		if asJSON {
 			return a.printJSON(plan)
 		}
@@ -61,7 +65,7 @@ func runAdopt(ctx context.Context, a *app, yes, asJSON bool) error {
 	if !yes {
 		return errors.New("nothing was changed")
 	}
-	done, err := planner.Adopt(ctx, a.actor(), false)
+	done, err := planner.Adopt(ctx, a.actor(), campaign.AdoptOptions{Hold: hold})
 	if err != nil {
 		return err
 	}

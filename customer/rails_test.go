@@ -1,0 +1,49 @@
+package customer
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What stands below rails: is read as written; a campaign's own shares take the place of those of sapa.yaml, one by one.
+func TestRails(t *testing.T) {
+	t.Parallel()
+	cfg, problems := LoadConfig("sapa.yaml", `
+customers: {table: customers, key: id}
+rails:
+  max_audience: 5_000
+  pause_if: {bounces: 5%, failures: 10 %, after: 80}
+  approval: required
+  seeds: [Boss <boss@Bengkel.example>, "+62 811-1234-567"]
+`, testEnv)
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	want := Rails{
+		MaxAudience: 5000, PauseIf: PauseIf{Bounces: 0.05, Failures: 0.1, After: 80}, Approval: true,
+		Seeds: []Seed{{"email", "boss@bengkel.example"}, {"sms", "+628111234567"}},
+	}
+	if d := cmp.Diff(want, cfg.Rails); d != "" {
+		t.Error(d)
+	}
+	own := PauseIf{Bounces: 0.08, Content: 1}.Or(cfg.Rails.PauseIf)
+	if d := cmp.Diff(PauseIf{Bounces: 0.08, Failures: 0.1, Content: 1, After: 80}, own); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestShareIsWrittenAsRead(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"5%", "0.5%", "12.25%", "100%", "0.001%", "7%", "29%"} {
+		var s Share
+		if err := s.UnmarshalScalar(text); err != nil || s.String() != text {
+			t.Errorf("%s is read as %s, %v", text, s, err)
+		}
+	}
+	for _, text := range []string{"0%", "0.0%", "100.1%", "5", "-5%", "5.0001%", "%", "", "5%%"} {
+		if err := new(Share).UnmarshalScalar(text); err == nil {
+			t.Errorf("%q is taken for a share", text)
+		}
+	}
+}
