@@ -223,7 +223,7 @@ func (p *provider) Deliver(ctx context.Context, in <-chan *channels.Message, per
 				done(m, channels.Receipt{}, channels.Unavailable(err))
 				return err
 			}
-			answer, wait := p.accept(m.ID)
+			wait, answer := p.accept(m.ID)
 			time.Sleep(wait)
 			done(m, channels.Receipt{HandedOver: time.Now(), Words: "as told"}, answer)
 		case <-ctx.Done():
@@ -233,7 +233,7 @@ func (p *provider) Deliver(ctx context.Context, in <-chan *channels.Message, per
 }
 
 // accept takes a message; the answer says so, or something else; one to three reports come before or after it.
-func (p *provider) accept(id int64) (answer error, wait time.Duration) {
+func (p *provider) accept(id int64) (wait time.Duration, answer error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.accepted[id]++
@@ -245,7 +245,7 @@ func (p *provider) accept(id int64) (answer error, wait time.Duration) {
 		nil, nil, channels.Unknown(errors.New("time-out")), channels.Unknown(errors.New("502")),
 		channels.RetryAfter(errors.New("429"), 0), channels.Permanent(errors.New("400")),
 	}
-	return answers[p.random.IntN(len(answers))], time.Duration(p.random.IntN(30)) * time.Millisecond
+	return time.Duration(p.random.IntN(30)) * time.Millisecond, answers[p.random.IntN(len(answers))]
 }
 
 // Reports, answers, takeovers and releases in any order: each message is handed over once and ends as sent, and at every
