@@ -27,7 +27,7 @@ create table delivery_reports (
 );
 create index delivery_reports_open on delivery_reports (message_id) where open;
 create index delivery_reports_ask on delivery_reports (ask_at) where ask_at is not null;
-create index delivery_reports_code on delivery_reports (code) where code is not null;
+create index delivery_reports_code on delivery_reports (code) where words is not null;
 
 -- Messages of customers. A provider that repeats itself changes nothing.
 create table inbound (

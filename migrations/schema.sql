@@ -141,7 +141,7 @@ create table delivery_reports (
   constraint delivery_reports_status_check CHECK ((status = ANY (ARRAY['accepted'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'undelivered'::text])))
 );
 CREATE INDEX delivery_reports_ask ON delivery_reports USING btree (ask_at) WHERE (ask_at IS NOT NULL);
-CREATE INDEX delivery_reports_code ON delivery_reports USING btree (code) WHERE (code IS NOT NULL);
+CREATE INDEX delivery_reports_code ON delivery_reports USING btree (code) WHERE (words IS NOT NULL);
 CREATE INDEX delivery_reports_open ON delivery_reports USING btree (message_id) WHERE open;
 
 -- customers whom Sapa has forgotten on request
