@@ -16,6 +16,9 @@ func (c *checker) page(n *outNode) bool {
 	if !ok || len(v.steps) > 0 || !isPage(v.name) || c.inLink {
 		return false
 	}
+	if _, known := c.globals[v.name]; !known { // confirm_url is not there everywhere
+		return false
+	}
 	c.pages[v.name] = true
 	return true
 }
