@@ -147,7 +147,7 @@ func TestDocumentedKeys(t *testing.T) {
 		got = append(got, m[1])
 	}
 	want := []string{
-		"campaign", "description", "topic", "audience", "schedule", "channels", "content",
+		"campaign", "description", "topic", "confirms", "audience", "schedule", "channels", "content",
 		"limits", "seeds", "approval", "where", "each", "merge", "occasion", "cooldown",
 		"at", "cron", "timezone", "until", "catch_up", "subject", "html", "text", "reply_to", "text",
 		"max_audience", "pause_if", "bounces", "failures", "unsubscribes", "content", "after",

@@ -143,7 +143,7 @@ func (k *checker) warnEncoding(at, written string, t *templates.Template) {
 			continue
 		}
 		seen = append(seen, w.Rune)
-		list.Add(t.File(), w.At, mend(w.Rune), "warning: %s makes the text UCS-2, so that a segment has 70 characters instead of 160", visible(w.Rune))
+		list.Add(t.File(), w.At, mend(w.Rune), "%s makes the text UCS-2, so that a segment has 70 characters instead of 160", visible(w.Rune))
 	}
 	if t.File() == nil { // it stands in the YAML otherwise than it is written
 		list = inYAML(k.f, at, written, list)

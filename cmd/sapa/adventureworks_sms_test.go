@@ -54,7 +54,7 @@ func textingBikes(t *testing.T) *bikes {
 func TestAdventureWorksTexts(t *testing.T) {
 	t.Parallel()
 	b := textingBikes(t)
-	b.want(exitOK, `campaigns/birthday-sms.yaml:7:80: warning: – makes the text UCS-2, so that a segment has 70 characters instead of 160
+	b.want(exitOK, `warning: campaigns/birthday-sms.yaml:7:80: – makes the text UCS-2, so that a segment has 70 characters instead of 160
    7 | …first_name | titlecase }}! Your present – pick it: {{ 'https://adventure-works.example/birthday' | link: customer: custo…
      |                                          ^
      write -

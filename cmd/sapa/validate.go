@@ -37,7 +37,7 @@ func runValidate(ctx context.Context, a *app) error {
 func (a *app) warn(project *campaign.Project) {
 	for _, c := range project.Campaigns {
 		for _, w := range c.Warnings {
-			fmt.Fprintln(a.stderr, w)
+			fmt.Fprintln(a.stderr, "warning: "+w.String())
 		}
 	}
 }
