@@ -23,24 +23,34 @@ func (e notFound) Error() string { return string(e) }
 
 func (e notFound) Is(target error) bool { return target == ErrNotFound }
 
-// Applied is a campaign as it stands: its current version, and when it runs next.
+// Applied is a campaign as it stands: its current version, when it runs next, and what keeps it from that.
 type Applied struct {
 	Name      string     `json:"campaign"`
-	Version   int        `json:"version"`
+	Version   int        `json:"version"` // 0: none is approved; the rest is then that of the one that waits
 	AppliedAt time.Time  `json:"applied_at"`
 	AppliedBy string     `json:"applied_by"`
 	Live      bool       `json:"live"`      // false: its file is gone; what it did stays
 	NextTick  *time.Time `json:"next_tick"` // civil; nil: it has no schedule, or that is over
 	NextAt    *time.Time `json:"next_at"`   // when that run is planned
 	LastRun   *int       `json:"last_run"`
+
+	Waiting    *int    `json:"waiting_for_approval,omitempty"` // the version that somebody else than who applied it must approve
+	Quarantine *string `json:"quarantine,omitempty"`           // why the campaign makes no runs
 }
 
 // Overview lists the campaigns that have a version, by name.
 func Overview(ctx context.Context, db pg.DBTX) ([]Applied, error) {
 	rows, _ := db.Query(ctx, `
-		select c.name, v.number as version, v.applied_at, v.applied_by, s.campaign_id is not null as live, s.next_tick, s.next_at,
-			(select max(r.id) from runs r where r.campaign_id = c.id) as last_run
-		from campaigns c join versions v on v.id = c.version_id left join schedules s on s.campaign_id = c.id
+		select c.name, case when v.id = c.version_id then v.number else 0 end as version, v.applied_at, v.applied_by,
+			s.campaign_id is not null as live, s.next_tick, s.next_at,
+			(select max(r.id) from runs r where r.campaign_id = c.id) as last_run, w.number as waiting, q.reason as quarantine
+		from campaigns c
+		left join lateral (
+			select w.id, w.number from versions w join approvals a on a.version_id = w.id and a.state = 'waiting'
+			where w.campaign_id = c.id order by w.number desc limit 1) w on true
+		join versions v on v.id = coalesce(c.version_id, w.id)
+		left join schedules s on s.campaign_id = c.id
+		left join quarantines q on q.campaign_id = c.id
 		order by c.name collate "C"`)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Applied])
 	if err != nil {

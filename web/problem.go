@@ -11,6 +11,7 @@ import (
 
 	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/report"
 )
@@ -70,6 +71,12 @@ func asProblem(err error) *problem {
 		return &problem{Status: http.StatusNotFound, Code: "not_found", Detail: detail, Mend: mend}
 	case errors.Is(err, campaign.ErrState):
 		return &problem{Status: http.StatusConflict, Code: "wrong_state", Detail: detail, Mend: "look at the run's state: GET /v1/runs/{id}"}
+	case errors.Is(err, campaign.ErrQuarantined):
+		return &problem{Status: http.StatusConflict, Code: "quarantined", Detail: detail, Mend: mend}
+	case errors.Is(err, campaign.ErrUnapproved):
+		return &problem{Status: http.StatusConflict, Code: "not_approved", Detail: err.Error(), Mend: "on the machine: sapa approve"}
+	case errors.Is(err, delivery.ErrForeign):
+		return &problem{Status: http.StatusConflict, Code: "foreign_database", Detail: detail, Mend: "on the machine: sapa doctor, then sapa adopt"}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &problem{Status: http.StatusServiceUnavailable, Code: "too_slow", Detail: "that took too long; nothing was changed", Mend: "a run may be being planned at this moment: try again in a minute"}
 	case unfit(err):
