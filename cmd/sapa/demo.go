@@ -35,9 +35,9 @@ func newDemoCommand(a *app) *cobra.Command {
 		Use:   "demo",
 		Short: "See the whole of it: an invented workshop, three campaigns, simulated customers, a report",
 		Long: `Makes an invented Indonesian car workshop in a private PostgreSQL (DATABASE_URL is not
-touched), runs its birthday, oil-change and up-sell campaigns as of today by a mail server
-that catches everything, simulates customers who open, click and unsubscribe, and prints
-the report. Nothing leaves this machine. It begins anew every time.`,
+touched), runs its birthday, oil-change and up-sell campaigns as of today, by mail and by text, through
+a sandbox that catches everything, simulates customers who open, click, answer and
+unsubscribe, and prints the report. Nothing leaves this machine. It begins anew every time.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runDemo(c.Context(), a, o) },
 	}
@@ -101,7 +101,10 @@ func startDemo(ctx context.Context, parent *app, o demoOptions) (*demo, error) {
 	if d.public, err = listenNear(ctx, "127.0.0.1:8080"); err != nil {
 		return nil, err
 	}
-	d.mail, err = sandbox.Start(ctx, sandbox.Config{SMTPAddr: free(ctx, "127.0.0.1:2525"), HTTPAddr: free(ctx, "127.0.0.1:8025"), Dir: mailDir, Log: d.log(), Now: d.now})
+	d.mail, err = sandbox.Start(ctx, sandbox.Config{
+		SMTPAddr: free(ctx, "127.0.0.1:2525"), HTTPAddr: free(ctx, "127.0.0.1:8025"), Dir: mailDir, Log: d.log(), Now: d.now,
+		InboundURL: "http://" + d.public.Addr().String() + "/hooks/sms/inbound",
+	})
 	if err != nil {
 		return nil, errors.Join(err, d.public.Close())
 	}
@@ -218,7 +221,8 @@ func (d *demo) writeProject() error {
 	if err != nil {
 		return err
 	}
-	addresses := strings.NewReplacer(`"${SMTP_URL}"`, `"smtp://`+d.mail.SMTPAddr()+`"`, "${PUBLIC_URL}", "http://"+d.public.Addr().String())
+	addresses := strings.NewReplacer(`"${SMTP_URL}"`, `"smtp://`+d.mail.SMTPAddr()+`"`, `"${TWILIO_URL}"`, `"`+d.mail.TwilioURL()+`"`,
+		"${PUBLIC_URL}", "http://"+d.public.Addr().String())
 	return fs.WalkDir(project, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -290,7 +294,7 @@ func (d *demo) run(ctx context.Context, name string) error {
 }
 
 func (d *demo) respond(ctx context.Context) error {
-	fmt.Fprintln(d.stdout, "\nSimulated customers read their mail: they are programs, and their opens and clicks are invented.")
+	fmt.Fprintln(d.stdout, "\nSimulated customers read their mail and texts: they are programs, and their opens and clicks are invented.")
 	summary, err := crowd.Play(ctx, crowd.Config{Mail: d.mail.EachRaw(), Rates: crowd.Typical(), Seed: 1})
 	if err != nil {
 		return err
@@ -298,8 +302,24 @@ func (d *demo) respond(ctx context.Context) error {
 	if summary.Failed > 0 {
 		return fmt.Errorf("%d requests of simulated customers failed, such as: %w", summary.Failed, summary.FirstFailure)
 	}
-	fmt.Fprintf(d.stdout, "  of %s messages %s opened, %s clicked, %s unsubscribed\n\n", thousands(summary.Mails),
+	fmt.Fprintf(d.stdout, "  of %s mails %s opened, %s clicked, %s unsubscribed\n", thousands(summary.Mails),
 		thousands(summary.Opened), thousands(summary.Clicked), thousands(summary.Unsubscribed))
+	return d.respondToTexts(ctx)
+}
+
+func (d *demo) respondToTexts(ctx context.Context) error {
+	if err := d.mail.WaitCallbacks(ctx); err != nil {
+		return err
+	}
+	summary, err := crowd.PlayTexts(ctx, crowd.Phones{Sandbox: d.mail, Rates: crowd.TypicalTexts(), Seed: 1})
+	if err != nil {
+		return err
+	}
+	if summary.Failed > 0 {
+		return fmt.Errorf("%d requests of simulated customers with telephones failed, such as: %w", summary.Failed, summary.FirstFailure)
+	}
+	fmt.Fprintf(d.stdout, "  of %s texts %s clicked, %s answered, %s stopped\n\n", thousands(summary.Texts),
+		thousands(summary.Clicked), thousands(summary.Replied), thousands(summary.Stopped))
 	return nil
 }
 
@@ -319,11 +339,12 @@ Where to look
   its numbers      %[2]s --project %[1]s report birthday
   who is meant     %[2]s --project %[1]s segment list 'birthday(customer.birth_date)'
   one message      %[2]s --project %[1]s preview oil-change
+  what they wrote  %[2]s --project %[1]s replies
 `, d.dir, sapa)
 	if o.keep {
-		fmt.Fprintf(d.stdout, "  the mail caught  http://%s\n", d.mail.HTTPAddr())
+		fmt.Fprintf(d.stdout, "  what was caught  http://%s\n", d.mail.HTTPAddr())
 	} else {
-		fmt.Fprintf(d.stdout, "  the mail caught  %s demo --keep  leaves the mail page and the links running\n", sapa)
+		fmt.Fprintf(d.stdout, "  what was caught  %s demo --keep  leaves the page of mails and texts and the links running\n", sapa)
 	}
 }
 
@@ -345,8 +366,9 @@ func (d *demo) verify(ctx context.Context) error {
 		sent += p.Counts["sent"]
 	}
 	if accepted := d.mail.Counts().Accepted; sent != accepted || sent == 0 {
-		return fmt.Errorf("the ledger says %d sent, the mail server accepted %d", sent, accepted)
+		return fmt.Errorf("the ledger says %d sent, the sandbox accepted %d", sent, accepted)
 	}
-	fmt.Fprintf(d.stdout, "\nThe books agree: %s sent by the ledger, %s accepted by the mail server.\n", thousands(sent), thousands(sent))
+	fmt.Fprintf(d.stdout, "\nThe books agree: %s sent by the ledger, %s accepted by the sandbox, %s of them texts.\n",
+		thousands(sent), thousands(sent), thousands(d.mail.Counts().Texts))
 	return nil
 }

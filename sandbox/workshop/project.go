@@ -13,7 +13,8 @@ import (
 var projectFiles embed.FS
 
 // Project is the demo's project: sapa.yaml over the tables of Create, and the campaigns birthday, oil-change and upsell
-// with their templates. sapa.yaml takes the SMTP server and the public address from SMTP_URL and PUBLIC_URL.
+// with their templates. sapa.yaml takes the SMTP server, Twilio's account and the public address from
+// SMTP_URL, TWILIO_URL and PUBLIC_URL.
 func Project() (fs.FS, error) {
 	files, err := fs.Sub(projectFiles, "project")
 	if err != nil {

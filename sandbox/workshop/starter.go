@@ -13,7 +13,7 @@ import (
 //go:embed sample/*.csv starter
 var sample embed.FS
 
-// Starter is the project with which somebody begins: that of the demo, and a campaign by text message, over tables which
+// Starter is the project with which somebody begins: that of the demo, with the oil change by mail, too, over tables which
 // the sample files, in data/, are imported into, sent by the sandbox. Files are named as in a project's folder.
 func Starter() (map[string]string, error) {
 	project, err := Project()
@@ -41,8 +41,8 @@ var starterConfig = strings.NewReplacer(
 	"channels:", "# These are the mail server and the Twilio of `sapa sandbox`, which deliver nothing. Real ones come from the environment:\n"+
 		"# smtp: \"${SMTP_URL}\", with SMTP_URL=smtp://user:password@mail.your-company.example:587\n"+
 		"# twilio: \"${TWILIO_URL}\", with TWILIO_URL=https://ACxxx:token@api.twilio.com\nchannels:",
-	"\n\npublic_url:", "\n  sms: {twilio: \"http://"+sandbox.DefaultAccountSID+":"+sandbox.DefaultAuthToken+"@127.0.0.1:8025\", from: \"+6281100000001\"}\n"+
-		"\n# Where customers reach `sapa serve`; behind your proxy, such as https://sapa.your-company.example\npublic_url:",
+	`"${TWILIO_URL}"`, `"http://`+sandbox.DefaultAccountSID+":"+sandbox.DefaultAuthToken+`@127.0.0.1:8025"`,
+	"\n\npublic_url:", "\n\n# Where customers reach `sapa serve`; behind your proxy, such as https://sapa.your-company.example\npublic_url:",
 )
 
 func read(from fs.FS, root, to string, into map[string]string) error {
