@@ -61,16 +61,23 @@ func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, no
 	if err != nil {
 		return nil, err
 	}
+	if err = p.compose(c, composer, person, publicURL, now); err != nil {
+		return nil, fmt.Errorf("the message for customer %s would fail: %w", p.CustomerKey, err)
+	}
+	return p, nil
+}
+
+// compose fills in the message. The error is about this customer alone.
+func (p *Preview) compose(c *Campaign, composer *delivery.Composer, person *delivery.Person, publicURL string, now time.Time) (err error) {
 	if p.Channel = c.Channel(); p.Channel == "sms" {
 		err = p.composeText(composer, person, &exampleURLs{c: c, publicURL: publicURL})
 	} else {
 		p.Message, err = composer.Compose(*person, plainURLs{c})
 	}
-	if err != nil {
-		return nil, fmt.Errorf("the message for customer %s would fail: %w", p.CustomerKey, err)
+	if err == nil {
+		p.Message.To.Addr, p.Message.Date = p.Address, now
 	}
-	p.Message.To.Addr, p.Message.Date = p.Address, now
-	return p, nil
+	return err
 }
 
 func (p *Preview) composeText(composer *delivery.Composer, person *delivery.Person, urls *exampleURLs) (err error) {
@@ -208,14 +215,9 @@ type plainURLs struct{ c *Campaign }
 func (u plainURLs) Open() string { return "" }
 
 func (u plainURLs) Click(part response.Part, link int, query string) (string, error) {
-	var t *templates.Template
-	switch content := u.c.Content; {
-	case part == response.SMS:
-		t = content.SMS.Text
-	case part == response.Text:
-		t = content.Email.Text
-	default:
-		t = content.Email.HTML
+	t := u.c.Content.Email.HTML
+	if part == response.Text {
+		t = u.c.Content.Email.Text
 	}
 	return templates.Target(t.Links()[link].URL, query), nil
 }

@@ -44,7 +44,7 @@ func (p *Planner) Rehearse(ctx context.Context, s Start, show int) (*Run, *Rehea
 	}
 	out := &Rehearsal{Plan: plan, Messages: []*Preview{}, Looked: len(r.first)}
 	for _, one := range r.first {
-		failed, err := p.rehearse(ctx, c, composer, one)
+		failed, err := p.rehearse(ctx, c, composer, one, s.PublicURL)
 		switch {
 		case err != nil:
 			return nil, nil, err
@@ -58,16 +58,12 @@ func (p *Planner) Rehearse(ctx context.Context, s Start, show int) (*Run, *Rehea
 }
 
 // rehearse composes one message; failed is why that can't be done for this customer.
-func (p *Planner) rehearse(ctx context.Context, c *Campaign, composer *delivery.Composer, one *Preview) (failed, err error) {
+func (p *Planner) rehearse(ctx context.Context, c *Campaign, composer *delivery.Composer, one *Preview, publicURL string) (failed, err error) {
 	person, err := c.read(ctx, p.Pool, one, composer)
 	if err != nil {
 		return nil, err
 	}
-	if one.Message, failed = composer.Compose(*person, plainURLs{c}); failed != nil {
-		return failed, nil
-	}
-	one.Message.To.Addr, one.Message.Date = one.Address, p.Now()
-	return nil, nil
+	return one.compose(c, composer, person, publicURL, p.Now()), nil
 }
 
 // readFirst reads whom a plan's first messages are for.

@@ -74,6 +74,8 @@ type Start struct {
 	Label    string    // to repeat on purpose
 	Actor    string
 	Yes      bool // an unusually large run is meant; otherwise it is planned, and paused until somebody resumes it
+
+	PublicURL string // of a rehearsal: what the short links of text messages begin with
 }
 
 // Start makes a run of the campaign's current version and plans it. It may be called by two processes at once: each

@@ -68,6 +68,10 @@ func TestAdventureWorksTexts(t *testing.T) {
 		}
 	}
 	b.ok("apply")
+	rehearsed := b.ok("run", "birthday-sms", "--as-of", "2026-11-22", "--dry-run", "--show", "1")
+	if !regexp.MustCompile(`(?s)\n--- message 1 of 13 ---\n.*\nto:      [A-Z]+ <\+1\d{10}>\n.*, UCS-2, 2 segments\n.*PUBLIC/s/Ab3dE9x1  https://adventure-works`).MatchString(rehearsed) {
+		t.Errorf("a dry run shows\n%s", rehearsed)
+	}
 	b.servePublic()
 	b.want(exitOK, `run 1 of birthday-sms, as of Sun 22 Nov 2026 00:00
   audience 69 = already 0 + planned 13 + skipped 56

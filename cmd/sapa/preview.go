@@ -98,14 +98,16 @@ func (a *app) printPreview(p *campaign.Preview) {
 
 // printTextPreview shows a text message and what it costs.
 func (a *app) printTextPreview(p *campaign.Preview) {
-	number := p.Number
-	if p.Unusable != "" {
-		number = "no text reaches it: " + p.Unusable
+	number := ""
+	switch {
+	case p.Address == "":
+		number = ", no text reaches them: no number"
+	case p.Unusable != "":
+		number = ", no text reaches it: " + p.Unusable
+	case p.Number != "":
+		number = ", " + p.Number
 	}
-	if p.Address == "" {
-		number = "no text reaches them: no number"
-	}
-	fmt.Fprintf(a.stdout, "to:      %s <%s>, %s\n\n%s\n\n", p.Message.To.Name, p.Address, number, p.Message.Text)
+	fmt.Fprintf(a.stdout, "to:      %s <%s>%s\n\n%s\n\n", p.Message.To.Name, p.Address, number, p.Message.Text)
 	fmt.Fprintf(a.stdout, "%s, %s, %s\n", counted(p.Cost.Characters, "character"), p.Cost.Encoding, counted(p.Cost.Segments, "segment"))
 	if advice := p.Cost.Advice(); advice != "" {
 		fmt.Fprintln(a.stdout, advice)

@@ -144,6 +144,7 @@ func (s *session) dryRun(ctx context.Context, a *app, planner *campaign.Planner,
 	if o.show < 0 {
 		return &exitError{exitUsage, errors.New("--show is how many messages to show, from 0")}
 	}
+	start.PublicURL = s.exampleURL()
 	run, r, err := planner.Rehearse(ctx, start, o.show)
 	if err != nil {
 		return s.notApplied(a, start.Campaign, err)
