@@ -260,22 +260,32 @@ func restartDir(t *testing.T, s *Server, dir string) *Server {
 	return start(t, Config{Dir: dir})
 }
 
+// TestCloseEndsACallback stops a sandbox in the last attempt at a callback: the next one begins that callback anew.
 func TestCloseEndsACallback(t *testing.T) {
 	t.Parallel()
 	h := newHook(t)
-	s := start(t, Config{})
+	dir := t.TempDir()
+	s := start(t, Config{Dir: dir, Retry: time.Microsecond})
 	called, release := make(chan struct{}), make(chan struct{})
+	calls := 0
 	h.answerWith(func(url.Values) (int, string, string) {
+		if calls++; calls < maxAttempts { // one text: no two at once
+			return http.StatusServiceUnavailable, "", ""
+		}
 		close(called)
 		<-release
 		return http.StatusOK, "", ""
 	})
-	mustText(t, s, textTo(customer, "Halo", h.URL+"/r/tok"))
+	m := mustText(t, s, textTo(customer, "Halo", h.URL+"/r/tok"))
 	<-called
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	close(release)
+	h.answerWith(func(url.Values) (int, string, string) { return http.StatusOK, "", "" })
+	s = start(t, Config{Dir: dir})
+	settle(t, s)
+	wantEvents(t, s, *m.Sid, "told queued 200", "became sent", "told sent 200", "became delivered", "told delivered 200")
 }
 
 // TestManyTexts sends many at once and wants every callback, with little memory.

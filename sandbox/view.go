@@ -111,7 +111,7 @@ func (p *pages) html(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; "+
 		"img-src "+images+"; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'")
 	mail, err := ParseMail(raw)
-	if err != nil || mail.HTML == "" || m.SMS != nil {
+	if err != nil || mail.HTML == "" {
 		http.Error(w, fmt.Sprintf("Message %d has no HTML.", m.ID), http.StatusNotFound)
 		return
 	}
