@@ -91,7 +91,6 @@ const comparedSQL = `
 	countable as (
 		select id, message_base, message_count from runs
 		where message_base is not null and message_count is not null
-		  and message_base >> 44 not in (select month from pruned_months)
 		  and to_regclass('messages_' || to_char(make_date(2026, 1, 1) + make_interval(months => (message_base >> 44)::int), 'YYYY_MM')) is not null
 	), counted_states as (
 		select r.id as run_id, m.state::text as state, coalesce(m.reason, '') as reason, count(*) as n

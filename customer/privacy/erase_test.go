@@ -275,6 +275,9 @@ func TestEraseWaitsForPlans(t *testing.T) {
 		done <- e
 	}()
 	for s.number(`select count(*) from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`) == 0 {
+		if len(done) > 0 {
+			t.Fatal("it did not wait")
+		}
 		time.Sleep(5 * time.Millisecond)
 	}
 	s.must(plan.Commit(t.Context()))

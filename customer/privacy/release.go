@@ -45,7 +45,7 @@ func Release(ctx context.Context, pool *pgxpool.Pool, s *customer.Schema, now ti
 			_, here[i] = found[key]
 		}
 		_, err = pool.Exec(ctx, `
-			update erasures e set gone_since = case when not k.here then coalesce(e.gone_since, $3::timestamptz) end
+			update erasures e set gone_since = case when not k.here then $3::timestamptz end
 			from unnest($1::int[], $2::boolean[]) k(id, here)
 			where e.id = k.id and k.here = (e.gone_since is not null)`, ids, here, now)
 		if err != nil {
