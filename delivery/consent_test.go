@@ -14,7 +14,7 @@ import (
 func TestConsentAtTheClaim(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
-	s.birthday(9)
+	s.birthday(10)
 	run := s.start()
 	everything := customer.ConsentChange{Channel: customer.Every, Topic: customer.Every}
 	topic := customer.ConsentChange{Channel: "email", Topic: "greetings"}
@@ -26,7 +26,7 @@ func TestConsentAtTheClaim(t *testing.T) {
 	resume.Resumes, resume.Granted = true, true
 	for key, said := range map[string][]customer.ConsentChange{
 		"1": {topic}, "2": {everything, granted}, "3": {pause}, "4": {over}, "5": {pause, resume}, "6": {pause, granted},
-		"7": {other}, "8": {granted}, "9": {topic, pause, resume},
+		"7": {other}, "8": {granted}, "9": {topic, pause, resume}, "10": {pause, other},
 	} {
 		for _, c := range said {
 			c.CustomerKey, c.Source, c.At = key, "test", monday
@@ -37,8 +37,8 @@ func TestConsentAtTheClaim(t *testing.T) {
 	stop := s.run(sending{})
 	s.await(run, "done")
 	stop()
-	got := s.text(`select string_agg(concat_ws(' ', customer_key, state, reason), ', ' order by customer_key) from messages`)
-	want := "1 skipped no consent, 2 sent, 3 skipped paused, 4 sent, 5 sent, 6 sent, 7 sent, 8 skipped no consent, 9 skipped no consent"
+	got := s.text(`select string_agg(concat_ws(' ', customer_key, state, reason), ', ' order by customer_key::int) from messages`)
+	want := "1 skipped no consent, 2 sent, 3 skipped paused, 4 sent, 5 sent, 6 sent, 7 sent, 8 skipped no consent, 9 skipped no consent, 10 skipped paused"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
