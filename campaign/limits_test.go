@@ -3,11 +3,13 @@ package campaign_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/delivery"
 )
 
 // mendRails sets what sapa.yaml says below rails:.
@@ -187,7 +189,7 @@ campaign: all
 audience: {where: "true"}
 content: {email: {subject: "Halo {{ customer.first_name }}", text: "Kunjungi {{ 'https://bengkel.example/a' | link: c: customer.id }}"}}
 `, nil)
-	_, r, err := s.planner.Rehearse(t.Context(), campaign.Start{Campaign: "all"}, 3)
+	_, r, err := s.planner.Rehearse(t.Context(), campaign.Start{Campaign: "all"}, 3, "http://127.0.0.1:9")
 	s.must(err)
 	var got []string
 	for _, m := range r.Messages {
@@ -210,7 +212,36 @@ content: {email: {subject: "Halo {{ customer.first_name }}", text: "Kunjungi {{ 
 	if d := cmp.Diff([]string(nil), s.strings(whatRuns)); d != "" {
 		t.Error(d)
 	}
-	if _, r, err = s.planner.Rehearse(t.Context(), campaign.Start{Campaign: "all"}, 148); err != nil || len(r.Messages) != 145 || r.Looked != 148 {
+	if _, r, err = s.planner.Rehearse(t.Context(), campaign.Start{Campaign: "all"}, 148, "http://127.0.0.1:9"); err != nil || len(r.Messages) != 145 || r.Looked != 148 {
 		t.Errorf("%v: %d shown of %d", err, len(r.Messages), r.Looked)
+	}
+}
+
+// A cooldown ends to the second, whatever the occasion; who was not sent anything has none.
+func TestCooldownEnds(t *testing.T) {
+	t.Parallel()
+	s, clock := setupClock(t, "2026-11-20T09:00+07:00")
+	s.people("", "")
+	s.exec(`update crm.customers set email = 'bounce@mail.example' where id = 2`)
+	s.apply("all", strings.Replace(yamlOf("all", ""), "today()", "today(), cooldown: 2d", 1), nil)
+	send := func() (*campaign.Plan, *delivery.Progress) {
+		run, plan := s.start("all")
+		return plan, s.send(s.engine("smtp://"+s.mail.SMTPAddr()), run.ID, "done")
+	}
+	if _, p := send(); p.Counts["sent"] != 1 || p.Counts["failed"] != 1 {
+		t.Fatalf("%v", p.Counts)
+	}
+	s.exec(`update crm.customers set email = 'budi2@mail.example' where id = 2`)
+	clock.set(t, "2026-11-21T09:00+07:00")
+	if plan, p := send(); plan.Skipped["cooldown"] != 1 || p.Counts["sent"] != 1 {
+		t.Errorf("the next day: %+v, %v", plan, p.Counts)
+	}
+	clock.set(t, "2026-11-22T08:59+07:00")
+	if plan, _ := send(); plan.Skipped["cooldown"] != 2 {
+		t.Errorf("a minute before it ends: %+v", plan)
+	}
+	clock.set(t, "2026-11-22T09:00+07:00")
+	if plan, _ := send(); plan.Planned != 1 || plan.Skipped["cooldown"] != 1 {
+		t.Errorf("when it ends: %+v", plan)
 	}
 }

@@ -72,7 +72,7 @@ func (p *Preview) compose(c *Campaign, composer *delivery.Composer, person *deli
 	if p.Channel = c.Channel(); p.Channel == "sms" {
 		err = p.composeText(composer, person, &exampleURLs{c: c, publicURL: publicURL})
 	} else {
-		p.Message, err = composer.Compose(*person, plainURLs{c})
+		p.Message, err = composer.Compose(*person, delivery.PlainURLs{Content: c.Content})
 	}
 	if err == nil {
 		p.Message.To.Addr, p.Message.Date = p.Address, now
@@ -208,23 +208,6 @@ func (c *Campaign) read(ctx context.Context, db pg.DBTX, p *Preview, composer *d
 	}
 	return person, nil
 }
-
-// plainURLs lead where the author pointed: a preview is no message, and nothing of it is tracked.
-type plainURLs struct{ c *Campaign }
-
-func (u plainURLs) Open() string { return "" }
-
-func (u plainURLs) Click(part response.Part, link int, query string) (string, error) {
-	t := u.c.Content.Email.HTML
-	if part == response.Text {
-		t = u.c.Content.Email.Text
-	}
-	return templates.Target(t.Links()[link].URL, query), nil
-}
-
-func (u plainURLs) Unsubscribe() string { return "https://unsubscribe.invalid/preview" }
-func (u plainURLs) Preferences() string { return "https://preferences.invalid/preview" }
-func (u plainURLs) Confirm() string     { return "https://confirm.invalid/preview" }
 
 // exampleURLs are as long as those of a message that is sent.
 type exampleURLs struct {

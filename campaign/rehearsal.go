@@ -27,8 +27,8 @@ type Failing struct {
 const rehearsed = 100
 
 // Rehearse plans as DryRun does, and composes the first messages that would be sent; it keeps `show` of them. Nothing is
-// stored.
-func (p *Planner) Rehearse(ctx context.Context, s Start, show int) (*Run, *Rehearsal, error) {
+// stored. publicURL is what short links begin with.
+func (p *Planner) Rehearse(ctx context.Context, s Start, show int, publicURL string) (*Run, *Rehearsal, error) {
 	r, c, err := p.newRun(ctx, s)
 	if err != nil {
 		return nil, nil, err
@@ -62,6 +62,9 @@ func (p *Planner) rehearse(ctx context.Context, c *Campaign, composer *delivery.
 	person, err := c.read(ctx, p.Pool, one, composer)
 	if err != nil {
 		return nil, err
+	}
+	if c.Channel() == "sms" {
+		one.Number = one.Address
 	}
 	return one.compose(c, composer, person, publicURL, p.Now()), nil
 }

@@ -177,7 +177,6 @@ func (e *Engine) giveBack(ctx context.Context, l *lease, pause time.Duration) er
 		case after.run == "cancelled" && !after.done:
 			return Cancel(ctx, e.Pool, l.run)
 		case after.done:
-			e.guard.owe(l.run)
 			return Finish(ctx, e.Pool, l.run)
 		case after.run != "sending":
 			return nil // resume makes new jobs

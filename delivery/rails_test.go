@@ -63,6 +63,33 @@ func TestPauseIf(t *testing.T) {
 	s.checkBooks()
 }
 
+// What had bounced before a person let the run go on does not count any more.
+func TestPauseIfCountsFromTheResume(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.birthday(800)
+	s.exec(`update shop.customers set email = 'bounce@c' || id || '.example'
+		where id in (select id from shop.customers order by id::text collate "C" limit 100)`) // those who come first
+	s.limited("limits: {pause_if: {bounces: 15%, failures: 15%, after: 60}}")
+	run := s.start()
+	stop := s.run(sending{Connections: 1, Rate: 100})
+	if p := s.await(run, "paused", "done"); !strings.HasPrefix(p.Reason, "addresses bounced: ") || p.Counts["failed"] < 60 {
+		t.Fatalf("%s: %s, %v", p.State, p.Reason, p.Counts)
+	}
+	stop()
+	s.must(s.planner.Resume(t.Context(), run, "ani"))
+	s.run(sending{Connections: 1, Rate: 300})
+	p := s.await(run, "paused", "done")
+	for p.State == "paused" && s.number(`select outcomes from run_baselines where run_id = $1`, run) < 100 { // some of the hundred were left
+		s.must(s.planner.Resume(t.Context(), run, "ani"))
+		p = s.await(run, "paused", "done")
+	}
+	if p.State != "done" || p.Counts["failed"] != 100 {
+		t.Errorf("%s: %s, %v", p.State, p.Reason, p.Counts)
+	}
+	s.checkBooks()
+}
+
 // Reports that an address was not reached are bounces, too; and what unsubscribed counts, both from the totals.
 func TestPauseIfResponses(t *testing.T) {
 	t.Parallel()
@@ -203,6 +230,32 @@ func TestSeeds(t *testing.T) {
 		}
 	}
 	s.checkBooks()
+}
+
+// Two processes that claim the same seed at the same moment: one sends.
+func TestSeedClaimedByTwo(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.birthday(1200)
+	s.limited("seeds: [boss@bengkel.example]")
+	s.exec(`create function stall() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock_shared(4711); return new; end $$`)
+	s.exec(`create trigger stall before insert on seed_messages for each row execute function stall()`)
+	tx, err := s.pool.Begin(t.Context())
+	s.must(err)
+	_, err = tx.Exec(t.Context(), `select pg_advisory_xact_lock(4711)`)
+	s.must(err)
+	run := s.start()
+	s.run(sending{Connections: 1})
+	s.run(sending{Connections: 1})
+	s.until("both claim it", func() bool {
+		return s.number(`select count(*) from pg_locks l join pg_database d on d.oid = l.database
+			where d.datname = current_database() and l.locktype = 'advisory' and not l.granted and l.objid = 4711`) == 2
+	})
+	s.must(tx.Rollback(t.Context()))
+	s.await(run, "done")
+	if d := cmp.Diff([]string{"boss@bengkel.example"}, s.copies()); d != "" {
+		t.Error(d)
+	}
 }
 
 // A process that dies with a copy in its hands leaves it unknown, and nobody sends it again.

@@ -145,7 +145,7 @@ func (s *session) dryRun(ctx context.Context, a *app, planner *campaign.Planner,
 		return &exitError{exitUsage, errors.New("--show is how many messages to show, from 0")}
 	}
 	start.PublicURL = s.exampleURL()
-	run, r, err := planner.Rehearse(ctx, start, o.show)
+	run, r, err := planner.Rehearse(ctx, start, o.show, s.exampleURL())
 	if err != nil {
 		return s.notApplied(a, start.Campaign, err)
 	}
