@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/sapa-crm/sapa/internal/ledgertest"
 )
 
 func TestStrangersAreForgotten(t *testing.T) {
@@ -69,10 +71,17 @@ func TestGuessingCodes(t *testing.T) {
 		t.Helper()
 		return s.do("GET", base+path, "", headers...).StatusCode
 	}
+	ledgertest.Exec(t, s.pool, `insert into short_links (code, message_id, part, link, made_at) values ('Right123', $1, 'html', 0, now())`, s.run.Base+3)
 	for i := range strangersBurst {
 		if status := get(fmt.Sprintf("/s/Abcdef%02d", i)); status != 404 {
 			t.Fatalf("guess %d: %d", i, status)
 		}
+		if status := get("/s/Right123", "X-Forwarded-For", "198.51.100.21"); status != 302 {
+			t.Fatalf("a right code: %d", status)
+		}
+	}
+	if status := get("/s/Right123"); status != 429 {
+		t.Errorf("a right code, guessed too late: %d", status)
 	}
 	if status := get("/s/Zyxwvu98"); status != 429 {
 		t.Errorf("one more guess: %d", status)
