@@ -3,6 +3,7 @@ package campaign_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -205,5 +206,30 @@ func TestConfirmingCampaign(t *testing.T) {
 	s.must(customer.SetConsent(t.Context(), s.pool, again))
 	if _, plan = s.start("ask"); plan.Planned != 1 || plan.Already != 1 {
 		t.Errorf("another request: %+v", plan)
+	}
+}
+
+// The examples of docs/consent.md are in order.
+func TestDocumentedConsent(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../docs/consent.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []string
+	for _, part := range strings.Split(string(doc), "```yaml\n")[1:] {
+		block, _, _ := strings.Cut(part, "```\n")
+		blocks = append(blocks, block)
+	}
+	if len(blocks) != 2 {
+		t.Fatalf("%d examples", len(blocks))
+	}
+	s := setup(t)
+	s.withTopics("{default: granted}", blocks[0])
+	s.apply("newsletter-confirm", blocks[1], nil)
+	for key := range strings.SplitSeq("title about opt_in channels", " ") {
+		if !strings.Contains(string(doc), "| `"+key+"` |") {
+			t.Errorf("docs/consent.md does not say what %s is", key)
+		}
 	}
 }
