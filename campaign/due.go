@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/internal/pg"
 	"github.com/sapa-crm/sapa/segment"
 )
 
@@ -35,7 +36,7 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 		return fmt.Errorf("make temporary tables: %w", err)
 	}
 	if _, err := tx.Exec(ctx, "insert into due "+sql, append([]any{pgx.QueryExecModeExec}, args...)...); err != nil {
-		return &CompanyError{fmt.Errorf("ask the company's tables: %w", err)}
+		return &CompanyError{fmt.Errorf("ask the company's tables: %w", pg.WithoutValues(err))}
 	}
 	if err := hideErased(ctx, tx); err != nil {
 		return err
@@ -89,7 +90,7 @@ func (p *Planner) choose(ctx context.Context, tx pgx.Tx, q *segment.Query) error
 		return err
 	})
 	if err != nil {
-		return &CompanyError{fmt.Errorf("ask the company's tables: %w", err)}
+		return &CompanyError{fmt.Errorf("ask the company's tables: %w", pg.WithoutValues(err))}
 	}
 	if _, err := tx.Exec(ctx, `analyze chosen`); err != nil {
 		return fmt.Errorf("make temporary tables: %w", err)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/customer/privacy"
 )
 
@@ -124,4 +125,37 @@ func TestClaimSkipsErased(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	s.addsUp()
+}
+
+// A value that does not fit may be anybody's: the reason of a run, which stays, says what is wrong and not whose it is.
+func TestReasonsQuoteNobody(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.customers(3)
+	s.exec(`alter table shop.customers rename to people; alter table shop.people add written text`)
+	s.exec(`create view shop.customers as select id, first_name, email, coalesce(written::date, birth_date) as birth_date,
+		coalesce(written::date::text, city) as city, timezone, newsletter_ok from shop.people`)
+	s.apply("birthday", strings.Replace(birthdayYAML, "birthday(customer.birth_date)", "customer.id > 0", 1), nil)
+	s.start("birthday")
+	s.apply("late", strings.NewReplacer("campaign: birthday", "campaign: late", "{{ customer.first_name }}", "{{ customer.city | default: 0 }}",
+		"birthday(customer.birth_date)", "customer.id > 0").Replace(birthdayYAML), nil)
+	late, _ := s.start("late")
+	s.exec(`update shop.people set written = 'Zulkifli' where id = 2`)
+	s.apply("birthday", birthdayYAML, nil)
+	if _, _, err := s.planner.Start(t.Context(), campaign.Start{Campaign: "birthday", Actor: "tester"}); err == nil || strings.Contains(err.Error(), "Zulkifli") {
+		t.Errorf("%v", err)
+	}
+	s.send(s.engine("smtp://"+s.mail.SMTPAddr()), late.ID, "paused")
+	got := s.strings(`select id || ' ' || state || ' ' || substring(reason from 'invalid input.*') from runs where reason is not null order by id`)
+	want := []string{
+		`2 paused invalid input syntax for type date: "…" (SQLSTATE 22007); mend it, then: sapa resume 2`,
+		`3 cancelled invalid input syntax for type date: "…" (SQLSTATE 22007)`,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if n := s.number(`select (select count(*) from runs where reason like '%Zulkifli%') + (select count(*) from audit_log where detail::text like '%Zulkifli%')
+		+ (select count(*) from river_job where errors::text like '%Zulkifli%')`); n != 0 {
+		t.Errorf("%d rows quote the value", n)
+	}
 }

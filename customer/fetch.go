@@ -187,7 +187,7 @@ func (f *Fetch) known(values []any) (key string, rest []any) {
 // failed says which table could not be read, in the database's own words where it has any.
 func (f *Fetch) failed(err error) error {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		err = e
+		err = pg.WithoutValues(e)
 	}
 	return fmt.Errorf("read %s: %w", f.entity.Table, err)
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -38,4 +40,20 @@ func Fleeting(err error) bool {
 	_, network := errors.AsType[net.Error](err)
 	return connecting || network || pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// quoted is a value as the database's messages quote it.
+var quoted = regexp.MustCompile(`"[^"]*"`)
+
+// WithoutValues is an error without the values that the database quotes in it: whose data does not fit (SQLSTATE class 22)
+// may be anybody's, and such errors become reasons of runs, which stay. Names of tables and columns, which other
+// errors quote, are kept.
+func WithoutValues(err error) error {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || !strings.HasPrefix(e.Code, "22") {
+		return err
+	}
+	bare := *e
+	bare.Message, bare.Detail, bare.Where = quoted.ReplaceAllString(e.Message, `"…"`), "", ""
+	return &bare
 }
