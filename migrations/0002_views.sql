@@ -13,7 +13,7 @@ select r.id as run_id, c.name as campaign, v.number as version, r.label, r.tick,
        t.audience = t.already + t.planned + t.claimed + t.sent + t.failed + t.skipped + t.held_out + t.unknown as adds_up,
        t.bounced, x.opened, x.opens, x.clicked, x.clicks, x.unsubscribed,
        x.machine_opened, x.machine_opens, x.machine_clicked, x.machine_clicks,
-       x.opened::float8 / nullif(t.sent, 0) as open_rate,
+       case when z.segments is null then x.opened::float8 / nullif(t.sent, 0) end as open_rate,
        x.clicked::float8 / nullif(t.sent, 0) as click_rate,
        x.clicked::float8 / nullif(x.opened, 0) as click_to_open_rate,
        x.unsubscribed::float8 / nullif(t.sent, 0) as unsubscribe_rate,
@@ -93,7 +93,7 @@ comment on column report_runs.machine_opened is 'messages opened by a mail-priva
 comment on column report_runs.machine_opens is 'all loads of the pixel by machines';
 comment on column report_runs.machine_clicked is 'messages whose links a scanner followed, whether or not also a person';
 comment on column report_runs.machine_clicks is 'all links followed by scanners';
-comment on column report_runs.open_rate is 'opened / sent; null when nothing was sent';
+comment on column report_runs.open_rate is 'opened / sent; null when nothing was sent, and for text messages, which tell nothing of being opened';
 comment on column report_runs.click_rate is 'clicked / sent';
 comment on column report_runs.click_to_open_rate is 'clicked / opened; may pass 1, since mail programs that load no pictures show no opens';
 comment on column report_runs.unsubscribe_rate is 'unsubscribed / sent';

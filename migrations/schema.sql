@@ -583,7 +583,7 @@ create table zones (
 --   machine_opens bigint: all loads of the pixel by machines
 --   machine_clicked bigint: messages whose links a scanner followed, whether or not also a person
 --   machine_clicks bigint: all links followed by scanners
---   open_rate double precision: opened / sent; null when nothing was sent
+--   open_rate double precision: opened / sent; null when nothing was sent, and for text messages, which tell nothing of being opened
 --   click_rate double precision: clicked / sent
 --   click_to_open_rate double precision: clicked / opened; may pass 1, since mail programs that load no pictures show no opens
 --   unsubscribe_rate double precision: unsubscribed / sent

@@ -104,10 +104,18 @@ func value[T any](p *T) (v T) {
 	return v
 }
 
+// openRate is unknown for text messages, which tell nothing of being opened.
+func (n *Numbers) openRate() *float64 {
+	if n.Segments != nil {
+		return nil
+	}
+	return ratio(n.Opened, n.Sent)
+}
+
 // rates are those of view report_runs.
 func (n *Numbers) rates() Rates {
 	return Rates{
-		OpenRate:        ratio(n.Opened, n.Sent),
+		OpenRate:        n.openRate(),
 		ClickRate:       ratio(n.Clicked, n.Sent),
 		ClickToOpenRate: ratio(n.Clicked, n.Opened),
 		UnsubscribeRate: ratio(n.Unsubscribed, n.Sent),
