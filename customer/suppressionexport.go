@@ -14,7 +14,7 @@ import (
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
-// Suppressed addresses as they are listed and exported.
+// SuppressedAddress is one as it is listed and exported.
 type SuppressedAddress struct {
 	Channel string
 	Address string // "" where it is not known

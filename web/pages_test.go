@@ -139,8 +139,15 @@ func TestColoursHaveContrast(t *testing.T) {
 			front, back string
 			least       float64
 		}{
-			{"ink", "paper", 4.5}, {"ink", "ground", 4.5}, {"ink", "note", 4.5}, {"soft", "paper", 4.5}, {"soft", "ground", 4.5},
-			{"act", "paper", 4.5}, {"on-act", "act", 4.5}, {"act", "ground", 3}, {"act", "note", 3},
+			{"ink", "paper", 4.5},
+			{"ink", "ground", 4.5},
+			{"ink", "note", 4.5},
+			{"soft", "paper", 4.5},
+			{"soft", "ground", 4.5},
+			{"act", "paper", 4.5},
+			{"on-act", "act", 4.5},
+			{"act", "ground", 3},
+			{"act", "note", 3},
 		} {
 			x, y := brightness(t, colours[pair.front]), brightness(t, colours[pair.back])
 			if got := (max(x, y) + 0.05) / (min(x, y) + 0.05); got < pair.least {
