@@ -80,7 +80,7 @@ func (p *Planner) fill(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan
 			return err
 		}
 	}
-	if err := shareErasures(ctx, tx); err != nil {
+	if err := customer.ShareErasures(ctx, tx); err != nil {
 		return err
 	}
 	// Compiling these statements takes longer than running them.

@@ -116,6 +116,16 @@ func lockAddressBook(ctx context.Context, tx pgx.Tx, channel string) error {
 	return err
 }
 
+// ShareErasures makes a transaction that reads addresses and writes what refers to them, or repeats them, wait for
+// erasures, and the other way round (package privacy takes the same lock alone): what it reads of a customer it has
+// written before they are erased, or it finds them erased. Whoever needs lockAddressBook, too, asks for this first.
+func ShareErasures(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock_shared(hashtextextended('sapa erasure ' || current_schema(), 0))`); err != nil {
+		return fmt.Errorf("wait for erasures: %w", err)
+	}
+	return nil
+}
+
 // unseen are addresses to be written, column by column.
 type unseen struct {
 	regions, raws, domains, kinds []string

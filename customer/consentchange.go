@@ -16,14 +16,21 @@ import (
 // ErrNoPause says that there is no pause to be ended.
 var ErrNoPause = errors.New("nothing is paused")
 
+// ErrErased says that a customer was erased, and that their row is still there. Nothing is sent to them, so there is
+// nothing to decide; and what were kept now, whoever gets the key later would inherit.
+var ErrErased = errors.New("the customer was erased: nothing is sent to them, and nothing that they say is kept")
+
 // ChangeConsent records what a company was told by a customer outside of Sapa: by telephone, on paper, on its own web
 // site. What grants a topic with opt_in: double waits for the customer's confirmation, unless the customer has it
 // already. It returns the entries that were appended; none where the ledger says the same already. The actor, who is the
-// source, is in the audit log.
+// source, is in the audit log. Of a customer who was erased it is an ErrErased.
 func (s *Schema) ChangeConsent(ctx context.Context, db pg.DBTX, actor string, c ConsentChange) (appended []ConsentChange, err error) {
 	c.Source = actor
 	err = pg.InTx(ctx, db, func(tx pgx.Tx) error {
 		if err := LockConsent(ctx, tx, c.CustomerKey); err != nil {
+			return err
+		}
+		if err := checkErased(ctx, tx, c.CustomerKey); err != nil {
 			return err
 		}
 		l, err := ReadLedger(ctx, tx, c.CustomerKey)
@@ -48,6 +55,17 @@ func (s *Schema) ChangeConsent(ctx context.Context, db pg.DBTX, actor string, c 
 		return nil
 	})
 	return appended, err
+}
+
+func checkErased(ctx context.Context, tx pgx.Tx, key string) error {
+	var gone bool
+	if err := tx.QueryRow(ctx, `select exists (select from erasures where customer_key = $1)`, key).Scan(&gone); err != nil {
+		return fmt.Errorf("look for an erasure of customer %s: %w", key, err)
+	}
+	if gone {
+		return fmt.Errorf("customer %s: %w", key, ErrErased)
+	}
+	return nil
 }
 
 // consentEntry is a change in the audit log, without its evidence.

@@ -172,7 +172,8 @@ func (r *consentReader) load(ctx context.Context, tx pgx.Tx, in *listReader) (re
 	}})
 }
 
-// rejectStrangers takes out the records of keys that no customer has. The company's table is asked once, by key.
+// rejectStrangers takes out the records of keys that no customer has, and of customers who were erased. The company's table
+// is asked once, by key. Who was erased is asked once nobody else can write to the ledger, so that no erasure comes in between.
 func (r *consentReader) rejectStrangers(ctx context.Context, tx pgx.Tx, in *listReader) error {
 	key := r.schema.KeyColumn()
 	listed := "l.customer_key"
@@ -182,23 +183,30 @@ func (r *consentReader) rejectStrangers(ctx context.Context, tx pgx.Tx, in *list
 	if _, err := tx.Exec(ctx, `analyze listed; set local lock_timeout = '`+pg.LockTimeout+`'`); err != nil {
 		return err
 	}
-	rows, err := tx.Query(ctx, fmt.Sprintf(`
-		with gone as (
-			delete from listed l where not exists (select from %s t where t.%s = %s) returning line, part, customer_key, record
-		)
-		select line, customer_key, record from gone where part = 0 order by line`, r.schema.Customer.Table.SQL(), key.SQL(), listed))
+	unknown := fmt.Sprintf(`not exists (select from %s t where t.%s = %s)`, r.schema.Customer.Table.SQL(), key.SQL(), listed)
+	err := r.reject(ctx, tx, in, unknown, "there is no such customer in "+r.schema.Customer.Table.String())
 	if err != nil {
 		return fmt.Errorf("look for the customers: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `set local lock_timeout = 0; lock table consents in share row exclusive mode`); err != nil {
+		return err
+	}
+	return r.reject(ctx, tx, in, `exists (select from erasures e where e.customer_key = l.customer_key)`, ErrErased.Error())
+}
+
+// reject takes out the records of customers of whom a condition holds.
+func (r *consentReader) reject(ctx context.Context, tx pgx.Tx, in *listReader, condition, reason string) error {
+	rows, err := tx.Query(ctx, `
+		with gone as (delete from listed l where `+condition+` returning line, part, customer_key, record)
+		select line, customer_key, record from gone where part = 0 order by line`)
+	if err != nil {
+		return err
 	}
 	var line int
 	var customer, record string
 	_, err = pgx.ForEachRow(rows, []any{&line, &customer, &record}, func() error {
-		return in.rejects.Add(importer.NewRecord(line, record), r.title, customer, "there is no such customer in "+r.schema.Customer.Table.String())
+		return in.rejects.Add(importer.NewRecord(line, record), r.title, customer, reason)
 	})
-	if err != nil {
-		return fmt.Errorf("look for the customers: %w", err)
-	}
-	_, err = tx.Exec(ctx, `set local lock_timeout = 0; lock table consents in share row exclusive mode`)
 	return err
 }
 

@@ -249,6 +249,9 @@ func (r *suppressionReader) load(ctx context.Context, tx pgx.Tx, in *listReader)
 	if err != nil || n == 0 {
 		return res, err
 	}
+	if err := ShareErasures(ctx, tx); err != nil {
+		return res, err
+	}
 	for _, channel := range suppressible() { // in this order, as nobody else holds several
 		if err := lockAddressBook(ctx, tx, channel); err != nil {
 			return res, err

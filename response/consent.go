@@ -1,6 +1,7 @@
 package response
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,16 +101,27 @@ func (t *Tracker) decide(ctx context.Context, token string, d decision, v Visit)
 }
 
 // act lets a person's decision happen: do with the person's ledger, in one transaction with the hit, while nobody else
-// decides on the same person.
+// decides on the same person, and nobody erases them. Of one who was erased the decision counts, without what shows who
+// made it.
 func (t *Tracker) act(ctx context.Context, who recipient, hit Hit, do func(pgx.Tx, customer.Ledger, Hit) error) error {
 	hit.UserAgent = clean(hit.UserAgent)
 	hit.Verdict, hit.Reason = Human, "" // a mail program that does it for the person is that person
-	rows := &hitRows{counts: map[countKey]*countSum{}}
-	rows.add(who.run.ID, &hit)
 	err := pg.InTx(ctx, t.pool, func(tx pgx.Tx) error {
 		if err := customer.LockConsent(ctx, tx, who.key); err != nil {
 			return err
 		}
+		if now, err := whose(ctx, tx, who.message); err != nil || now.key != who.key {
+			return cmp.Or(err, errErasedMeanwhile)
+		}
+		gone, err := erased(ctx, tx, who.key)
+		if err != nil {
+			return err
+		}
+		if gone {
+			hit.IP, hit.UserAgent = netip.Addr{}, ""
+		}
+		rows := &hitRows{counts: map[countKey]*countSum{}}
+		rows.add(who.run.ID, &hit)
 		l, err := customer.ReadLedger(ctx, tx, who.key)
 		if err != nil {
 			return err
@@ -132,24 +144,35 @@ func (t *Tracker) recipient(ctx context.Context, token string, kind Kind, v Visi
 	if err != nil {
 		return tok, recipient{}, err
 	}
-	who := recipient{message: tok.MessageID}
-	if who.run, err = t.run(ctx, tok.MessageID); err != nil {
-		return tok, who, err
+	run, err := t.run(ctx, tok.MessageID)
+	if err != nil {
+		return tok, recipient{}, err
 	}
+	who, err := whose(ctx, t.pool, tok.MessageID)
+	who.run = run
+	return tok, who, err
+}
+
+// whose is the customer of a message at this moment.
+func whose(ctx context.Context, db pg.DBTX, message int64) (who recipient, err error) {
+	who.message = message
 	var due *time.Time
-	err = t.pool.QueryRow(ctx, `
+	err = db.QueryRow(ctx, `
 		select customer_key, channel, not_before from messages where id = $1
 		union all
 		(select customer_key, '*', null from occasions where message_id = $1 limit 1)
-		limit 1`, tok.MessageID).Scan(&who.key, &who.channel, &due)
+		limit 1`, message).Scan(&who.key, &who.channel, &due)
 	if errors.Is(err, pgx.ErrNoRows) {
-		err = fmt.Errorf("message %d: %w", tok.MessageID, ErrNoLink)
+		err = fmt.Errorf("message %d: %w", message, ErrNoLink)
 	}
 	if due != nil {
 		who.due = *due
 	}
-	return tok, who, err
+	return who, err
 }
+
+// errErasedMeanwhile says that the customer was erased since they were looked up. Asked again, it is nobody's message.
+var errErasedMeanwhile = errors.New("the customer was erased at this moment")
 
 // topic is what sapa.yaml says about the message's topic.
 func (t *Tracker) topic(name string) customer.Topic {
@@ -222,7 +245,10 @@ func appendConsent(ctx context.Context, tx pgx.Tx, who recipient, l customer.Led
 
 // evidence is what shows later that the person decided. It is personal data, and blanked when the person is erased.
 func evidence(message int64, hit Hit) map[string]any {
-	e := map[string]any{"message": message, "user_agent": hit.UserAgent}
+	e := map[string]any{"message": message}
+	if hit.UserAgent != "" {
+		e["user_agent"] = hit.UserAgent
+	}
 	if hit.IP != (netip.Addr{}) {
 		e["ip"] = hit.IP.String()
 	}

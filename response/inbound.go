@@ -96,14 +96,15 @@ func insertInbound(ctx context.Context, tx pgx.Tx, m *inbound) (fresh bool, err 
 	return err == nil, err
 }
 
-// lookUpSender finds the last message to the address, which the customer answers, and whether it is suppressed.
+// lookUpSender finds the last message to the address, which the customer answers, and whether it is suppressed. Whoever is
+// erasing the customer waits for us, or we find nobody.
 func lookUpSender(ctx context.Context, tx pgx.Tx, m *inbound) error {
 	err := tx.QueryRow(ctx, `
 		select m.id, m.run_id, m.customer_key
 		from addresses a cross join lateral (
 			select id, run_id, customer_key from messages
 			where address_id = a.id and channel <> 'email' and channel = a.channel and state in ('sent', 'unknown', 'claimed')
-			order by id desc limit 1) m
+			order by id desc limit 1 for key share) m
 		where a.hash = $1 and a.channel = $2
 		order by m.id desc limit 1`, m.hash, m.channel).Scan(&m.message, &m.run, &m.key)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {

@@ -121,7 +121,7 @@ func (h *Hooks) writeGroup(ctx context.Context, reports []report) error {
 // insertReports is one statement: the reports that are new, the first response of each message and kind, the deltas of
 // the totals, and the suppressions. It returns the messages that are not in state sent: only these are left open, since
 // nothing leads out of that state. Rows are written in the order of their keys, so that two processes wait for each
-// other and never in a circle.
+// other and never in a circle. A message whose address is suppressed is held, so that an erasure comes before or after.
 func (h *Hooks) insertReports(ctx context.Context, reports []report) ([]int64, error) {
 	rows, _ := h.pool.Query(ctx, insertReportsSQL, h.reportArgs(reports))
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
@@ -179,10 +179,12 @@ with given as materialized (
 	select c.run_id, c.kind, c.part, c.link, sum(c.n), count(*) filter (where f.new)
 	from counted c join first f using (message_id, kind, part, link)
 	group by c.run_id, c.kind, c.part, c.link
+), held as (
+	select m.id, m.address_id from messages m where m.id in (select message_id from news where why is not null) order by m.id for key share
 ), suppressed as (
 	insert into suppressions (channel, hash, address, reason, source, at)
 	select distinct on (n.channel, a.hash) n.channel, a.hash, a.normalised, n.why, 'message ' || n.message_id, n.at
-	from news n join messages m on m.id = n.message_id join addresses a on a.id = m.address_id
+	from news n join held m on m.id = n.message_id join addresses a on a.id = m.address_id
 	where n.why is not null and a.hash is not null
 	order by n.channel, a.hash, n.at
 	on conflict do nothing

@@ -126,6 +126,9 @@ func (e *eraser) run(ctx context.Context) error {
 	if err := lock(ctx, e.tx); err != nil {
 		return err
 	}
+	if err := customer.LockConsent(ctx, e.tx, e.Customer); err != nil { // a decision is blanked, or finds them erased
+		return err
+	}
 	for _, f := range []func(context.Context) error{e.mark, e.findMessages, e.findAddresses, e.blank, e.isKnown, e.audit} {
 		if err := f(ctx); err != nil {
 			return err

@@ -19,7 +19,7 @@ import (
 )
 
 // lock makes whoever forgets wait for whoever plans, and the other way round: a plan reads addresses and writes messages
-// that refer to them, and nothing of both may go in between. Planning holds it shared (campaign/plan.go).
+// that refer to them, and nothing of both may go in between. Planning holds it shared: customer.ShareErasures.
 func lock(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('sapa erasure ' || current_schema(), 0))`); err != nil {
 		return fmt.Errorf("wait for plans: %w", err)
