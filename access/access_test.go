@@ -130,8 +130,15 @@ func TestLogin(t *testing.T) {
 	d.must(AddUser(t.Context(), d.pool, "root", "budi", Operator, other, noon))
 	d.must(Disable(t.Context(), d.pool, "root", "budi", noon))
 	for _, tt := range []struct{ name, password, want string }{
-		{"ani", good, "in"}, {" Ani\t", good, "in"}, {"ani", good + " ", "denied"}, {"ani", "", "denied"},
-		{"budi", other, "denied"}, {"shop", "", "denied"}, {"nobody", good, "denied"}, {"", "", "denied"}, {"ani'--", good, "denied"},
+		{"ani", good, "in"},
+		{" Ani\t", good, "in"},
+		{"ani", good + " ", "denied"},
+		{"ani", "", "denied"},
+		{"budi", other, "denied"},
+		{"shop", "", "denied"},
+		{"nobody", good, "denied"},
+		{"", "", "denied"},
+		{"ani'--", good, "denied"},
 	} {
 		before := d.hashed.Load()
 		got, _ := d.login(tt.name, tt.password, home)

@@ -33,8 +33,10 @@ func TestLog(t *testing.T) {
 	t.Parallel()
 	pool, ctx := pgtest.Pool(t), t.Context()
 	for _, e := range []Entry{
-		{"ani", "run", "run 1", map[string]any{"campaign": "birthday"}}, {"sapa", "pause", "run 1", nil},
-		{"ani", "apply", "campaign birthday", nil}, {"ani", "pause", "run 12", nil},
+		{"ani", "run", "run 1", map[string]any{"campaign": "birthday"}},
+		{"sapa", "pause", "run 1", nil},
+		{"ani", "apply", "campaign birthday", nil},
+		{"ani", "pause", "run 12", nil},
 	} {
 		if err := Record(ctx, pool, e); err != nil {
 			t.Fatal(err)

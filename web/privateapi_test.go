@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,7 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sapa-crm/sapa/access"
+	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/ledgertest"
+	"github.com/sapa-crm/sapa/report"
 )
 
 func TestAPIReads(t *testing.T) {
@@ -139,7 +145,7 @@ func TestAPIProblems(t *testing.T) {
 		{"POST", "/v1/runs/1/fly", "", problem{"", 404, "not_found", "there is no /v1/runs/1/fly", "docs/access.md lists the API"}},
 		{"POST", "/v1/report", "", problem{"", 405, "method_not_allowed", "/v1/report does not answer POST", "use GET"}},
 		{"DELETE", "/v1/runs/1/pause", "", problem{"", 405, "method_not_allowed", "/v1/runs/1/pause does not answer DELETE", "use POST"}},
-		{"GET", "/v1/runs?camapign=x", "", problem{"", 422, "unknown_field", `no parameter "camapign"`, `did you mean "campaign"?`}},
+		{"GET", "/v1/runs?cmpaign=x", "", problem{"", 422, "unknown_field", `no parameter "cmpaign"`, `did you mean "campaign"?`}},
 		{"GET", "/v1/runs?run=3", "", problem{"", 422, "unknown_field", `no parameter "run"`, "known here: campaign, limit, open, since"}},
 		{"GET", "/v1/runs/1?open=true", "", problem{"", 422, "unknown_field", `no parameter "open"`, "leave it out; there are none"}},
 		{"GET", "/v1/runs?limit=0", "", problem{"", 422, "invalid_parameter", "limit: write a number from 1 to 500", "correct limit; docs/access.md says what it takes"}},
@@ -173,6 +179,21 @@ func TestAPIProblems(t *testing.T) {
 	}
 	if got := s.state(); got != "sending" {
 		t.Errorf("the run is %s", got)
+	}
+}
+
+// Each error that somebody can do something about has a class of its own; what is ours is not shown.
+func TestProblemClasses(t *testing.T) {
+	t.Parallel()
+	for code, err := range map[string]error{
+		"409 not_approved": campaign.ErrUnapproved, "409 quarantined": campaign.ErrQuarantined, "409 foreign_database": delivery.ErrForeign, "409 wrong_state": campaign.ErrState,
+		"404 not_found": report.ErrNotFound, "503 too_slow": context.DeadlineExceeded, "503 unavailable": errors.New("secret words"),
+		"409 unfit_version": diag.List{{Message: "secret words"}},
+	} {
+		e := asProblem(fmt.Errorf("start: %w", err))
+		if got := fmt.Sprint(e.Status, " ", e.Code); got != code || strings.Contains(e.Detail+e.Mend, "secret") {
+			t.Errorf("%v is %s: %+v", err, got, e)
+		}
 	}
 }
 

@@ -199,9 +199,14 @@ type numberOf struct {
 // Accounting is what the audience is made of.
 func (v runView) Accounting() []numberOf {
 	list := []numberOf{
-		{Label: "had this occasion before", Number: v.Already}, {Label: "planned", Number: v.Planned}, {Label: "being sent", Number: v.Claimed},
-		{Label: "sent", Number: v.Sent}, {Label: "failed", Number: v.Failed}, {Label: "skipped", Number: v.Skipped},
-		{Label: "held out", Number: v.HeldOut}, {Label: "unknown", Number: v.Unknown},
+		{Label: "had this occasion before", Number: v.Already},
+		{Label: "planned", Number: v.Planned},
+		{Label: "being sent", Number: v.Claimed},
+		{Label: "sent", Number: v.Sent},
+		{Label: "failed", Number: v.Failed},
+		{Label: "skipped", Number: v.Skipped},
+		{Label: "held out", Number: v.HeldOut},
+		{Label: "unknown", Number: v.Unknown},
 	}
 	return slices.DeleteFunc(list, func(n numberOf) bool { return n.Number == 0 })
 }
@@ -214,15 +219,19 @@ func (v runView) CameBack() []numberOf {
 		number *int64
 		rate   *float64
 	}{
-		{"delivered, says the provider", v.Delivered, v.DeliveryRate}, {"not delivered", v.Undelivered, v.UndeliveredRate},
-		{"read", v.Read, nil}, {"answered", v.Replied, v.ReplyRate},
+		{"delivered, says the provider", v.Delivered, v.DeliveryRate},
+		{"not delivered", v.Undelivered, v.UndeliveredRate},
+		{"read", v.Read, nil},
+		{"answered", v.Replied, v.ReplyRate},
 	} {
 		if told.number != nil {
 			list = append(list, numberOf{told.label, *told.number, told.rate})
 		}
 	}
 	return append(list, []numberOf{
-		{"opened", v.Opened, v.OpenRate}, {"clicked", v.Clicked, v.ClickRate},
-		{"unsubscribed from", v.Unsubscribed, v.UnsubscribeRate}, {"returned because the address is dead", v.Bounced, v.BounceRate},
+		{"opened", v.Opened, v.OpenRate},
+		{"clicked", v.Clicked, v.ClickRate},
+		{"unsubscribed from", v.Unsubscribed, v.UnsubscribeRate},
+		{"returned because the address is dead", v.Bounced, v.BounceRate},
 	}...)
 }
