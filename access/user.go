@@ -37,7 +37,7 @@ var ErrNoUser = errors.New("no such user")
 var userName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
 // ownActors act in the audit log on Sapa's behalf.
-var ownActors = []string{"sapa", "schedule", "unknown"}
+var ownActors = []string{"sapa", "schedule", "customer", "unknown"}
 
 // AddUser makes a user; password "" is none. now is when.
 func AddUser(ctx context.Context, db pg.DBTX, actor, name string, role Role, password string, now time.Time) error {

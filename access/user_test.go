@@ -113,6 +113,7 @@ func TestUsers(t *testing.T) {
 		{"", Analyst, "", `user name "": write small letters, digits, and . _ - after the first; at most 63`},
 		{strings.Repeat("a", 64), Analyst, "", `user name "` + strings.Repeat("a", 64) + `": write small letters, digits, and . _ - after the first; at most 63`},
 		{"sapa", Analyst, "", `user name "sapa" is Sapa's own in the audit log; take another`},
+		{"customer", Analyst, "", `user name "customer" is Sapa's own in the audit log; take another`},
 		{"schedule", Analyst, "", `user name "schedule" is Sapa's own in the audit log; take another`},
 		{"budi", "marketeer", "", "no role \"marketeer\"; did you mean \"marketer\"?\n  write one of: marketer, agent, analyst, operator"},
 		{"budi", Agent, "short", "the password has 5 characters; take at least 15, such as four or five words"},
