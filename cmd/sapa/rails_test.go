@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -262,7 +261,7 @@ func (w *world) restore(to string) {
 	}
 	dump := exec.CommandContext(w.t.Context(), bin.Path("pg_dump"), "--no-owner", pgtest.URL(w.pool))
 	restore := exec.CommandContext(w.t.Context(), bin.Path("psql"), "--quiet", "--set", "ON_ERROR_STOP=1", to)
-	var problems bytes.Buffer
+	var problems terminalText
 	dump.Stderr, restore.Stderr = &problems, &problems
 	if restore.Stdin, err = dump.StdoutPipe(); err == nil {
 		if err = restore.Start(); err == nil {
