@@ -120,17 +120,15 @@ func (k *Keeper) addresses(ctx context.Context, db pg.DBTX, before time.Time, lo
 	if err != nil {
 		return 0, err
 	}
+	forget := forgetAddresses
+	if look {
+		forget = oldAddresses
+	}
 	var n int64
 	for lo := int64(1); lo <= last; lo += addressChunk {
-		err := inTx(ctx, db, func(tx pgx.Tx) error {
-			some, err := forgetAddresses(ctx, tx, lo, before, k.Now())
-			if err == nil && look {
-				err = errDryRun
-			}
-			n += some
-			return err
-		})
-		if err != nil && !errors.Is(err, errDryRun) {
+		some, err := forget(ctx, db, lo, before, k.Now())
+		n += some
+		if err != nil {
 			return n, err
 		}
 	}
@@ -143,26 +141,51 @@ func (k *Keeper) addresses(ctx context.Context, db pg.DBTX, before time.Time, lo
 	return n, err
 }
 
-func forgetAddresses(ctx context.Context, tx pgx.Tx, lo int64, before, now time.Time) (int64, error) {
-	if err := lock(ctx, tx); err != nil {
-		return 0, err
-	}
-	old, err := number(ctx, tx, `select count(*) from addresses where id between $1 and $2 and seen_at < $3`, lo, lo+addressChunk-1, before)
+// usedAddresses are a chunk's old addresses, and which of them messages use. Nothing finds the e-mails to an address but
+// going through them all.
+const usedAddresses = `
+	with old as materialized (
+		select id from addresses where id between $1 and $2 and seen_at < $3
+	), used as materialized (
+		select distinct m.address_id as id from messages m
+		where m.address_id in (select id from old) and (m.id >= $4 or m.state in ('planned', 'claimed'))
+	)`
+
+// oldAddresses counts what forgetAddresses would delete.
+func oldAddresses(ctx context.Context, db pg.DBTX, lo int64, before, _ time.Time) (int64, error) {
+	return number(ctx, db, usedAddresses+` select count(*) from old o where not exists (select from used u where u.id = o.id)`,
+		lo, lo+addressChunk-1, before, MonthOf(before).first())
+}
+
+// forgetAddresses marks those of a chunk's old addresses that are in use, which may take long, and then, while nobody
+// plans, deletes the others, but for those that a plan has taken up meanwhile.
+func forgetAddresses(ctx context.Context, db pg.DBTX, lo int64, before, now time.Time) (n int64, err error) {
+	old, err := number(ctx, db, `select count(*) from addresses where id between $1 and $2 and seen_at < $3`, lo, lo+addressChunk-1, before)
 	if err != nil || old == 0 {
 		return 0, err
 	}
-	tag, err := tx.Exec(ctx, `
-		with old as materialized (
-			select id from addresses where id between $1 and $2 and seen_at < $3
-		), used as materialized (
-			select distinct m.address_id as id from messages m
-			where m.address_id in (select id from old) and (m.id >= $4 or m.state in ('planned', 'claimed'))
-		), seen as (
-			update addresses a set seen_at = $5 from used u where a.id = u.id
-		)
-		delete from addresses a using old o where a.id = o.id and not exists (select from used u where u.id = o.id)`,
+	_, err = db.Exec(ctx, usedAddresses+` update addresses a set seen_at = $5 from used u where a.id = u.id`,
 		lo, lo+addressChunk-1, before, MonthOf(before).first(), now)
-	return tag.RowsAffected(), err
+	if err != nil {
+		return 0, err
+	}
+	err = inTx(ctx, db, func(tx pgx.Tx) error {
+		if err := lock(ctx, tx); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `
+			with taken as materialized (
+				select m.address_id as id from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
+				where r.planned_at > clock_timestamp() - interval '1 day' and m.address_id between $1 and $2
+				  and (m.id >= $4 or m.state in ('planned', 'claimed'))
+			)
+			delete from addresses a
+			where id between $1 and $2 and seen_at < $3 and not exists (select from taken t where t.id = a.id)`,
+			lo, lo+addressChunk-1, before, MonthOf(before).first())
+		n = tag.RowsAffected()
+		return err
+	})
+	return n, err
 }
 
 // doneUpTo is the moment up to which a table was gone through before.
