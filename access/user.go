@@ -36,7 +36,7 @@ var ErrNoUser = errors.New("no such user")
 // userName is what a name may be. Sapa's own actors are not names of people.
 var userName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
-// ownActors act in the audit log on Sapa's behalf.
+// ownActors act in the audit log on Sapa's behalf, or are its customers.
 var ownActors = []string{"sapa", "schedule", "customer", "unknown"}
 
 // AddUser makes a user; password "" is none. now is when.
