@@ -13,8 +13,10 @@ import (
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 
+	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/pg"
 )
 
 // Limits bound what a campaign may do before a person looks at it.
@@ -144,6 +146,16 @@ func (p *Planner) unusual(ctx context.Context, tx pgx.Tx, r *Run, planned int) (
 		return fmt.Sprintf("%s messages are more than %d times the largest of its last runs, %s", thousands(planned), growth, thousands(largest)), nil
 	}
 	return "", nil
+}
+
+// forget takes back a run by hand that was refused.
+func (p *Planner) forget(ctx context.Context, r *Run, actor string) error {
+	return pg.InTx(context.WithoutCancel(ctx), p.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `delete from runs where id = $1 and state = 'cancelled' and planned_at is null`, r.ID); err != nil {
+			return fmt.Errorf("take run %d back: %w", r.ID, err)
+		}
+		return access.Record(ctx, tx, access.Entry{Actor: actor, Action: "refuse run", Subject: fmt.Sprintf("run %d", r.ID), Detail: map[string]any{"campaign": r.Campaign, "reason": "max_audience"}})
+	})
 }
 
 // judgeSize asks checkSize about a plan; a dry run only shows the answer.
