@@ -222,3 +222,19 @@ func TestListIsOneTransaction(t *testing.T) {
 		t.Error("rejects of a list that failed")
 	}
 }
+
+// What a digest came with stays when its address is listed later, and it does not count as new.
+func TestPlainListMeetsDigests(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Pool(t)
+	importLines(t, db, true, digests("citra@example.com")...)
+	if _, err := db.Exec(t.Context(), `update suppressed_digests set reason = 'complaint', source = 'import by budi'`); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(ListResult{Records: 2, Added: 1, Already: 1}, importLines(t, db, false, "Citra@example.com", "dewi@example.com")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"Citra@example.com complaint import by budi", "dewi@example.com list import by ani"}, suppressedOnes(t, db)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
