@@ -121,7 +121,7 @@ with people as (%s
 	            end as not_before,
 	       @until::timestamp at time zone case when @by_zone::boolean then coalesce(p.zone, @default_zone) else @zone end as not_after,
 	       case
-	       when exists (select from erasures e where e.pseudonym = p.customer_key) then 'erased'
+	       when (p.raw is null or p.raw = '') and p.customer_key in (select pseudonym from erasures) then 'erased' -- see hideErased
 	       when p.raw is null or p.raw = '' then 'no address'
 	       when a.normalised is null then %s
 	       when exists (select from suppressions s where s.channel = @channel and s.hash = a.hash) then 'suppressed'
