@@ -101,7 +101,8 @@ func TestWordsThatMeetAnErasure(t *testing.T) {
 				_, err := h.Inbound(context.Background(), "sms", channels.Inbound{ProviderID: "SM1", From: "+628110000003", To: "+62811", Text: "hello"}, noon)
 				return err
 			},
-			`select kind || ' ' || coalesce(customer_key, 'nobody') from inbound`, []string{"reply nobody"},
+			`select kind || ' ' || coalesce(customer_key, 'nobody') from inbound`,
+			[]string{"reply nobody"},
 		},
 		"a report": {
 			func(h *Hooks, b *bundle) error {
@@ -111,7 +112,8 @@ func TestWordsThatMeetAnErasure(t *testing.T) {
 				}})
 				return err
 			},
-			`select coalesce(address, '-') from suppressions`, []string{},
+			`select coalesce(address, '-') from suppressions`,
+			[]string{},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
