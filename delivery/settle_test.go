@@ -89,6 +89,7 @@ func TestReportSettles(t *testing.T) {
 				s.exec(`update messages set attempts = attempts`) // it gave up by itself
 			}
 			id := int64(s.number(`select id from messages`))
+			s.exec(`update attempts set segments = 2`)
 			h := s.hooks(s.settle)
 			s.reported(h, id, channels.ReportSent)
 			s.reported(h, id, channels.ReportDelivered)
@@ -99,6 +100,10 @@ func TestReportSettles(t *testing.T) {
 			}
 			if n := s.number(`select count(*) from occasions where spent`); n != 1 {
 				t.Error("the occasion is not spent")
+			}
+			charged := map[string]int{"unknown": 2}[name] // what was accepted at once was counted then, and of others no size is known
+			if n := s.number(`select coalesce(sum(segments), 0) from run_costs`); n != charged {
+				t.Errorf("%d segments are charged, want %d", n, charged)
 			}
 			if n, err := s.planner.Retry(t.Context(), run, "tester"); err == nil && n > 0 {
 				t.Errorf("a retry took %d messages up", n)
