@@ -154,7 +154,8 @@ func limiter(perSecond float64) *rate.Limiter {
 // Run works until the context ends, then stops claiming, waits for the replies to what was handed over, releases the
 // rest and returns. more, which may be nil, registers further kinds of jobs with the same River client.
 func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
-	if err := CheckInstallation(ctx, e.Pool); err != nil {
+	err := patiently(ctx, func() error { return CheckInstallation(ctx, e.Pool) })
+	if err != nil {
 		if ctx.Err() != nil {
 			return nil // stopped before it began
 		}
@@ -170,7 +171,8 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 	if e.client, err = e.newRiver(more); err != nil {
 		return err
 	}
-	if e.node, err = startNode(ctx, lifeline, e.Lease, e.Log); err != nil {
+	err = patiently(ctx, func() (err error) { e.node, err = startNode(ctx, lifeline, e.Lease, e.Log); return err })
+	if err != nil {
 		if ctx.Err() != nil {
 			return nil // stopped before it began
 		}

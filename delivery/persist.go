@@ -32,6 +32,21 @@ func (e *Engine) persist(ctx context.Context, f func(context.Context) error) err
 	}
 }
 
+// patiently tries again for some seconds while the database is away or restarts.
+func patiently(ctx context.Context, f func() error) error {
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		err := f()
+		if !pg.Fleeting(err) || wait > 2*time.Second {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
+}
+
 func within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
