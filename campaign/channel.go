@@ -17,15 +17,21 @@ func (l *Library) Channel(ctx context.Context, name string) (string, error) {
 	return c.Channel(), nil
 }
 
-// RunChannel is the channel by which a run sends. The error is ErrNotFound's where there is no such run.
+// RunChannel is the channel by which a run sends: that of its messages, which exist whether or not its version still fits
+// the company's tables, else the version's. The error is ErrNotFound's where there is no such run.
 func (l *Library) RunChannel(ctx context.Context, run int) (string, error) {
 	var version int
-	err := l.db.QueryRow(ctx, `select version_id from runs where id = $1`, run).Scan(&version)
+	var channel *string
+	err := l.db.QueryRow(ctx, `
+		select version_id, (select b.channel from batches b where b.run_id = r.id limit 1) from runs r where r.id = $1`, run).Scan(&version, &channel)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return "", fmt.Errorf("run %d: %w", run, ErrNotFound)
+		return "", fmt.Errorf("run %d: %w; see: sapa status --all", run, ErrNotFound)
 	}
 	if err != nil {
 		return "", fmt.Errorf("read run %d: %w", run, err)
+	}
+	if channel != nil {
+		return *channel, nil
 	}
 	c, err := l.version(ctx, version)
 	if err != nil {

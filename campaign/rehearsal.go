@@ -63,9 +63,6 @@ func (p *Planner) rehearse(ctx context.Context, c *Campaign, composer *delivery.
 	if err != nil {
 		return nil, err
 	}
-	if c.Channel() == "sms" {
-		one.Number = one.Address
-	}
 	return one.compose(c, composer, person, publicURL, p.Now()), nil
 }
 
