@@ -78,7 +78,7 @@ func (l *Library) load(ctx context.Context, id int) (*Campaign, error) {
 	}
 	c, problems := Check(fmt.Sprintf("%s version %d", name, number), source, versionFiles(files), l.schema, l.base)
 	if err := problems.Err(); err != nil {
-		return nil, fmt.Errorf("version %d of %s does not fit the company's tables as they were when this process started:\n%w", number, name, err)
+		return nil, fmt.Errorf("version %d of %s does not fit sapa.yaml and the company's tables as they were when this process started:\n%w", number, name, err)
 	}
 	return c, l.checkLinks(ctx, id, c)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -85,18 +86,18 @@ func (e *Engine) workBatch(ctx context.Context, l *lease) (pause time.Duration, 
 	}()
 	account, ok := e.Accounts[l.channel]
 	if !ok {
-		return 0, e.pauseRun(ctx, l, fmt.Sprintf("channel %s is not configured in sapa.yaml on %s", l.channel, hostname()))
+		return 0, e.pauseRun(ctx, l, "channel", fmt.Sprintf("channel %s is not configured in sapa.yaml on %s", l.channel, hostname()))
 	}
 	content, err := e.Library.Content(ctx, l.version)
 	if pg.Fleeting(err) {
 		return trouble, err
 	}
 	if err != nil {
-		return 0, e.pauseRun(ctx, l, fmt.Sprintf("the applied version can't be used any more: %v", err))
+		return e.misfit(ctx, l, err)
 	}
 	fill, err := newFiller(e, l, content)
 	if err != nil {
-		return 0, e.pauseRun(ctx, l, fmt.Sprintf("the applied version can't be used any more: %v", err))
+		return e.misfit(ctx, l, err)
 	}
 	s := &sender{engine: e, lease: l, account: account, pool: e.sessions[l.channel], limit: e.limits[l.channel]}
 	defer s.putBack()
@@ -139,6 +140,34 @@ func (e *Engine) sendDue(ctx context.Context, l *lease, s *sender, fill *filler)
 	return 0, nil
 }
 
+// misfit decides what a version means that does not fit what this process read when it started: sapa.yaml or the tables
+// may have been changed since, and a process that started later can use it. The batch is left to others as long as there
+// are any; with nobody else the run pauses.
+func (e *Engine) misfit(ctx context.Context, l *lease, cause error) (time.Duration, error) {
+	reason := fmt.Sprintf("the sapa process %s/pid %d can't use the applied version: %v\nif sapa.yaml or the tables were changed after it started, restart it, then: sapa resume %d",
+		hostname(), os.Getpid(), cause, l.run)
+	others, err := e.othersLive(ctx, l)
+	switch {
+	case err != nil:
+		return trouble, err
+	case others:
+		e.Log.Warn("version does not fit; left to others", slog.Int("run", l.run), slog.Int64("batch", l.batch))
+		return trouble, e.note(ctx, l.run, reason)
+	}
+	return 0, e.pauseRun(ctx, l, "version", reason)
+}
+
+// othersLive says whether another process sends, too.
+func (e *Engine) othersLive(ctx context.Context, l *lease) (live bool, err error) {
+	err = e.Pool.QueryRow(ctx, `
+		select exists (select from workers where id <> $1 and stopped_at is null and heartbeat_at > clock_timestamp() - $2::interval)`,
+		l.life.worker, e.node.lease.Silence).Scan(&live)
+	if err != nil {
+		return false, fmt.Errorf("look for other processes: %w", err)
+	}
+	return live, nil
+}
+
 // cantOpen decides what a provider that can't be reached means: wrong credentials or settings pause the run, since
 // waiting will not mend them; anything else lets the batch rest until the breaker closes.
 func (e *Engine) cantOpen(ctx context.Context, l *lease, s *sender, err error) (time.Duration, error) {
@@ -147,7 +176,7 @@ func (e *Engine) cantOpen(ctx context.Context, l *lease, s *sender, err error) (
 	}
 	e.Log.Warn("provider", slog.String("channel", l.channel), slog.String("account", s.account.Channel.Account()), slog.Any("error", err))
 	if channels.VerdictOf(err) == channels.VerdictPermanent {
-		return 0, e.pauseRun(ctx, l, err.Error())
+		return 0, e.pauseRun(ctx, l, "provider", err.Error())
 	}
 	wait, _ := s.pool.wait()
 	return max(time.Second, wait), e.note(ctx, l.run, err.Error())
@@ -162,7 +191,7 @@ func (e *Engine) companyTrouble(ctx context.Context, l *lease, claimed []*messag
 	if pg.Fleeting(cause) {
 		return trouble, errors.Join(cause, e.note(ctx, l.run, fmt.Sprintf("the company's tables could not be read: %v", cause)))
 	}
-	return 0, e.pauseRun(ctx, l, fmt.Sprintf("the company's tables can't be read as when the campaign was applied: %v; mend it, then: sapa resume %d", cause, l.run))
+	return 0, e.pauseRun(ctx, l, "company tables", fmt.Sprintf("the company's tables can't be read as when the campaign was applied: %v; mend it, then: sapa resume %d", cause, l.run))
 }
 
 // giveBack ends the lease, however long the database takes. A batch with messages left becomes due again when the first

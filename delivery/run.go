@@ -12,8 +12,9 @@ import (
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
-// pauseRun stops a run for everybody, with the reason that people will read. Its claims have been released before.
-func (e *Engine) pauseRun(ctx context.Context, l *lease, reason string) error {
+// pauseRun stops a run for everybody, with the reason that people will read. Its claims have been released before. The
+// audit log, which is never erased from, has only what kind of reason it is: the words may quote an address.
+func (e *Engine) pauseRun(ctx context.Context, l *lease, because, reason string) error {
 	e.Log.Warn("run paused", slog.Int("run", l.run), slog.Int64("batch", l.batch))
 	e.gate.set(l.run, true)
 	return pg.InTx(ctx, e.Pool, func(tx pgx.Tx) error {
@@ -25,7 +26,7 @@ func (e *Engine) pauseRun(ctx context.Context, l *lease, reason string) error {
 			return nil
 		}
 		return access.Record(ctx, tx, access.Entry{
-			Actor: "sapa", Action: "pause", Subject: fmt.Sprintf("run %d", l.run), Detail: map[string]any{"reason": reason},
+			Actor: "sapa", Action: "pause", Subject: fmt.Sprintf("run %d", l.run), Detail: map[string]any{"because": because},
 		})
 	})
 }

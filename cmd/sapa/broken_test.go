@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -267,15 +268,20 @@ func TestDroppedColumn(t *testing.T) {
 	if a.State != "paused" || a.Failed+a.Skipped+a.Unknown != 0 || a.Planned != n-w.caught() {
 		t.Errorf("%d were caught: %+v", w.caught(), a)
 	}
-	const misfit = `version 1 of hello does not fit the company's tables as they were when this process started:
+	const misfit = `version 1 of hello does not fit sapa.yaml and the company's tables as they were when this process started:
 hello version 1:3:109: customer has no column "city"
    3 | content: {email: {subject: "Halo {{ customer.name }}", text: "Apa kabar, {{ customer.name }} di {{ customer.city }}?"}}
      |                                                                                                             ^^^^
      known here: email, id, name, town
 `
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.want(exitFailed, fmt.Sprintf(`nobody else is sending; run 1 goes on from here
 run 1 paused: sent %d of 300
-sapa: run 1 is paused: the applied version can't be used any more: `, w.caught())+misfit+"when that is mended: sapa resume 1\n", "resume", "1")
+sapa: run 1 is paused: the sapa process %s/pid %d can't use the applied version: `, w.caught(), host, os.Getpid())+misfit+
+		"if sapa.yaml or the tables were changed after it started, restart it, then: sapa resume 1\n", "resume", "1")
 	w.want(exitFailed, "sapa: "+misfit, "run", "hello")
 	w.exec(`alter table public.customers rename town to city`)
 	w.want(exitOK, "nobody else is sending; run 1 goes on from here\nrun 1 done: sent 300 of 300\n", "resume", "1")
