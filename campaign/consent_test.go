@@ -171,6 +171,30 @@ func (s *shop) shown(key, topic string) string {
 	return "no consent"
 }
 
+// A yes in the company's column is no confirmation, and its no still wins.
+func TestColumnIsNoConfirmation(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.withTopics("{default: granted, email: newsletter_ok}", twoTopics+"  offers: {opt_in: single}\n")
+	s.customers(5)
+	s.exec(`update shop.customers set newsletter_ok = case when id <= 3 then true when id = 4 then false end`)
+	for key, c := range map[string]customer.ConsentChange{"2": {Granted: true}, "3": {Pending: true}, "4": {Granted: true}} {
+		c.CustomerKey, c.Channel, c.Topic, c.Source, c.At = key, "email", "newsletter", "test", monday
+		s.must(customer.SetConsent(t.Context(), s.pool, c))
+	}
+	for topic, want := range map[string][]string{
+		"newsletter": {"1 no consent", "2 planned", "3 no consent", "4 no consent", "5 no consent"},
+		"offers":     {"1 planned", "2 planned", "3 planned", "4 no consent", "5 no consent"},
+	} {
+		s.apply(topic, "campaign: "+topic+"\naudience: {where: \"true\"}\ncontent: {email: {subject: Halo, text: Halo}}\n", nil)
+		run, _ := s.start(topic)
+		got := s.strings(fmt.Sprintf(`select customer_key || ' ' || coalesce(reason, 'planned') from messages where run_id = %d order by customer_key`, run.ID))
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", topic, d)
+		}
+	}
+}
+
 // A campaign that confirms goes to those whose latest word is a request, once for each request.
 func TestConfirmingCampaign(t *testing.T) {
 	t.Parallel()

@@ -51,7 +51,8 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 	}
 	w := c.window(r)
 	args := pgx.NamedArgs{
-		"campaign": r.CampaignID, "channel": c.Channel(), "topic": c.Topic(), "granted": c.schema.GrantedByDefault(c.Topic()), "confirms": c.Confirms(),
+		"campaign": r.CampaignID, "channel": c.Channel(), "topic": c.Topic(), "granted": c.schema.GrantedByDefault(c.Topic()),
+		"column_grants": c.schema.ColumnGrants(c.Topic()), "confirms": c.Confirms(),
 		"as_of": r.AsOf, "cooldown": time.Duration(c.Definition.Audience.Cooldown),
 		"now": p.Now(), "at_once": w.atOnce, "tick": r.Tick, "until": w.until, "by_zone": w.byZone, "zone": w.zone, "default_zone": c.schema.Zone,
 	}
@@ -104,7 +105,8 @@ func (c *Campaign) badAddress() string {
 }
 
 // The reasons of skipping stand in the order in which a person would ask. A customer's own column that says no wins
-// over everything; then the ledger's latest word; then a column that says yes; then the default.
+// over everything; then the ledger's latest word; then, but of a topic with opt_in: double, a column that says yes; then
+// the default.
 const draftSQL = `
 with people as (%s
 ), latest as (
@@ -126,7 +128,8 @@ with people as (%s
 	       when a.normalised is null then %s
 	       when exists (select from suppressions s where s.channel = @channel and s.hash = a.hash) then 'suppressed'
 	       when not coalesce(case when p.opted_in is false then false end,
-	                         case when @confirms::boolean then coalesce(l.pending, false) else l.granted end, p.opted_in, @granted)
+	                         case when @confirms::boolean then coalesce(l.pending, false) else l.granted end,
+	                         case when @column_grants::boolean then p.opted_in end, @granted)
 	            then case when l.paused and p.opted_in is not false then 'paused' else 'no consent' end
 	       when @cooldown::interval > '0' and exists (
 	            select from occasions o

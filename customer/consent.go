@@ -173,7 +173,7 @@ type Standing struct {
 func (s Standing) Paused() bool { return s.Entry != nil && !s.Entry.Until.IsZero() }
 
 // Standing is a customer's on a channel and a topic at a moment, in the order of planning: a column that says no, the
-// ledger's latest word, a column that says yes, the default. optedIn is what the company's column for the channel holds.
+// ledger's latest word, a column that says yes (not of a topic with opt_in: double), the default. optedIn is what the company's column for the channel holds.
 func (s *Schema) Standing(l Ledger, optedIn *bool, channel, topic string, now time.Time) Standing {
 	return s.standing(l.Word(channel, topic, now), optedIn, channel, topic)
 }
@@ -189,7 +189,7 @@ func (s *Schema) standing(word *ConsentEntry, optedIn *bool, channel, topic stri
 	case optedIn != nil && !*optedIn:
 	case word != nil:
 		st.From, st.Column, st.Entry, st.Granted = FromLedger, "", word, word.Granted
-	case optedIn != nil:
+	case optedIn != nil && s.ColumnGrants(topic):
 		st.Granted = true
 	default:
 		st.From, st.Column, st.Granted = FromDefault, "", s.GrantedByDefault(topic)

@@ -85,6 +85,13 @@ func (s *Schema) GrantedByDefault(topic string) bool {
 	return s.Consent.Granted && t.OptIn == OptInDefault
 }
 
+// ColumnGrants says whether a yes in the company's opt-in column is consent to a topic. To one with opt_in: double it is
+// none, since the customer has not confirmed it; a no always counts.
+func (s *Schema) ColumnGrants(topic string) bool {
+	t, _ := s.Topic(topic)
+	return t.OptIn != OptInDouble
+}
+
 // AllTopics are the topics of sapa.yaml in its order, then those of applied campaigns that it does not list, by name.
 func (s *Schema) AllTopics(ctx context.Context, db pg.DBTX) ([]Topic, error) {
 	rows, _ := db.Query(ctx, `select distinct v.topic from campaigns c join versions v on v.id = c.version_id order by 1`)

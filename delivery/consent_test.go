@@ -45,3 +45,30 @@ func TestConsentAtTheClaim(t *testing.T) {
 	s.checkBooks()
 	s.checkMail()
 }
+
+// A topic that came to need a confirmation after the run was planned: a yes in the company's column is none.
+func TestDoubleOptInAtTheFill(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.birthday(4)
+	s.exec(`update shop.customers set newsletter_ok = case when id <= 3 then true end`)
+	run := s.start()
+	sender := s.sender()
+	sender.schema.Topics = []customer.Topic{{Name: "greetings", OptIn: customer.OptInDouble}}
+	confirmed := customer.ConsentChange{CustomerKey: "1", Channel: "email", Topic: "greetings", Granted: true, Source: "test", At: monday}
+	s.must(customer.SetConsent(t.Context(), s.pool, confirmed))
+	confirmed.CustomerKey = "2"
+	s.must(customer.SetConsent(t.Context(), s.pool, confirmed))
+	s.exec(`update shop.customers set newsletter_ok = false where id = 2`)
+	e, err := sender.engine(sending{SMTP: s.mail.SMTPAddr(), Lease: quick})
+	s.must(err)
+	stop := s.runEngine(e)
+	s.await(run, "done")
+	stop()
+	got := s.text(`select string_agg(concat_ws(' ', customer_key, state, reason), ', ' order by customer_key::int) from messages`)
+	want := "1 sent, 2 skipped no consent, 3 skipped no consent, 4 skipped no consent"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	s.checkBooks()
+}

@@ -110,7 +110,7 @@ func pick(rows map[string]map[string]any, m *message) []any {
 }
 
 // consents asks the company's own column, which may have changed since the run was planned, in planning's order: a
-// column that says no, the ledger's word, a column that says yes, the default.
+// column that says no, the ledger's word, a column that says yes (not of a topic with opt_in: double), the default.
 func (f *filler) consents(m *message, person map[string]any) bool {
 	granted, known := person[f.consent].(bool)
 	switch {
@@ -119,7 +119,8 @@ func (f *filler) consents(m *message, person map[string]any) bool {
 	case m.Consent != nil:
 		return *m.Consent
 	}
-	return known || f.engine.Schema.GrantedByDefault(f.content.Topic)
+	topic := f.content.Topic
+	return known && f.engine.Schema.ColumnGrants(topic) || f.engine.Schema.GrantedByDefault(topic)
 }
 
 func (f *filler) compose(m *message, person map[string]any, rows []any) (filled, error) {
