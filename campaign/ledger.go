@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/delivery"
@@ -215,9 +216,34 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 		"already": plan.Already, "audience": plan.Audience,
 	}
 	for _, s := range steps {
-		if _, err := tx.Exec(ctx, s.sql, args); err != nil {
+		tag, err := tx.Exec(ctx, s.sql, args)
+		if e, ok := errors.AsType[*pgconn.PgError](err); ok && s.what == "occasions" && e.Code == "23505" {
+			return errMoved
+		}
+		if err != nil {
 			return fmt.Errorf("write %s: %w", s.what, err)
 		}
+		if s.what == "occasions" {
+			if err := allCarried(ctx, tx, carried, tag.RowsAffected()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// errMoved says that an occasion which was free when the plan was made is not any more: a provider reported on a message
+// that was taken for failed. A message without its occasion could be somebody's second.
+var errMoved = errors.New("occasions were taken while the run was planned")
+
+// allCarried compares the occasions that were written with those that the drafts carry.
+func allCarried(ctx context.Context, tx pgx.Tx, carried string, written int64) error {
+	var want int64
+	if err := tx.QueryRow(ctx, `select count(*) from `+carried).Scan(&want); err != nil {
+		return fmt.Errorf("count the occasions: %w", err)
+	}
+	if written != want {
+		return errMoved
 	}
 	return nil
 }

@@ -51,6 +51,18 @@ func (p *Planner) plan(ctx context.Context, r *Run, c *Campaign, dryRun bool) (*
 			return nil, err
 		}
 	}
+	for tries := 1; ; tries++ {
+		plan, err := p.planOnce(ctx, r, c, dryRun)
+		if !errors.Is(err, errMoved) || tries == planTries {
+			return plan, err
+		}
+	}
+}
+
+// planTries is how often a plan is made anew that came upon occasions which were taken meanwhile.
+const planTries = 5
+
+func (p *Planner) planOnce(ctx context.Context, r *Run, c *Campaign, dryRun bool) (*Plan, error) {
 	plan := &Plan{Run: r.ID}
 	err := pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
 		if err := p.fill(ctx, tx, r, c, plan, dryRun); err != nil {

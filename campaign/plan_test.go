@@ -62,6 +62,29 @@ func TestSecondPlanTakesOverWhatTheFirstSkipped(t *testing.T) {
 	s.addsUp()
 }
 
+// An occasion that was free when the plan was made, and that a provider's report takes before it is written, gets no
+// second message: the run is not planned.
+func TestOccasionTakenWhilePlanning(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.customers(3)
+	s.exec(`update shop.customers set email = null where id = 2`)
+	s.apply("birthday", birthdayYAML, nil)
+	s.start("birthday")
+	s.exec(`update shop.customers set email = 'budi@mail.example' where id = 2`)
+	s.exec(`create function taken() returns trigger language plpgsql as $$ begin
+			update occasions set spent = true where customer_key = '2'; return null;
+		end $$;
+		create trigger taken after insert on messages for each statement execute function taken()`)
+	_, _, err := s.planner.Start(t.Context(), campaign.Start{Campaign: "birthday", Actor: "tester"})
+	if err == nil || !strings.Contains(err.Error(), "occasions were taken while the run was planned") {
+		t.Errorf("%v", err)
+	}
+	if n := s.number(`select count(*) from messages where customer_key = '2'`); n != 1 {
+		t.Errorf("%d messages for an occasion that was taken, want only the first", n)
+	}
+}
+
 // Plans of different campaigns that meet the same new customers wait for each other, and none ends in a deadlock.
 func TestPlansOfDifferentCampaigns(t *testing.T) {
 	t.Parallel()
