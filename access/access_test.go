@@ -452,3 +452,22 @@ func TestWrongTokensAreBlocked(t *testing.T) {
 		t.Errorf("a person from there: %s", got)
 	}
 }
+
+// A block leaves a trace, once, without the address and without what was typed for a name.
+func TestBlocksAreWritten(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	d.tries(accountFailures+3, "ani", "wrong", home)
+	d.tries(accountFailures+3, "nobody", "wrong", home)
+	d.tries(accountFailures+3, good, "wrong", home)
+	want := []string{
+		`sapa user ani {"until": "2026-11-22T12:00:30Z", "counted": "account", "failures": 5}`,
+		`sapa unknown user {"until": "2026-11-22T12:00:30Z", "counted": "account", "failures": 5}`,
+		`sapa unknown user {"until": "2026-11-22T12:00:30Z", "counted": "account", "failures": 5}`,
+	}
+	const entries = `select actor || ' ' || subject || ' ' || detail from audit_log where action = 'login blocked' order by id`
+	d.want("entries", want, d.lines(entries))
+	d.pass(firstBlock)
+	d.tries(3, "ani", "wrong", home)
+	d.want("after the block", append(want, `sapa user ani {"until": "2026-11-22T12:01:30Z", "counted": "account", "failures": 6}`), d.lines(entries))
+}

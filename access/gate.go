@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"time"
@@ -30,6 +31,8 @@ var ErrDenied = errors.New("access denied")
 
 // Gate lets people and programs in. It is safe for use by many at once.
 type Gate struct {
+	Log *slog.Logger // warns of blocks; nil for nobody
+
 	db      pg.DBTX
 	now     func() time.Time
 	key     []byte
@@ -72,7 +75,7 @@ func (g *Gate) Login(ctx context.Context, name, password string, from netip.Addr
 		return "", nil, err
 	}
 	if !right || user == nil {
-		return "", nil, ErrDenied
+		return "", nil, g.denied(ctx, name, account, network)
 	}
 	s := &Session{User: *user, ExpiresAt: g.now().Add(SessionLifetime)}
 	err = pg.InTx(ctx, g.db, func(tx pgx.Tx) error {
@@ -194,10 +197,11 @@ func (g *Gate) Token(ctx context.Context, authorization string, from netip.Addr)
 		where t.hash = $1 and t.revoked_at is null and (t.expires_at is null or t.expires_at > $2) and u.disabled_at is null`, hashSecret(token), now).
 		Scan(&id, &used, &u.ID, &u.Name, &u.Role)
 	if errors.Is(err, pgx.ErrNoRows) {
-		if err := g.attempt(ctx, g.network("token", from, tokenFailures)); err != nil {
+		network := g.network("token", from, tokenFailures)
+		if err := g.attempt(ctx, network); err != nil {
 			return nil, err
 		}
-		return nil, ErrDenied
+		return nil, g.denied(ctx, "", network)
 	}
 	if err == nil && (used == nil || now.Sub(*used) >= seenEvery) {
 		_, err = g.db.Exec(ctx, `update api_tokens set used_at = $2 where id = $1 and (used_at is null or used_at < $2)`, id, now)

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -122,6 +123,42 @@ func (c *counter) count(ctx context.Context, tx pgx.Tx, now time.Time) error {
 		return fmt.Errorf("count login failures: %w", err)
 	}
 	return nil
+}
+
+// denied is ErrDenied after a failure that was counted. One that begins a block is written to the audit log, and so every
+// block is once. Whose name it was is said only where somebody has it: people type passwords into the field for names.
+func (g *Gate) denied(ctx context.Context, name string, counters ...*counter) error {
+	for _, c := range counters {
+		if c.blocked == nil {
+			continue
+		}
+		if err := g.recordBlock(ctx, name, c); err != nil {
+			return err
+		}
+	}
+	return ErrDenied
+}
+
+func (g *Gate) recordBlock(ctx context.Context, name string, c *counter) error {
+	subject := "unknown user"
+	if c.kind == "token" {
+		subject = "unknown token"
+	}
+	if userName.MatchString(name) { // the database refuses some of what strangers send
+		var known bool
+		if err := g.db.QueryRow(ctx, `select exists (select from users where name = $1)`, name).Scan(&known); err != nil {
+			return fmt.Errorf("look up a user: %w", err)
+		}
+		if known {
+			subject = "user " + name
+		}
+	}
+	if g.Log != nil {
+		g.Log.Warn("login blocked", slog.String("counted", c.kind), slog.Int("failures", c.failures), slog.Time("until", *c.blocked))
+	}
+	return Record(ctx, g.db, Entry{Actor: "sapa", Action: "login blocked", Subject: subject, Detail: map[string]any{
+		"counted": c.kind, "failures": c.failures, "until": c.blocked.UTC().Format(time.RFC3339),
+	}})
 }
 
 // blockFor is how long to wait after so many failures beyond those that are free.

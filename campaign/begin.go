@@ -50,7 +50,11 @@ func (p *Planner) planLater(ctx context.Context, tx pgx.Tx, id int) error {
 
 // recordRun writes into the audit log that somebody began a run by hand.
 func recordRun(ctx context.Context, tx pgx.Tx, r *Run, actor string) error {
+	var version int
+	if err := tx.QueryRow(ctx, `select number from versions where id = $1`, r.VersionID).Scan(&version); err != nil {
+		return fmt.Errorf("read version %d: %w", r.VersionID, err)
+	}
 	return access.Record(ctx, tx, access.Entry{Actor: actor, Action: "run", Subject: fmt.Sprintf("run %d", r.ID), Detail: map[string]any{
-		"campaign": r.Campaign, "version": r.VersionID, "tick": r.Tick.Format("2006-01-02T15:04"), "label": r.Label,
+		"campaign": r.Campaign, "version": version, "tick": r.Tick.Format("2006-01-02T15:04"), "label": r.Label,
 	}})
 }

@@ -51,6 +51,10 @@ func (k *checker) checkSMS(sms *SMS) {
 	k.needsConfirmURL(at, text)
 	k.collectLinks("sms", text)
 	k.warnEncoding(at, sms.Text, text)
+	if text != nil && text.Least() > maxText {
+		k.problem(at, "shorten it, or put the rest on a page and write a link to it",
+			"the text has %s characters at least, and Twilio refuses those of more than %s", thousands(text.Least()), thousands(maxText))
+	}
 }
 
 // template parses a template that stands in the YAML or in a file of templates/; nil after a problem, or without text.

@@ -31,6 +31,17 @@ type CostlyCharacter struct {
 	Instead   string `json:"instead"` // what can stand for it; "": nothing, leave it out
 }
 
+// maxText is how many characters a text may have: Twilio refuses a longer one (error 21617).
+const maxText = 1600
+
+// TooLong says that a text is longer than Twilio takes, and so would fail; "" for one that is not.
+func (c *TextCost) TooLong() string {
+	if c.Characters <= maxText {
+		return ""
+	}
+	return fmt.Sprintf("%s characters: more than %s, which Twilio refuses", thousands(c.Characters), thousands(maxText))
+}
+
 // MeasureText counts a text as the networks do.
 func MeasureText(text string) *TextCost {
 	m := twilio.Measure(text)

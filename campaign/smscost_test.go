@@ -35,3 +35,22 @@ func TestMeasureText(t *testing.T) {
 		}
 	}
 }
+
+// Twilio refuses what is longer than 1600 characters, so nobody should get to know by a failed run.
+func TestTooLong(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{1600: "", 1795: "1,795 characters: more than 1,600, which Twilio refuses"} {
+		if got := campaign.MeasureText(strings.Repeat("x", n)).TooLong(); got != want {
+			t.Errorf("%d: %q", n, got)
+		}
+	}
+	s, _ := phones(t)
+	for n, want := range map[int]bool{1600: false, 1601: true} {
+		text := "{{ customer.first_name }}{% if customer.first_name == 'x' %}not counted{% endif %}" + strings.Repeat("x", n)
+		_, problems := campaign.Check("long.yaml", "campaign: long\naudience: {where: \"true\"}\nchannels: [sms]\ncontent:\n  sms:\n    text: \""+text+"\"\n", nil, s.schema, nil)
+		const refused = "the text has 1,601 characters at least, and Twilio refuses those of more than 1,600"
+		if got := len(problems) == 1 && strings.Contains(problems.Error(), refused); got != want {
+			t.Errorf("%d: %d problems", n, len(problems))
+		}
+	}
+}

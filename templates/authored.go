@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/sapa-crm/sapa/internal/diag"
@@ -62,6 +63,18 @@ func authoredExpr(e expr, look func(pos)) {
 			}
 		}
 	}
+}
+
+// Least is the number of characters that the template's text has whatever the data are: of the text that stands outside
+// of every condition and loop. Blanks at its ends, which may be left out, do not count.
+func (t *Template) Least() int {
+	var text strings.Builder
+	for _, n := range t.nodes {
+		if n, ok := n.(*textNode); ok {
+			text.WriteString(t.src.slice(n.at))
+		}
+	}
+	return utf8.RuneCountInString(strings.TrimSpace(text.String()))
 }
 
 // File is the file that the template's places are in; nil where they are places of its own text.

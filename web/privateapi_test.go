@@ -95,7 +95,7 @@ func TestAPIChangesRuns(t *testing.T) {
 		t.Errorf("audit log (-want +got):\n%s", diff)
 	}
 	a := s.api("POST", "/v1/runs/1/resume", token, "")
-	if diff := cmp.Diff(problem{"Conflict", 409, "wrong_state", "can't resume run 1: it is cancelled", "look at the run's state: GET /v1/runs/{id}"}, problemOf(t, a)); diff != "" {
+	if diff := cmp.Diff(problem{"Conflict", 409, "wrong_state", "can't resume run 1: it is cancelled", "look at the run's state: GET /v1/runs/{run}"}, problemOf(t, a)); diff != "" {
 		t.Errorf("resuming what is cancelled (-want +got):\n%s", diff)
 	}
 }

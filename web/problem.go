@@ -70,7 +70,7 @@ func asProblem(err error) *problem {
 	case errors.Is(err, campaign.ErrNotFound), errors.Is(err, report.ErrNotFound):
 		return &problem{Status: http.StatusNotFound, Code: "not_found", Detail: detail, Mend: mend}
 	case errors.Is(err, campaign.ErrState):
-		return &problem{Status: http.StatusConflict, Code: "wrong_state", Detail: detail, Mend: "look at the run's state: GET /v1/runs/{id}"}
+		return &problem{Status: http.StatusConflict, Code: "wrong_state", Detail: detail, Mend: "look at the run's state: GET /v1/runs/{run}"}
 	case errors.Is(err, campaign.ErrQuarantined):
 		return &problem{Status: http.StatusConflict, Code: "quarantined", Detail: detail, Mend: mend}
 	case errors.Is(err, campaign.ErrUnapproved):

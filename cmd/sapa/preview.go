@@ -109,6 +109,9 @@ func (a *app) printTextPreview(p *campaign.Preview) {
 	}
 	fmt.Fprintf(a.stdout, "to:      %s <%s>%s\n\n%s\n\n", p.Message.To.Name, p.Address, number, p.Message.Text)
 	fmt.Fprintf(a.stdout, "%s, %s, %s\n", counted(p.Cost.Characters, "character"), p.Cost.Encoding, counted(p.Cost.Segments, "segment"))
+	if refused := p.Cost.TooLong(); refused != "" {
+		fmt.Fprintln(a.stdout, refused)
+	}
 	if advice := p.Cost.Advice(); advice != "" {
 		fmt.Fprintln(a.stdout, advice)
 	}

@@ -103,6 +103,7 @@ func (s *session) privateDeps(ctx context.Context, a *app, planner *campaign.Pla
 	if err != nil {
 		return web.PrivateDeps{}, err
 	}
+	gate.Log = a.log()
 	zone, err := time.LoadLocation(s.schema.Zone)
 	if err != nil {
 		return web.PrivateDeps{}, fmt.Errorf("the company's zone: %w", err)
