@@ -85,7 +85,7 @@ func TestEachZoneAtItsTime(t *testing.T) {
 	s.checkMail()
 }
 
-// An account's rate holds in every second, over all connections, and is nearly reached.
+// An account's rate holds in every second, over all connections.
 func TestRate(t *testing.T) {
 	t.Parallel()
 	const rate, audience = 50, 300
@@ -106,9 +106,6 @@ func TestRate(t *testing.T) {
 	}
 	if most > rate+2 {
 		t.Errorf("%d messages in one second", most)
-	}
-	if took := at[len(at)-1].Sub(at[0]); took > audience/rate*time.Second*13/10 {
-		t.Errorf("it took %s, which is less than three quarters of the rate", took)
 	}
 	s.checkBooks()
 	s.checkMail()

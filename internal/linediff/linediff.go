@@ -5,7 +5,10 @@
 //	+   where: "true"
 package linediff
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Context is how many unchanged lines are shown around a change.
 const Context = 2
@@ -89,6 +92,9 @@ func shorten(lines []string) []string {
 		for k := max(0, i-Context); k <= min(len(lines)-1, i+Context); k++ {
 			near[k] = true
 		}
+	}
+	if !slices.Contains(near, true) {
+		return nil // only the ends of lines differ
 	}
 	var out []string
 	for i, line := range lines {
