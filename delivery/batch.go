@@ -206,6 +206,7 @@ func (e *Engine) giveBack(ctx context.Context, l *lease, pause time.Duration) er
 		case after.run == "cancelled" && !after.done:
 			return Cancel(ctx, e.Pool, l.run)
 		case after.done:
+			e.guard.owe(l.run) // a short run may be over before its numbers were looked at
 			return Finish(ctx, e.Pool, l.run)
 		case after.run != "sending":
 			return nil // resume makes new jobs

@@ -239,11 +239,23 @@ func (e *Engine) stop(ctx context.Context, tx pgx.Tx, run int, reason string) er
 		return fmt.Errorf("pause run %d: %w", run, err)
 	}
 	if tag.RowsAffected() == 0 {
-		return nil
+		return noteTooLate(ctx, tx, run, reason)
 	}
 	e.gate.set(run, true)
 	e.Log.Warn("run paused", slog.Int("run", run))
 	return access.Record(ctx, tx, access.Entry{Actor: "sapa", Action: "pause", Subject: fmt.Sprintf("run %d", run), Detail: map[string]any{"reason": reason}})
+}
+
+// tooLate ends the reason of a run that is done and that its safeguards would have paused.
+const tooLate = "; the run was over before it could be paused"
+
+// noteTooLate tells people what a run's numbers are when nothing was left of it to stop.
+func noteTooLate(ctx context.Context, tx pgx.Tx, run int, reason string) error {
+	_, err := tx.Exec(ctx, `update runs set reason = $2 where id = $1 and state = 'done' and reason is distinct from $2`, run, reason+tooLate)
+	if err != nil {
+		return fmt.Errorf("note on run %d: %w", run, err)
+	}
+	return nil
 }
 
 // quarantine keeps a campaign from making runs by the version of this one, until another is applied or a person lets it go on.
