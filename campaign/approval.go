@@ -78,6 +78,12 @@ func readWaiting(ctx context.Context, db pg.DBTX, name string, number int) (*Wai
 	return nil, nothingWaits(ctx, db, name, number)
 }
 
+// noneWaits is an ErrNotFound in its own words.
+type noneWaits string
+
+func (e noneWaits) Error() string        { return string(e) }
+func (e noneWaits) Is(target error) bool { return target == ErrNotFound }
+
 func nothingWaits(ctx context.Context, db pg.DBTX, name string, number int) error {
 	var state *string
 	err := db.QueryRow(ctx, `
@@ -88,10 +94,12 @@ func nothingWaits(ctx context.Context, db pg.DBTX, name string, number int) erro
 		return fmt.Errorf("campaign %q: %w; what waits is listed by: sapa approve", name, ErrNotFound)
 	case err != nil:
 		return fmt.Errorf("read which version of %s waits for approval: %w", name, err)
-	case number == 0 || state == nil:
-		return fmt.Errorf("%w: no such version of %s waits for approval; what waits is listed by: sapa approve", ErrNotFound, name)
+	case number == 0:
+		return noneWaits(fmt.Sprintf("no version of %s waits for approval; what waits is listed by: sapa approve", name))
+	case state == nil:
+		return noneWaits(fmt.Sprintf("version %d of %s does not wait for approval; what waits is listed by: sapa approve", number, name))
 	}
-	return fmt.Errorf("%w: version %d of %s does not wait any more, it is %s", ErrNotFound, number, name, *state)
+	return noneWaits(fmt.Sprintf("version %d of %s does not wait any more, it is %s", number, name, *state))
 }
 
 func awaitApproval(ctx context.Context, tx pgx.Tx, version int, required bool) error {
@@ -216,13 +224,21 @@ func (p *Planner) Approve(ctx context.Context, name string, number int, actor st
 		if err != nil {
 			return err
 		}
-		if samePerson(w.AppliedBy, actor) {
-			return fmt.Errorf("%w: version %d of %s was applied by %s, who can't approve it", ErrSamePerson, w.Number, name, w.AppliedBy)
+		if err := w.MayApprove(actor); err != nil {
+			return err
 		}
 		change, err = p.approve(ctx, tx, w, actor)
 		return err
 	})
 	return change, err
+}
+
+// MayApprove is an ErrSamePerson when the actor applied the version.
+func (w *Waiting) MayApprove(actor string) error {
+	if samePerson(w.AppliedBy, actor) {
+		return fmt.Errorf("%w: version %d of %s was applied by %s, who can't approve it", ErrSamePerson, w.Number, w.Campaign, w.AppliedBy)
+	}
+	return nil
 }
 
 // samePerson compares names of actors, in whatever case.

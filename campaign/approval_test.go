@@ -67,7 +67,7 @@ func TestApproval(t *testing.T) {
 	if d := cmp.Diff([]string{`budi {"version": 2, "applied_by": "ani"}`}, s.strings(`select actor || ' ' || detail from audit_log where action = 'approve'`)); d != "" {
 		t.Error(d)
 	}
-	if _, err := s.planner.Approve(t.Context(), "all", 2, "cici"); !errors.Is(err, campaign.ErrNotFound) || err.Error() != "not found: version 2 of all does not wait any more, it is approved" {
+	if _, err := s.planner.Approve(t.Context(), "all", 2, "cici"); !errors.Is(err, campaign.ErrNotFound) || err.Error() != "version 2 of all does not wait any more, it is approved" {
 		t.Error(err)
 	}
 	// Taking the key away needs approval, too, and the version after that one does not.
@@ -133,7 +133,7 @@ func TestApprovalIsWithdrawn(t *testing.T) {
 	if c := s.applyAs("ani", guarded); c.Action != "change" || c.Number != 1 || c.Withdraw != 2 || c.Waits {
 		t.Errorf("%+v", c)
 	}
-	if _, err := s.planner.Approve(t.Context(), "all", 0, "budi"); err == nil || err.Error() != "not found: no such version of all waits for approval; what waits is listed by: sapa approve" {
+	if _, err := s.planner.Approve(t.Context(), "all", 0, "budi"); err == nil || err.Error() != "no version of all waits for approval; what waits is listed by: sapa approve" {
 		t.Error(err)
 	}
 	s.applyAs("ani", guarded+"description: y\n")

@@ -31,6 +31,9 @@ func (*Limits) KeyHint(key string) string {
 	case "bounces", "failures", "unsubscribes", "content", "after":
 		return "it belongs below  pause_if:"
 	}
+	if h := customer.GroupHint(key); h != "" {
+		return h
+	}
 	return hint(key, []string{"quiet_hours", "cap", "rate", "holdout"}, map[string]string{
 		"": "such as  limits: {max_audience: 5000, pause_if: {bounces: 5%}}",
 	})

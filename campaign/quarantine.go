@@ -62,11 +62,11 @@ func readQuarantine(ctx context.Context, db pg.DBTX, campaign int) (*Quarantine,
 }
 
 // mayRun refuses a run by hand of a campaign in quarantine, and any in a database that is a copy.
-func mayRun(ctx context.Context, tx pgx.Tx, r *Run) error {
-	if err := delivery.CheckInstallation(ctx, tx); err != nil {
+func mayRun(ctx context.Context, db pg.DBTX, r *Run) error {
+	if err := delivery.CheckInstallation(ctx, db); err != nil {
 		return err
 	}
-	q, err := readQuarantine(ctx, tx, r.CampaignID)
+	q, err := readQuarantine(ctx, db, r.CampaignID)
 	if err == nil && q != nil {
 		err = &quarantinedError{*q}
 	}

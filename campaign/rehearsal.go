@@ -2,7 +2,9 @@ package campaign
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -29,7 +31,7 @@ const rehearsed = 100
 // Rehearse plans as DryRun does, and composes the first messages that would be sent; it keeps `show` of them. Nothing is
 // stored. publicURL is what short links begin with.
 func (p *Planner) Rehearse(ctx context.Context, s Start, show int, publicURL string) (*Run, *Rehearsal, error) {
-	r, c, err := p.newRun(ctx, s)
+	r, c, unapproved, err := p.newRehearsal(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -37,6 +39,12 @@ func (p *Planner) Rehearse(ctx context.Context, s Start, show int, publicURL str
 	plan, err := p.plan(ctx, r, c, true)
 	if err != nil {
 		return nil, nil, err
+	}
+	if err := errors.Join(mayRun(ctx, p.Pool, r), unapproved); err != nil {
+		if !refuses(err) {
+			return nil, nil, err
+		}
+		plan.Refused = strings.TrimSuffix(err.Error()+"\n"+plan.Refused, "\n")
 	}
 	composer, err := delivery.NewComposer(c.schema, c.Content, r.Tick)
 	if err != nil {
@@ -55,6 +63,26 @@ func (p *Planner) Rehearse(ctx context.Context, s Start, show int, publicURL str
 		}
 	}
 	return r, out, nil
+}
+
+// newRehearsal is newRun; where no version is approved yet, it is a run of the one that waits, and unapproved says so.
+func (p *Planner) newRehearsal(ctx context.Context, s Start) (r *Run, c *Campaign, unapproved, err error) {
+	r, c, err = p.newRun(ctx, s)
+	waits, ok := errors.AsType[*unapprovedError](err)
+	if !ok {
+		return r, c, nil, err
+	}
+	if c, err = p.Library.version(ctx, waits.w.versionID); err != nil {
+		return nil, nil, nil, err
+	}
+	r = &Run{CampaignID: waits.w.campaignID, Campaign: s.Campaign, VersionID: waits.w.versionID}
+	p.freeze(r, c, s)
+	return r, c, waits, nil
+}
+
+// refuses says whether an error is a reason to refuse a run, not one that nothing is known.
+func refuses(err error) bool {
+	return errors.Is(err, delivery.ErrForeign) || errors.Is(err, ErrQuarantined) || errors.Is(err, ErrUnapproved)
 }
 
 // rehearse composes one message; failed is why that can't be done for this customer.

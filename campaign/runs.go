@@ -27,11 +27,16 @@ var (
 type stateError struct {
 	action string
 	run    int
+	name   string // of the campaign
 	state  string
 }
 
 func (e *stateError) Error() string {
-	return fmt.Sprintf("can't %s run %d: it is %s", e.action, e.run, e.state)
+	text := fmt.Sprintf("can't %s run %d: it is %s", e.action, e.run, e.state)
+	if e.state == "cancelled" {
+		text += "; start it again: sapa run " + e.name
+	}
+	return text
 }
 
 func (e *stateError) Is(target error) bool { return target == ErrState }
@@ -361,9 +366,9 @@ func (p *Planner) change(ctx context.Context, id int, actor, action string, from
 				return err
 			}
 		}
-		var state string
+		var name, state string
 		err := tx.QueryRow(ctx, `
-			select r.state::text from runs r join campaigns c on c.id = r.campaign_id where r.id = $1 for no key update`, id).Scan(&state)
+			select c.name, r.state::text from runs r join campaigns c on c.id = r.campaign_id where r.id = $1 for no key update`, id).Scan(&name, &state)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fmt.Errorf("run %d: %w; see: sapa status --all", id, ErrNotFound)
 		}
@@ -371,7 +376,7 @@ func (p *Planner) change(ctx context.Context, id int, actor, action string, from
 			return fmt.Errorf("%s run %d: %w", action, id, err)
 		}
 		if !slices.Contains(from, state) {
-			return &stateError{action, id, state}
+			return &stateError{action, id, name, state}
 		}
 		_, err = tx.Exec(ctx, `update runs set state = $2::run_state, reason = nullif($3, ''),
 			finished_at = case when $2 = 'cancelled' then clock_timestamp() end where id = $1`, id, to, reason)

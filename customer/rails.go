@@ -26,7 +26,7 @@ func (*Rails) KeyHint(key string) string {
 	case "limits":
 		return "here its keys stand without it, such as  rails: {max_audience: 5000}"
 	}
-	return ""
+	return GroupHint(key)
 }
 
 // PauseIf are the shares of messages with an outcome beyond which a run pauses; a zero one is not asked.
@@ -46,7 +46,7 @@ func (*PauseIf) KeyHint(key string) string {
 	case "max_audience":
 		return "it belongs beside  pause_if:, not in it"
 	}
-	return ""
+	return GroupHint(key)
 }
 
 // DefaultContent is the share of people whom a template can't be filled for, beyond which a campaign is in quarantine, and
@@ -79,6 +79,9 @@ var sharePattern = regexp.MustCompile(`^(\d{1,3}(?:\.\d{1,3})?) ?%$`)
 // UnmarshalScalar reads 5% or 0.3%.
 func (s *Share) UnmarshalScalar(text string) error {
 	const expected = "expected a share above 0% and up to 100%, such as 5% or 0.5%"
+	if _, err := strconv.ParseFloat(text, 64); err == nil {
+		return errors.New("expected a share in percent: write 5%, not 5 or 0.05")
+	}
 	m := sharePattern.FindStringSubmatch(text)
 	if m == nil {
 		return errors.New(expected)
@@ -99,8 +102,21 @@ func (s Share) String() string {
 // Count is a whole number from 1.
 type Count int
 
+var grouped = regexp.MustCompile(`^\d+([.,]\d{3})+$`)
+
+// GroupHint is the hint for a key that is the rest of a number, "" for any other: {max_audience: 20,000} has two keys for YAML.
+func GroupHint(key string) string {
+	if _, err := strconv.Atoi(key); err == nil {
+		return "a comma ends a value here: write 20000 or 20_000"
+	}
+	return ""
+}
+
 // UnmarshalScalar reads 5000.
 func (c *Count) UnmarshalScalar(text string) error {
+	if grouped.MatchString(text) {
+		return errors.New("expected a whole number from 1 without commas and dots: write 20000 or 20_000")
+	}
 	n, err := strconv.Atoi(strings.ReplaceAll(text, "_", ""))
 	if err != nil || n < 1 || n > 1<<28 {
 		return errors.New("expected a whole number from 1, such as 5000")
@@ -115,7 +131,7 @@ type Approval bool
 // UnmarshalScalar reads the one word that there is.
 func (a *Approval) UnmarshalScalar(text string) error {
 	if text != "required" {
-		return errors.New("expected required; without approval leave the line out")
+		return errors.New("expected the word “required”; without approval leave the line out")
 	}
 	*a = true
 	return nil

@@ -1,6 +1,7 @@
 package customer
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,6 +31,30 @@ rails:
 	own := PauseIf{Bounces: 0.08, Content: 1}.Or(cfg.Rails.PauseIf)
 	if d := cmp.Diff(PauseIf{Bounces: 0.08, Failures: 0.1, Content: 1, After: 80}, own); d != "" {
 		t.Error(d)
+	}
+}
+
+// Numbers as people write them are refused with how they are written here.
+func TestNumbersAsPeopleWriteThem(t *testing.T) {
+	t.Parallel()
+	const whole = `expected a whole number from 1 without commas and dots: write 20000 or 20_000`
+	const percent = `expected a share in percent: write 5%, not 5 or 0.05`
+	for text, want := range map[string]string{"20,000": whole, "5.000": whole, "1,000,000": whole, "5.0": `expected a whole number from 1, such as 5000`} {
+		if err := new(Count).UnmarshalScalar(text); err == nil || err.Error() != want {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"5", "0.05"} {
+		if err := new(Share).UnmarshalScalar(text); err == nil || err.Error() != percent {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	_, problems := LoadConfig("sapa.yaml", `
+customers: {table: customers, key: id}
+rails: {max_audience: 20,000}
+`, testEnv)
+	if err := problems.Err(); err == nil || !strings.Contains(err.Error(), `a comma ends a value here: write 20000 or 20_000`) {
+		t.Error(err)
 	}
 }
 

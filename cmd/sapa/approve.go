@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -70,7 +69,7 @@ func waits(w campaign.Waiting) string {
 		until = "nothing runs until then"
 	}
 	return fmt.Sprintf("%s version %d, applied by %s on %s, waits for approval by somebody else; %s", w.Campaign, w.Number, w.AppliedBy,
-		w.AppliedAt.Local().Format("Mon 2 Jan 2006 15:04"), until)
+		w.AppliedAt.Local().Format("Mon 2 Jan 2006 15:04 MST"), until)
 }
 
 func runApprove(ctx context.Context, a *app, name string, o approveOptions) error {
@@ -94,13 +93,13 @@ func runApprove(ctx context.Context, a *app, name string, o approveOptions) erro
 	if !yes && o.json {
 		return a.printJSON(review)
 	}
-	if !yes {
-		if yes, err = a.ask("\napprove version %d of %s?", review.Number, name); errors.Is(err, errNoAnswer) {
-			return fmt.Errorf("nothing was approved: %w; if it is right: sapa approve %s --version %d --yes", err, name, review.Number)
-		}
+	if err := review.MayApprove(a.actor()); err != nil {
+		return err
 	}
 	if !yes {
-		return errors.New("nothing was approved")
+		if err := a.confirmChange(fmt.Sprintf("--version %d --yes", review.Number), "\napprove version %d of %s?", review.Number, name); err != nil {
+			return err
+		}
 	}
 	change, err := planner.Approve(ctx, name, review.Number, a.actor())
 	if err != nil {

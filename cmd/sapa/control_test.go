@@ -173,8 +173,8 @@ func TestCancel(t *testing.T) {
 	if a := w.status(1); a.State != "cancelled" || a.Sent != caught || a.Skipped != n-caught || a.Planned+a.Claimed != 0 {
 		t.Errorf("%d were caught, status: %+v", caught, a)
 	}
-	w.want(exitFailed, "sapa: can't resume run 1: it is cancelled\n", "resume", "1")
-	w.want(exitFailed, "sapa: can't retry run 1: it is cancelled\n", "retry", "1")
+	w.want(exitFailed, "sapa: can't resume run 1: it is cancelled; start it again: sapa run hello\n", "resume", "1")
+	w.want(exitFailed, "sapa: can't retry run 1: it is cancelled; start it again: sapa run hello\n", "retry", "1")
 	w.stopMail()
 	w.startMail()
 	printed := w.ok("run", "hello")

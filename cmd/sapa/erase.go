@@ -118,10 +118,15 @@ var errUnconfirmed = errors.New("nothing was changed")
 
 // confirmLoss asks a person before something is lost; where nobody can be asked the answer is no.
 func (a *app) confirmLoss(question string) error {
-	yes, err := a.ask("%s", question)
+	return a.confirmChange("--yes", "%s", question)
+}
+
+// confirmChange asks a person before something is changed; flags are how to go ahead where nobody can be asked.
+func (a *app) confirmChange(flags, question string, args ...any) error {
+	yes, err := a.ask(question, args...)
 	switch {
 	case errors.Is(err, errNoAnswer):
-		return fmt.Errorf("%w; if that is what you want, add --yes", errUnconfirmed)
+		return fmt.Errorf("%w; to go ahead without being asked, add %s", errUnconfirmed, flags)
 	case err != nil:
 		return err
 	case !yes:

@@ -171,7 +171,7 @@ func TestErase(t *testing.T) {
   3 addresses go
   2 suppressed addresses stay as keyed hashes
 `
-	if code != exitFailed || !strings.HasPrefix(printed, want) || !strings.HasSuffix(printed, "sapa: nothing was changed; if that is what you want, add --yes\n") {
+	if code != exitFailed || !strings.HasPrefix(printed, want) || !strings.HasSuffix(printed, "sapa: nothing was changed; to go ahead without being asked, add --yes\n") {
 		t.Errorf("exit code %d, want it to begin\n%s\nbut:\n%s", code, want, printed)
 	}
 	if diff := cmp.Diff(places, w.holding(zulkifli()...)); diff != "" {

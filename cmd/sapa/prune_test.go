@@ -39,7 +39,7 @@ func TestPruneCommand(t *testing.T) {
 	ledgertest.Exec(t, r.pool, `insert into run_totals (run_id, state, delta) values (2, 'sent', 1197), (2, 'planned', -1197)`)
 	would := "2026-11 would be dropped: 1,220 messages and 20 attempts of 2 runs\n"
 	want(exitOK, would, "prune", "--before", "2026-12", "--dry-run")
-	want(exitFailed, would+"sapa: nothing was changed; if that is what you want, add --yes\n", "prune", "--before", "2026-12")
+	want(exitFailed, would+"sapa: nothing was changed; to go ahead without being asked, add --yes\n", "prune", "--before", "2026-12")
 	_, before := r.run("report", "--csv")
 	want(exitOK, "2026-11 is dropped: 1,220 messages and 20 attempts of 2 runs\n", "prune", "--before", "2026-12", "--yes")
 	if _, after := r.run("report", "--csv"); after != before || !strings.Contains(after, "1197") {

@@ -63,7 +63,7 @@ send to 1,001? [y/N] `
 	}
 	code, printed = w.asked("", "run", "hello", "--again", "closed")
 	want := plan + "\nsapa: run N is paused: 1,001 messages are more than 3 times the largest of its last runs, 300; send them with: sapa run N, or end it with: sapa run N\n" +
-		"where nobody can be asked, say beforehand that it is meant: sapa run --yes\n"
+		"where nobody can be asked, say beforehand that it is meant: sapa run hello --yes\n"
 	if d := cmp.Diff(want, plain(printed)); d != "" || code != exitFailed {
 		t.Errorf("closed: %d %s", code, d)
 	}
@@ -159,15 +159,16 @@ a run of version 2 would send 2 now, to an audience of 2
 
 approve version 2 of hello? [y/N] `
 	code, printed := w.asked("y\n", "approve", "hello")
-	if d := cmp.Diff(review+"sapa: somebody else must approve the version: version 2 of hello was applied by ani, who can't approve it\n", printed); d != "" || code != exitFailed {
+	unasked, _, _ := strings.Cut(review, "\napprove version")
+	if d := cmp.Diff(unasked+"sapa: somebody else must approve the version: version 2 of hello was applied by ani, who can't approve it\n", printed); d != "" || code != exitFailed {
 		t.Errorf("%d %s", code, d)
 	}
 	w.env["SAPA_ACTOR"] = "budi"
 	code, printed = w.asked("\n", "approve", "hello")
-	if d := cmp.Diff(review+"sapa: nothing was approved\n", printed); d != "" || code != exitFailed {
+	if d := cmp.Diff(review+"sapa: nothing was changed\n", printed); d != "" || code != exitFailed {
 		t.Errorf("%d %s", code, d)
 	}
-	if code, out := w.sapa("approve", "hello"); code != exitFailed || !strings.HasSuffix(out, "sapa: nothing was approved: nobody was asked: this is no terminal; if it is right: sapa approve hello --version 2 --yes\n") {
+	if code, out := w.sapa("approve", "hello"); code != exitFailed || !strings.HasSuffix(out, "sapa: nothing was changed; to go ahead without being asked, add --version 2 --yes\n") {
 		t.Errorf("%d %s", code, out)
 	}
 	code, printed = w.asked("y\n", "approve", "hello")
@@ -178,6 +179,51 @@ approve version 2 of hello? [y/N] `
 	w.ok("run", "hello")
 	if n := w.caught(); n != 2 {
 		t.Errorf("%d messages", n)
+	}
+}
+
+// A dry run says what is not applied, and that a run would be refused: in quarantine, or while nobody has approved a version.
+func TestDryRunSaysWhatARunWould(t *testing.T) {
+	t.Parallel()
+	w := newShop(t, 2, "")
+	const note = "note: the file of hello differs from its applied version, which is what runs; apply the file with: sapa apply\n"
+	said := func(want bool, text string, args ...string) {
+		t.Helper()
+		if code, out := w.sapa(args...); code != exitOK || strings.Contains(out, text) != want {
+			t.Errorf("%v: %d %s", args, code, out)
+		}
+	}
+	said(false, "note:", "run", "hello", "--dry-run")
+	w.file("campaigns/hello.yaml", strings.Replace(hello, "Halo", "Hai", 1))
+	said(true, note, "run", "hello", "--dry-run")
+	said(true, note, "run", "hello")
+	w.file("campaigns/hello.yaml", hello+"schedule: {at: 2020-01-01 08:00}\n")
+	said(true, note, "run", "hello", "--dry-run")
+	w.file("campaigns/hello.yaml", "campaign: [\n")
+	said(true, "note: the file of hello can't be used as it is, and its applied version is what runs; see: sapa validate\n", "run", "hello", "--dry-run")
+	w.file("campaigns/hello.yaml", hello)
+	w.file("campaigns/other.yaml", strings.Replace(hello, "hello", "other", 1)+"approval: required\nlimits: {max_audience: 1}\n")
+	w.ok("apply")
+	said(true, "sapa approve other\n  other would send 2 messages, and max_audience is 1", "run", "other", "--dry-run")
+	said(true, "\n  a run would be refused: no version of other is approved yet: version 1, applied by ani on ", "run", "other", "--dry-run")
+	said(true, "--- message 1 of 2 ---", "run", "other", "--dry-run")
+	w.exec(`insert into sapa.quarantines (campaign_id, version_id, run_id, reason) select c.id, c.version_id, r.id, 'x' from sapa.campaigns c join sapa.runs r on r.campaign_id = c.id`)
+	said(true, "  a run would be refused: hello is in quarantine since run 1: x", "run", "hello", "--dry-run")
+}
+
+// A run that is over before its numbers could be looked at says what they were.
+func TestRunThatWasOverTooSoon(t *testing.T) {
+	t.Parallel()
+	w := newShop(t, 8, "")
+	w.exec(`update public.customers set email = 'bounce@c' || id || '.example' where id > 4`)
+	w.file("campaigns/hello.yaml", hello+"limits: {pause_if: {bounces: 1%, after: 8}}\n")
+	w.ok("apply")
+	const reason = "addresses bounced: 4 of 8 (50.0%), more than pause_if: bounces 1%; the run was over before it could be paused\n"
+	if code, out := w.sapa("run", "hello"); code != exitPartial || !strings.HasSuffix(out, "run 1: "+reason) {
+		t.Errorf("%d %s", code, out)
+	}
+	if out := w.ok("status", "1"); !strings.Contains(out, reason) {
+		t.Error(out)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
@@ -84,16 +85,17 @@ func runRun(ctx context.Context, a *app, name string, o runOptions) error {
 		a.printPlan(fmt.Sprintf("run %d of %s, as of %s", run.ID, name, run.Tick.Format("Mon 2 Jan 2006 15:04")), plan)
 	}
 	if plan.Hold != "" {
-		if err := s.askToSend(ctx, a, planner, run.ID, plan, o.json); err != nil {
+		if err := s.askToSend(ctx, a, planner, run, plan, o.json); err != nil {
 			return err
 		}
 	}
-	return errors.Join(s.work(ctx, a, planner, run.ID, o.json), s.warnQuarantined(ctx, a, name))
+	return errors.Join(s.work(ctx, a, planner, run.ID, o.json), s.warnTooLate(ctx, a, run.ID), s.warnQuarantined(ctx, a, name))
 }
 
 // askToSend asks about an unusually large run, which waits, paused: yes lets it go on, no ends it, and where nobody can
 // be asked it goes on waiting.
-func (s *session) askToSend(ctx context.Context, a *app, planner *campaign.Planner, run int, plan *campaign.Plan, asJSON bool) error {
+func (s *session) askToSend(ctx context.Context, a *app, planner *campaign.Planner, r *campaign.Run, plan *campaign.Plan, asJSON bool) error {
+	run := r.ID
 	yes, err := false, errNoAnswer
 	if !asJSON {
 		fmt.Fprintf(a.stdout, "  %s\n", plan.Hold)
@@ -110,7 +112,7 @@ func (s *session) askToSend(ctx context.Context, a *app, planner *campaign.Plann
 				return err
 			}
 		}
-		return fmt.Errorf("run %d is paused: %s\nwhere nobody can be asked, say beforehand that it is meant: sapa run --yes", run, p.Reason)
+		return fmt.Errorf("run %d is paused: %s\nwhere nobody can be asked, say beforehand that it is meant: sapa run %s --yes", run, p.Reason, r.Campaign)
 	case !yes:
 		if err := planner.Cancel(ctx, run, a.actor()); err != nil {
 			return err
@@ -118,6 +120,15 @@ func (s *session) askToSend(ctx context.Context, a *app, planner *campaign.Plann
 		return fmt.Errorf("run %d is cancelled; nothing was sent", run)
 	}
 	return planner.Resume(ctx, run, a.actor())
+}
+
+// warnTooLate tells that the run would have been paused, had it not been over so soon.
+func (s *session) warnTooLate(ctx context.Context, a *app, run int) error {
+	p, err := delivery.ReadProgress(context.WithoutCancel(ctx), s.pool, run, a.now())
+	if err == nil && p.State == "done" && p.Reason != "" {
+		fmt.Fprintf(a.stderr, "run %d: %s\n", run, p.Reason)
+	}
+	return err
 }
 
 // warnQuarantined tells that the run has put its campaign into quarantine.
@@ -144,6 +155,7 @@ func (s *session) dryRun(ctx context.Context, a *app, planner *campaign.Planner,
 	if o.show < 0 {
 		return &exitError{exitUsage, errors.New("--show is how many messages to show, from 0")}
 	}
+	s.warnUnapplied(ctx, a, start.Campaign)
 	start.PublicURL = s.exampleURL()
 	run, r, err := planner.Rehearse(ctx, start, o.show, s.exampleURL())
 	if err != nil {
@@ -191,7 +203,7 @@ func (a *app) printPlan(title string, p *campaign.Plan) {
 		fmt.Fprintf(a.stdout, "  skipped, %s: %s\n", reason, thousands(p.Skipped[reason]))
 	}
 	if p.Zones > 0 {
-		fmt.Fprintf(a.stdout, "  %s have a time zone that is not an IANA name and take the default\n", thousands(p.Zones))
+		fmt.Fprintf(a.stdout, "  %s with a time zone that is not an IANA name: the default is taken\n", counted(p.Zones, "customer"))
 	}
 }
 
@@ -234,9 +246,14 @@ func (s *session) warnUnapplied(ctx context.Context, a *app, name string) {
 			continue
 		}
 		changes, err := campaign.Diff(ctx, s.pool, []*campaign.Campaign{c}, a.now())
-		if err == nil && changes[0].Action == "change" {
+		unfit := diag.List(nil) // it can't be applied as it is, and so is not what is applied
+		if errors.As(err, &unfit) || err == nil && changes[0].Action == "change" {
 			fmt.Fprintf(a.stderr, "note: the file of %s differs from its applied version, which is what runs; apply the file with: sapa apply\n", name)
 		}
+		return
+	}
+	if _, err := os.Stat(filepath.Join(a.dir, "campaigns", name+".yaml")); err == nil {
+		fmt.Fprintf(a.stderr, "note: the file of %s can't be used as it is, and its applied version is what runs; see: sapa validate\n", name)
 	}
 }
 
