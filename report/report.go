@@ -207,7 +207,7 @@ func noRun(f Filter) error {
 	if f.Campaign != "" {
 		of = " of campaign " + f.Campaign
 	}
-	return notFound(fmt.Sprintf("there is no run %d%s; see: sapa status", f.Run, of))
+	return notFound(fmt.Sprintf("there is no run %d%s; see: sapa status --all", f.Run, of))
 }
 
 // readReasons fills in the reasons of the runs.

@@ -272,8 +272,8 @@ func TestFilter(t *testing.T) {
 		{Filter{Open: true}, "oil-change 5 6 up-sell 7 8 9"},
 		{Filter{Since: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Campaign: "birthday"}, "birthday"},
 		{Filter{Campaign: "birtday"}, "there is no campaign \"birtday\"\n  did you mean \"birthday\"?"},
-		{Filter{Run: 77}, "there is no run 77; see: sapa status"},
-		{Filter{Run: 1, Campaign: "up-sell"}, "there is no run 1 of campaign up-sell; see: sapa status"},
+		{Filter{Run: 77}, "there is no run 77; see: sapa status --all"},
+		{Filter{Run: 1, Campaign: "up-sell"}, "there is no run 1 of campaign up-sell; see: sapa status --all"},
 	} {
 		if got := ids(c.f); got != c.want {
 			t.Errorf("%+v: %s, want %s", c.f, got, c.want)

@@ -136,10 +136,10 @@ func TestAPIProblems(t *testing.T) {
 		method, path, body string
 		want               problem
 	}{
-		{"GET", "/v1/runs/77", "", problem{"", 404, "not_found", "there is no run 77", "see: sapa status"}},
+		{"GET", "/v1/runs/77", "", problem{"", 404, "not_found", "there is no run 77", "see: GET /v1/runs"}},
 		{"GET", "/v1/runs/x", "", problem{"", 404, "not_found", `run "x": not found`, ""}},
 		{"GET", "/v1/runs?campaign=oilchange", "", problem{"", 404, "not_found", `there is no campaign "oilchange"`, `did you mean "oil-change"?`}},
-		{"POST", "/v1/runs/77/pause", "", problem{"", 404, "not_found", "run 77: not found", "see: sapa status --all"}},
+		{"POST", "/v1/runs/77/pause", "", problem{"", 404, "not_found", "run 77: not found", "see: GET /v1/runs"}},
 		{"POST", "/v1/runs/x/pause", "", problem{"", 404, "not_found", `run "x": not found`, "see: GET /v1/runs"}},
 		{"GET", "/v1/nothing", "", problem{"", 404, "not_found", "there is no /v1/nothing", "docs/access.md lists the API"}},
 		{"POST", "/v1/runs/1/fly", "", problem{"", 404, "not_found", "there is no /v1/runs/1/fly", "docs/access.md lists the API"}},

@@ -228,10 +228,13 @@ func (v runView) CameBack() []numberOf {
 			list = append(list, numberOf{told.label, *told.number, told.rate})
 		}
 	}
-	return append(list, []numberOf{
-		{"opened", v.Opened, v.OpenRate},
-		{"clicked", v.Clicked, v.ClickRate},
-		{"unsubscribed from", v.Unsubscribed, v.UnsubscribeRate},
-		{"returned because the address is dead", v.Bounced, v.BounceRate},
-	}...)
+	texts := v.Segments != nil
+	if !texts {
+		list = append(list, numberOf{"opened", v.Opened, v.OpenRate})
+	}
+	list = append(list, numberOf{"clicked", v.Clicked, v.ClickRate}, numberOf{"unsubscribed from", v.Unsubscribed, v.UnsubscribeRate})
+	if !texts {
+		return append(list, numberOf{"returned because the address is dead", v.Bounced, v.BounceRate})
+	}
+	return append(list, numberOf{Label: "parts of texts that are charged", Number: *v.Segments})
 }

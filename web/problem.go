@@ -68,7 +68,7 @@ func asProblem(err error) *problem {
 	}
 	switch {
 	case errors.Is(err, campaign.ErrNotFound), errors.Is(err, report.ErrNotFound):
-		return &problem{Status: http.StatusNotFound, Code: "not_found", Detail: detail, Mend: mend}
+		return &problem{Status: http.StatusNotFound, Code: "not_found", Detail: detail, Mend: strings.Replace(mend, "sapa status --all", "GET /v1/runs", 1)}
 	case errors.Is(err, campaign.ErrState):
 		return &problem{Status: http.StatusConflict, Code: "wrong_state", Detail: detail, Mend: "look at the run's state: GET /v1/runs/{run}"}
 	case errors.Is(err, campaign.ErrQuarantined):

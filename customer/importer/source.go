@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -44,6 +45,8 @@ func openSource(path string, stdin io.Reader) (*Source, error) {
 	}
 	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no file %s; name a CSV file, or - for standard input", path)
 	case err != nil:
 		return nil, fmt.Errorf("open the file to import: %w", err)
 	case info.IsDir():
