@@ -26,6 +26,11 @@ var ErrErased = errors.New("the customer was erased: nothing is sent to them, an
 // source, is in the audit log. Of a customer who was erased it is an ErrErased.
 func (s *Schema) ChangeConsent(ctx context.Context, db pg.DBTX, actor string, c ConsentChange) (appended []ConsentChange, err error) {
 	c.Source = actor
+	if c.Granted && !c.Resumes {
+		if why := s.Unchoosable(c.Topic, c.Channel); why != "" {
+			return nil, errors.New(why)
+		}
+	}
 	err = pg.InTx(ctx, db, func(tx pgx.Tx) error {
 		if err := LockConsent(ctx, tx, c.CustomerKey); err != nil {
 			return err
@@ -58,14 +63,20 @@ func (s *Schema) ChangeConsent(ctx context.Context, db pg.DBTX, actor string, c 
 }
 
 func checkErased(ctx context.Context, tx pgx.Tx, key string) error {
-	var gone bool
-	if err := tx.QueryRow(ctx, `select exists (select from erasures where customer_key = $1)`, key).Scan(&gone); err != nil {
-		return fmt.Errorf("look for an erasure of customer %s: %w", key, err)
+	at, err := ErasedAt(ctx, tx, key)
+	if err == nil && !at.IsZero() {
+		err = fmt.Errorf("customer %s: %w", key, ErrErased)
 	}
-	if gone {
-		return fmt.Errorf("customer %s: %w", key, ErrErased)
+	return err
+}
+
+// ErasedAt is when a customer was erased whose row is still there; zero for everybody else.
+func ErasedAt(ctx context.Context, db pg.DBTX, key string) (at time.Time, err error) {
+	err = db.QueryRow(ctx, `select at from erasures where customer_key = $1`, key).Scan(&at)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return at, fmt.Errorf("look for an erasure of customer %s: %w", key, err)
 	}
-	return nil
+	return at, nil
 }
 
 // consentEntry is a change in the audit log, without its evidence.
@@ -122,10 +133,15 @@ func (s *Schema) requests(c ConsentChange, t Topic) (list []ConsentChange) {
 }
 
 // says tells whether a change would change nothing: a withdrawal or a grant of what was last said, or a request for what
-// is granted. Another request for what is still to be confirmed is a new one.
+// is granted, or a pause that ends in the same minute as the one that holds. Another request for what is still to be
+// confirmed is a new one.
 func (l Ledger) says(c ConsentChange) bool {
-	if c.Resumes || !c.Until.IsZero() {
+	if c.Resumes {
 		return false
+	}
+	if !c.Until.IsZero() {
+		word := l.Word(c.Channel, c.Topic, c.At)
+		return word != nil && l.settled(word, c.Channel, c.Topic) && word.Until.Sub(c.Until).Abs() < time.Minute
 	}
 	word := l.Lasting(c.Channel, c.Topic)
 	if word == nil || !l.settled(word, c.Channel, c.Topic) {

@@ -75,9 +75,9 @@ func (r *consentReader) columns(names []string) error {
 // readGranted reads a customer's decision.
 func readGranted(text string) (granted, ok bool) {
 	switch strings.ToLower(text) {
-	case "granted", "grant", "true", "yes", "y", "1", "ya", "in":
+	case "granted", "grant", "true", "t", "yes", "y", "1", "ya", "in":
 		return true, true
-	case "withdrawn", "withdraw", "denied", "false", "no", "n", "0", "tidak", "out":
+	case "withdrawn", "withdraw", "denied", "false", "f", "no", "n", "0", "tidak", "out":
 		return false, true
 	}
 	return false, false
@@ -97,7 +97,10 @@ func (r *consentReader) change(rec importer.Record) (c ConsentChange, given bool
 		return c, false, "topic", c.Topic, reason
 	}
 	if c.Granted, ok = readGranted(rec.Values[r.granted]); !ok {
-		return c, false, "granted", rec.Values[r.granted], "neither granted (yes, true, 1) nor withdrawn (no, false, 0)"
+		return c, false, "granted", rec.Values[r.granted], "neither granted (yes, y, true, t, 1, ya) nor withdrawn (no, n, false, f, 0, tidak)"
+	}
+	if why := r.schema.Unchoosable(c.Topic, c.Channel); c.Granted && why != "" {
+		return c, false, "channel", c.Channel, why
 	}
 	if r.at >= 0 && rec.Values[r.at] != "" {
 		if c.At, reason = readMoment(rec.Values[r.at], r.list.Now); reason != "" {

@@ -44,7 +44,11 @@ func importList(
 	})
 	switch {
 	case errors.Is(err, ErrNoRecord):
-		err = fmt.Errorf("%s has %d records, and %w (see %s)", src.Name, in.n, err, in.rejects.Path())
+		records := "records"
+		if in.n == 1 {
+			records = "record"
+		}
+		err = fmt.Errorf("%s has %d %s, and %w (see %s)", src.Name, in.n, records, err, in.rejects.Path())
 		return ListResult{}, errors.Join(err, in.rejects.Publish())
 	case err != nil:
 		return ListResult{}, fmt.Errorf("import %s: %w", src.Name, err)

@@ -69,6 +69,7 @@ type suppressionReader struct {
 
 	address, channel, reason, at int // places of columns; -1: there is none
 	title                        string
+	digests                      int // lines of a list of addresses that look like digests
 }
 
 // Names under which lists have their addresses, digests, and what belongs to them.
@@ -82,6 +83,9 @@ func digestNames() []string {
 
 // named says whether a list's first record names the columns: where it does not hold what the list is of.
 func (r *suppressionReader) named(first []string) bool {
+	if slices.ContainsFunc(first, r.strayDigest) {
+		return false
+	}
 	if r.list.Column != "" || slices.ContainsFunc(first, func(v string) bool { return slices.Contains(r.names(), strings.ToLower(v)) }) {
 		return true
 	}
@@ -111,6 +115,8 @@ func (r *suppressionReader) columns(names []string) (err error) {
 		if r.address = find(strings.ToLower(r.list.Column)); r.address < 0 {
 			return fmt.Errorf("%s has no column %q; %s", r.list.Source.Name, r.list.Column, diag.DidYouMean(r.list.Column, names))
 		}
+	case r.address < 0 && !r.list.Hashed && find(digestNames()...) >= 0:
+		return fmt.Errorf("its column %s looks like SHA-256: add --hashed --channel %s", names[find(digestNames()...)], r.likelyChannel())
 	case r.address < 0 && len(names) == 1:
 		r.address = 0
 	case r.address < 0:
@@ -149,6 +155,32 @@ func (r *suppressionReader) read(value, channel string) (row listedRow, reason s
 	}
 	row.digest, row.address = Digest(a.Normalised), &a.Normalised
 	return row, ""
+}
+
+// strayDigest says whether a list of addresses has a digest where an address should be.
+func (r *suppressionReader) strayDigest(value string) bool {
+	_, reason := readDigest(value)
+	return !r.list.Hashed && reason == ""
+}
+
+// checkDigests refuses a list of digests that was taken for one of addresses.
+func (r *suppressionReader) checkDigests() error {
+	if r.digests == 0 {
+		return nil
+	}
+	look := "lines look"
+	if r.digests == 1 {
+		look = "lines looks"
+	}
+	return fmt.Errorf("%d of its %s like SHA-256: add --hashed --channel %s", r.digests, look, r.likelyChannel())
+}
+
+// likelyChannel is the channel that a hashed list is most likely of.
+func (r *suppressionReader) likelyChannel() string {
+	if r.list.Channel != "" {
+		return r.list.Channel
+	}
+	return "email"
 }
 
 func readDigest(value string) ([]byte, string) {
@@ -191,6 +223,9 @@ func (r *suppressionReader) row(rec importer.Record) (row listedRow, column, val
 	}
 	if channel == "" && r.list.Hashed {
 		return row, "channel", "", "a digest does not say of which channel it is"
+	}
+	if r.strayDigest(value) {
+		r.digests++
 	}
 	if row, reason = r.read(value, channel); reason != "" {
 		return row, r.title, value, reason
@@ -246,7 +281,7 @@ func (r *suppressionReader) load(ctx context.Context, tx pgx.Tx, in *listReader)
 		row, column, value, reason := r.row(rec)
 		return [][]any{{row.line, row.channel, row.digest, row.hash, row.address, row.reason, row.at}}, column, value, reason
 	})
-	if err != nil || n == 0 {
+	if err = errors.Join(err, r.checkDigests()); err != nil || n == 0 {
 		return res, err
 	}
 	if err := ShareErasures(ctx, tx); err != nil {

@@ -60,6 +60,15 @@ func (t Topic) On(channel string) bool {
 	return len(t.Channels) == 0 || slices.Contains(t.Channels, channel)
 }
 
+// Unchoosable says why a topic can't be granted on a channel; "" where it can, and for Every of either.
+func (s *Schema) Unchoosable(topic, channel string) string {
+	t, _ := s.Topic(topic)
+	if channel == Every || t.On(channel) {
+		return ""
+	}
+	return topic + " can be chosen on " + strings.Join(t.Channels, ", ") + " only"
+}
+
 // Called is the topic's title in a language, or its readable name.
 func (t Topic) Called(lang string) string {
 	if title := t.Title.In(lang); title != "" {

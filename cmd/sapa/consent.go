@@ -67,7 +67,7 @@ type consentLine struct {
 	Granted bool       `json:"granted"`
 	Pending bool       `json:"pending,omitempty"`
 	Until   *time.Time `json:"until,omitempty"`
-	From    string     `json:"from"` // column, ledger, default
+	From    string     `json:"from"` // column, ledger, default, erasure
 	Column  string     `json:"column,omitempty"`
 	Source  string     `json:"source,omitempty"`
 	At      *time.Time `json:"at,omitempty"`
@@ -83,6 +83,14 @@ func runConsent(ctx context.Context, a *app, key string, json bool) error {
 		if json {
 			return a.printJSON(list)
 		}
+		erased, err := customer.ErasedAt(ctx, s.pool, p.Key)
+		if err != nil {
+			return err
+		}
+		if !erased.IsZero() {
+			fmt.Fprintln(a.stdout, s.erasedText(p.Key, erased))
+			return nil
+		}
 		t := a.table("topic", "channel", "gets it", "because of", "source", "at")
 		for _, st := range list {
 			var at any = ""
@@ -95,6 +103,14 @@ func runConsent(ctx context.Context, a *app, key string, json bool) error {
 		a.printBlocked(list)
 		return nil
 	})
+}
+
+// erasedText says when a customer was erased, by the company's calendar.
+func (s *session) erasedText(key string, at time.Time) string {
+	if zone, err := time.LoadLocation(s.schema.Zone); err == nil {
+		at = at.In(zone)
+	}
+	return fmt.Sprintf("customer %s was erased on %s; nothing is sent", key, at.Format(time.DateOnly))
 }
 
 // word says whether the customer gets it.
@@ -144,12 +160,19 @@ func (s *session) standings(ctx context.Context, p *customer.Person, now time.Ti
 	if err != nil {
 		return nil, err
 	}
+	erased, err := customer.ErasedAt(ctx, s.pool, p.Key)
+	if err != nil {
+		return nil, err
+	}
 	list := []consentLine{}
 	for _, topic := range topics {
 		for _, c := range channels {
 			if topic.On(c.name) {
 				st := newConsentLine(s.schema.Standing(ledger, p.Opted(c.name), c.name, topic.Name, now))
 				st.Blocked = c.blocked
+				if !erased.IsZero() {
+					st = consentLine{Topic: topic.Name, Channel: c.name, From: "erasure"}
+				}
 				list = append(list, st)
 			}
 		}

@@ -82,6 +82,7 @@ func TestConsentVerbs(t *testing.T) {
 	w.want(exitOK, "customer 2: topic service on every channel is withdrawn\n", "consent", "withdraw", "2", "--topic", "service")
 	w.want(exitOK, "customer 2: nothing changes, the ledger says so already; see: sapa consent history 2\n", "consent", "withdraw", "002", "--topic", "service")
 	w.want(exitOK, "customer 2: every topic on every channel is paused until 2026-12-03 02:00 UTC\n", "consent", "pause", "2", "--days", "10")
+	w.want(exitOK, "customer 2: nothing changes, the ledger says so already; see: sapa consent history 2\n", "consent", "pause", "2", "--days", "10")
 	w.want(exitOK, `┌────────────┬─────────┬─────────────────────────┬───────────────┬────────┬──────────────────┐
 │ TOPIC      │ CHANNEL │ GETS IT                 │ BECAUSE OF    │ SOURCE │ AT               │
 ├────────────┼─────────┼─────────────────────────┼───────────────┼────────┼──────────────────┤
@@ -106,6 +107,7 @@ func TestConsentVerbs(t *testing.T) {
 	w.want(exitFailed, `sapa: customer "x": there is no such customer in public.customers; CUSTOMER is what stands in its column id`+"\n", "consent", "history", "x")
 	w.want(exitUsage, `sapa: --topic newsleter: no such topic in sapa.yaml or in any campaign; did you mean "newsletter"?`+"\n", "consent", "grant", "2", "--topic", "newsleter")
 	w.want(exitUsage, `sapa: --channel: no channel "mail"; did you mean "email"?`+"\n", "consent", "grant", "2", "--channel", "mail")
+	w.want(exitFailed, "sapa: newsletter can be chosen on email only\n", "consent", "grant", "2", "--channel", "sms", "--topic", "newsletter")
 	w.want(exitUsage, "sapa: --days 0: write a number from 1 to 3650\n", "consent", "pause", "2", "--days", "0")
 	got := w.texts(`select concat_ws(' ', actor, action, subject, detail) from sapa.audit_log where subject like 'customer%' order by id`)
 	want := []string{
@@ -133,6 +135,20 @@ func TestGrantOfEverythingAsksForDoubleOptIns(t *testing.T) {
 	}
 }
 
+// Of a customer who was erased there is nothing to decide.
+func TestConsentOfTheErased(t *testing.T) {
+	t.Parallel()
+	w := newClub(t)
+	w.exec(`insert into sapa.erasures (customer_key, key_hash, at, actor, row_present) values ('1', 'x', '2026-11-20 23:04Z', 'ani', true)`)
+	w.want(exitOK, "customer 1 was erased on 2026-11-21; nothing is sent\n", "consent", "1")
+	if printed := w.ok("consent", "1", "--json"); strings.Contains(printed, `"granted": true`) || !strings.Contains(printed, `"from": "erasure"`) {
+		t.Error(printed)
+	}
+	for _, verb := range []string{"grant", "withdraw", "pause"} {
+		w.want(exitFailed, "sapa: customer 1: the customer was erased: nothing is sent to them, and nothing that they say is kept\n", "consent", verb, "1")
+	}
+}
+
 func TestConsentImport(t *testing.T) {
 	t.Parallel()
 	w := newClub(t)
@@ -151,21 +167,21 @@ func TestConsentImport(t *testing.T) {
 		"2;email;service;yes;soon;\n"+
 		"2;email;service;yes;2027-11-02;\n"+
 		"2;email\n")
-	w.want(exitPartial, "consent of 12 lines: 2 new, 0 already there, 1 older than what the customer has said since, 1 repeated in the list, 8 rejected (see said.csv.rejects.csv)\n"+
-		"1 wait for the customer's confirmation, which a campaign with  confirms:  asks for\n", "consent", "import", list)
+	w.want(exitPartial, "12 lines: 2 newly recorded, 1 older than what the customer has said since, 1 repeated in the list, 8 rejected (see said.csv.rejects.csv)\n"+
+		"1 waits for the customer's confirmation, which a campaign with  confirms:  asks for\n", "consent", "import", list)
 	rejects, err := os.ReadFile(list + ".rejects.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `line,column,value,reason,record
+6,customer,9,there is no such customer in public.customers,9;email;service;yes;;
 7,customer,x,no customer can have this key,x;email;service;yes;;
 8,channel,mail,"unknown channel; did you mean ""email""?",2;mail;service;yes;;
 9,topic,serviec,"no such topic in sapa.yaml or in any campaign; did you mean ""service""?",2;email;serviec;yes;;
-10,granted,maybe,"neither granted (yes, true, 1) nor withdrawn (no, false, 0)",2;email;service;maybe;;
+10,granted,maybe,"neither granted (yes, y, true, t, 1, ya) nor withdrawn (no, n, false, f, 0, tidak)",2;email;service;maybe;;
 11,at,soon,no time: write 2026-11-23 or 2026-11-23T08:00:00+07:00,2;email;service;yes;soon;
 12,at,2027-11-02,a time that is still to come,2;email;service;yes;2027-11-02;
 13,,,2 values where the first line has 6,2;email
-6,customer,9,there is no such customer in public.customers,9;email;service;yes;;
 `
 	if diff := cmp.Diff(want, string(rejects)); diff != "" {
 		t.Errorf("rejects (-want +got):\n%s", diff)
@@ -178,9 +194,18 @@ func TestConsentImport(t *testing.T) {
 		t.Errorf("consents (-want +got):\n%s", diff)
 	}
 	w.file("said.csv", "customer,topic,granted\n1,service,no\n1,newsletter,yes\n")
-	w.want(exitOK, "consent of 2 lines: 0 new, 2 already there\n", "consent", "import", list, "--channel", "email")
+	w.want(exitOK, "2 lines: 0 newly recorded, 2 already there\n", "consent", "import", list, "--channel", "email")
 	w.file("said.csv", "customer,topic,granted\n8,service,no\n9,newsletter,yes\n")
 	w.want(exitFailed, "sapa: said.csv has 2 records, and nothing in it can be used (see said.csv.rejects.csv)\n", "consent", "import", list)
+	w.file("said.csv", "customer,channel,topic,granted\n1,sms,service,t\n2,sms,service,f\n3,sms,newsletter,ya\n3,sms,newsletter,tidak\n")
+	w.want(exitPartial, "4 lines: 2 newly recorded, 1 already there, 1 rejected (see said.csv.rejects.csv)\n", "consent", "import", list)
+	if rejects, err = os.ReadFile(list + ".rejects.csv"); err != nil {
+		t.Fatal(err)
+	}
+	want = "line,column,value,reason,record\n4,channel,sms,newsletter can be chosen on email only,\"3,sms,newsletter,ya\"\n"
+	if diff := cmp.Diff(want, string(rejects)); diff != "" {
+		t.Errorf("rejects (-want +got):\n%s", diff)
+	}
 	w.file("said.csv", "name,yes\nAni,1\n")
 	w.want(exitFailed, `sapa: import said.csv: said.csv: the first line must name the columns, and among them "customer"; it has name, yes (known: customer, channel, topic, granted, at, evidence)`+"\n",
 		"consent", "import", list)
@@ -214,14 +239,21 @@ func TestSuppressionLists(t *testing.T) {
 	w := newClub(t)
 	plain := filepath.Join(w.dir, "list.csv")
 	w.file("list.csv", "Nama,Email,reason,at\nAni,ani@example.com,complaint,2026-01-02\nAni,ANI@example.com,,\nX,no address,,\nY,y@example.com,,\n")
-	w.want(exitPartial, "suppressed of 4 lines: 2 new, 0 already there, 1 repeated in the list, 1 rejected (see list.csv.rejects.csv)\n", "suppress", "import", plain)
-	w.want(exitPartial, "suppressed of 4 lines: 0 new, 2 already there, 1 repeated in the list, 1 rejected (see list.csv.rejects.csv)\n", "suppress", "import", plain)
+	w.want(exitPartial, "4 lines: 2 newly suppressed, 1 repeated in the list, 1 rejected (see list.csv.rejects.csv)\n", "suppress", "import", plain)
+	w.want(exitPartial, "4 lines: 0 newly suppressed, 2 already there, 1 repeated in the list, 1 rejected (see list.csv.rejects.csv)\n", "suppress", "import", plain)
 	w.file("list.csv", "0811 234 5671\n+62 811-2345-672\nabc\n")
-	w.want(exitPartial, "suppressed of 3 lines: 2 new, 0 already there, 1 rejected (see list.csv.rejects.csv)\n", "suppress", "import", plain, "--channel", "sms", "--reason", "do not call")
+	w.want(exitPartial, "3 lines: 2 newly suppressed, 1 rejected (see list.csv.rejects.csv)\n", "suppress", "import", plain, "--channel", "sms", "--reason", "do not call")
 	w.file("list.csv", "Kontak,Nama\nbudi,Budi\n")
 	w.want(exitFailed, "sapa: import list.csv: list.csv: which column has the addresses? say --column NAME; its columns are Kontak, Nama\n", "suppress", "import", plain)
 	w.want(exitFailed, "sapa: import list.csv: list.csv has no column \"Kontk\"; did you mean \"Kontak\"?\n", "suppress", "import", plain, "--column", "Kontk")
-	w.want(exitFailed, "sapa: list.csv has 1 records, and nothing in it can be used (see list.csv.rejects.csv)\n", "suppress", "import", plain, "--column", "kontak")
+	w.want(exitFailed, "sapa: list.csv has 1 record, and nothing in it can be used (see list.csv.rejects.csv)\n", "suppress", "import", plain, "--column", "kontak")
+	digest := strings.Repeat("0a", 32)
+	w.file("list.csv", digest+"\nani@example.com\n")
+	w.want(exitFailed, "sapa: import list.csv: 1 of its lines looks like SHA-256: add --hashed --channel email\n", "suppress", "import", plain)
+	w.file("list.csv", "hash,reason\n"+digest+",x\n"+digest+",x\n")
+	w.want(exitFailed, "sapa: import list.csv: 2 of its lines look like SHA-256: add --hashed --channel sms\n", "suppress", "import", plain, "--channel", "sms", "--column", "hash")
+	w.file("list.csv", "digest,reason\n"+digest+",x\n")
+	w.want(exitFailed, "sapa: import list.csv: its column digest looks like SHA-256: add --hashed --channel email\n", "suppress", "import", plain)
 	export := w.ok("suppress", "export")
 	if want := `address,channel,reason,source,at
 y@example.com,email,list,import by ani,2026-11-23T02:00:00Z
@@ -237,8 +269,8 @@ ani@example.com,email,complaint,import by ani,2026-01-02T00:00:00Z
 	other.exec(`insert into public.customers values (4, 'Yuni', 'Y@example.com', null, null)`)
 	w.copyTo(other, "mine.csv")
 	hashed := filepath.Join(other.dir, "mine.csv")
-	other.want(exitOK, "suppressed of 4 lines: 4 new, 0 already there\n", "suppress", "import", hashed, "--hashed")
-	other.want(exitOK, "suppressed of 4 lines: 0 new, 4 already there\n", "suppress", "import", hashed, "--hashed")
+	other.want(exitOK, "4 lines: 4 newly suppressed\n", "suppress", "import", hashed, "--hashed")
+	other.want(exitOK, "4 lines: 0 newly suppressed, 4 already there\n", "suppress", "import", hashed, "--hashed")
 	if got := other.texts(`select address from sapa.suppressions`); !cmp.Equal(got, []string{"ani@example.com"}) {
 		t.Errorf("matched %q", got)
 	}

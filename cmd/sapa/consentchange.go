@@ -151,8 +151,8 @@ func newConsentImportCommand(a *app) *cobra.Command {
 		Use:   "import FILE|-",
 		Short: "Record what customers said elsewhere, from a list with its evidence",
 		Long: `Reads CSV or TSV whose first line names the columns: customer (the key of your customers
-table) and granted (granted, yes, true, 1; or withdrawn, no, false, 0), and as there are
-channel, topic, at (when it was said) and evidence. It is done in one transaction; what the
+table) and granted (yes, y, true, t, 1, ya, granted; or no, n, false, f, 0, tidak, withdrawn),
+and as there are channel, topic, at (when it was said) and evidence. It is done in one transaction; what the
 ledger says already, or what is older than what the customer has said since, adds nothing.
 Grants of topics with opt_in: double wait for the customer's confirmation.
 
@@ -197,5 +197,5 @@ func runConsentImport(ctx context.Context, a *app, path string, l customer.Conse
 	if err != nil {
 		return err
 	}
-	return a.printList(done, "consent")
+	return a.printList(done, "recorded")
 }

@@ -237,11 +237,11 @@ func runSuppressImport(ctx context.Context, a *app, path string, o suppressImpor
 
 // printList says what importing a list did.
 func (a *app) printList(r customer.ListResult, word string) error {
-	line := fmt.Sprintf("%s of %s: %s new, %s already there", word, many(int64(r.Records), "line"), thousands(r.Added), thousands(r.Already))
+	line := fmt.Sprintf("%s: %s newly %s", counted(r.Records, "line"), thousands(r.Added), word)
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{r.Older, "older than what the customer has said since"}, {r.Repeated, "repeated in the list"}} {
+	}{{r.Already, "already there"}, {r.Older, "older than what the customer has said since"}, {r.Repeated, "repeated in the list"}} {
 		if part.n > 0 {
 			line += fmt.Sprintf(", %s %s", thousands(part.n), part.what)
 		}
@@ -251,7 +251,11 @@ func (a *app) printList(r customer.ListResult, word string) error {
 	}
 	fmt.Fprintln(a.stdout, line)
 	if r.Pending > 0 {
-		fmt.Fprintf(a.stdout, "%s wait for the customer's confirmation, which a campaign with  confirms:  asks for\n", thousands(r.Pending))
+		wait := "wait"
+		if r.Pending == 1 {
+			wait = "waits"
+		}
+		fmt.Fprintf(a.stdout, "%s %s for the customer's confirmation, which a campaign with  confirms:  asks for\n", thousands(r.Pending), wait)
 	}
 	if r.Rejected > 0 {
 		return &exitError{code: exitPartial}

@@ -1,10 +1,17 @@
 package importer
 
 import (
+	"bufio"
+	"cmp"
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -124,7 +131,11 @@ func (r *Records) Close() error { return r.in.Close() }
 // Rejects are the records of a list that can't be used, in a file of their own: line, column, value, reason and the
 // record as it was written. The file appears when it is published, and only where there is something in it. It can hold
 // personal data: only its owner may read it.
-type Rejects struct{ rejects }
+type Rejects struct {
+	rejects
+	last int     // line of the latest
+	runs []int64 // where rows begin that are in the order of their lines
+}
 
 // NewRejects prepares the file of rejects of a source; "" for path is the source's name with .rejects.csv.
 func NewRejects(src *Source, path string) (*Rejects, error) {
@@ -133,12 +144,34 @@ func NewRejects(src *Source, path string) (*Rejects, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Rejects{*r}, nil
+	return &Rejects{rejects: *r}, nil
 }
 
-// Add keeps a record with the reason why it can't be used.
+// Add keeps a record with the reason why it can't be used. Records may come in a few passes over a list, each in the order
+// of its lines.
 func (r *Rejects) Add(rec Record, column, value, reason string) error {
+	if r.file == nil || rec.Line < r.last {
+		if err := r.beginRun(); err != nil {
+			return err
+		}
+	}
+	r.last = rec.Line
 	return r.add(&record{line: rec.Line, raw: []byte(rec.raw)}, column, value, reason)
+}
+
+func (r *Rejects) beginRun() error {
+	if r.file == nil {
+		if err := r.create(); err != nil {
+			return err
+		}
+	}
+	r.out.Flush()
+	at, err := r.file.Seek(0, io.SeekCurrent)
+	if err = errors.Join(r.out.Error(), err); err != nil {
+		return fmt.Errorf("write the file of rejects %s: %w", r.path, err)
+	}
+	r.runs = append(r.runs, at)
+	return nil
 }
 
 // Count is how many records were rejected.
@@ -147,8 +180,69 @@ func (r *Rejects) Count() int { return int(r.n) }
 // Path is where the file appears.
 func (r *Rejects) Path() string { return r.path }
 
-// Publish gives the file its name, once what the list says is committed, or when nothing of it could be used.
-func (r *Rejects) Publish() error { return errors.Join(r.finish(), r.publish()) }
+// Publish gives the file its name, with the records in the order of their lines, once what the list says is committed, or
+// when nothing of it could be used.
+func (r *Rejects) Publish() error {
+	if len(r.runs) > 1 {
+		if err := r.merge(); err != nil {
+			return fmt.Errorf("sort the file of rejects %s: %w", r.path, err)
+		}
+	}
+	return errors.Join(r.finish(), r.publish())
+}
+
+// merge makes one run of several, in constant memory.
+func (r *Rejects) merge() (err error) {
+	r.out.Flush()
+	end, err := r.file.Seek(0, io.SeekCurrent)
+	if err = errors.Join(r.out.Error(), err); err != nil {
+		return err
+	}
+	old := r.file
+	defer func() { err = errors.Join(err, old.Close(), os.Remove(old.Name())) }()
+	runs := make([]rejectRun, len(r.runs))
+	for i, from := range r.runs {
+		to := end
+		if i+1 < len(r.runs) {
+			to = r.runs[i+1]
+		}
+		runs[i].in = csv.NewReader(bufio.NewReader(io.NewSectionReader(old, from, to-from)))
+		if err := runs[i].next(); err != nil {
+			return err
+		}
+	}
+	if err := r.create(); err != nil {
+		return err
+	}
+	for {
+		first := slices.MinFunc(runs, func(a, b rejectRun) int { return cmp.Compare(a.line, b.line) })
+		if first.row == nil {
+			return nil
+		}
+		i := slices.IndexFunc(runs, func(one rejectRun) bool { return one.in == first.in })
+		if err := errors.Join(r.out.Write(first.row), runs[i].next()); err != nil {
+			return err
+		}
+	}
+}
+
+// rejectRun reads rows that are in the order of their lines.
+type rejectRun struct {
+	in   *csv.Reader
+	row  []string // the next; nil at the end
+	line int      // its line; past all others at the end
+}
+
+func (r *rejectRun) next() (err error) {
+	if r.row, err = r.in.Read(); errors.Is(err, io.EOF) {
+		r.row, r.line = nil, math.MaxInt
+		return nil
+	}
+	if err == nil {
+		r.line, err = strconv.Atoi(r.row[0])
+	}
+	return err
+}
 
 // Discard removes a file that was not published.
 func (r *Rejects) Discard() error { return r.close() }
