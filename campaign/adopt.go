@@ -19,6 +19,7 @@ type Adoption struct {
 	From    delivery.Place `json:"from"`
 	To      delivery.Place `json:"to"`
 	Paused  []PausedRun    `json:"paused"`  // runs that were being planned or sent
+	Waiting []PausedRun    `json:"waiting"` // runs that were paused before; they stay so
 	Moved   []string       `json:"moved"`   // campaigns whose ticks have passed; their schedules go on with the next one
 	Stopped []string       `json:"stopped"` // campaigns whose version does not fit the tables here; sapa apply begins their schedules anew
 }
@@ -32,7 +33,7 @@ type AdoptOptions struct {
 	Hold   bool // hold everything also in the recorded database: it may be a physical copy, which can't be told from the first one
 }
 
-// PausedRun is a run that adopting held.
+// PausedRun is a run that adopting held, or that was paused before.
 type PausedRun struct {
 	Run      int    `json:"run"`
 	Campaign string `json:"campaign"`
@@ -44,7 +45,7 @@ type PausedRun struct {
 // becomes unknown, as after any worker's death. A database that is the recorded one is left alone, unless everything is
 // to be held in it, too.
 func (p *Planner) Adopt(ctx context.Context, actor string, o AdoptOptions) (*Adoption, error) {
-	a := &Adoption{Paused: []PausedRun{}, Moved: []string{}, Stopped: []string{}}
+	a := &Adoption{Paused: []PausedRun{}, Waiting: []PausedRun{}, Moved: []string{}, Stopped: []string{}}
 	err := pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
 		if err := p.adopt(ctx, tx, a, actor, o.Hold); err != nil {
 			return err
@@ -65,6 +66,9 @@ func (p *Planner) adopt(ctx context.Context, tx pgx.Tx, a *Adoption, actor strin
 		return err
 	}
 	if a.From, a.To, err = delivery.ReadPlaces(ctx, tx); err != nil || !a.Needed() && !hold {
+		return err
+	}
+	if err := readPaused(ctx, tx, a); err != nil {
 		return err
 	}
 	if err := p.holdRuns(ctx, tx, a, actor); err != nil {
@@ -106,6 +110,19 @@ func (p *Planner) holdRuns(ctx context.Context, tx pgx.Tx, a *Adoption, actor st
 			return err
 		}
 	}
+	return nil
+}
+
+// readPaused lists the runs that are paused already.
+func readPaused(ctx context.Context, tx pgx.Tx, a *Adoption) error {
+	rows, _ := tx.Query(ctx, `
+		select r.id, c.name, (select coalesce(sum(delta), 0)::int from run_totals where run_id = r.id and state in ('planned', 'claimed'))
+		from runs r join campaigns c on c.id = r.campaign_id where r.state = 'paused' order by r.id`)
+	paused, err := pgx.CollectRows(rows, pgx.RowToStructByPos[PausedRun])
+	if err != nil {
+		return fmt.Errorf("look for paused runs: %w", err)
+	}
+	a.Waiting = append(a.Waiting, paused...)
 	return nil
 }
 

@@ -154,7 +154,7 @@ func (p *Planner) unusual(ctx context.Context, tx pgx.Tx, r *Run, planned int) (
 // forget takes back a run by hand that was refused.
 func (p *Planner) forget(ctx context.Context, r *Run, actor string) error {
 	return pg.InTx(context.WithoutCancel(ctx), p.Pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `delete from runs where id = $1 and state = 'cancelled' and planned_at is null`, r.ID); err != nil {
+		if _, err := tx.Exec(ctx, `delete from runs where id = $1 and state = 'planning' and planned_at is null`, r.ID); err != nil {
 			return fmt.Errorf("take run %d back: %w", r.ID, err)
 		}
 		return access.Record(ctx, tx, access.Entry{Actor: actor, Action: "refuse run", Subject: fmt.Sprintf("run %d", r.ID), Detail: map[string]any{"campaign": r.Campaign, "reason": "max_audience"}})

@@ -73,7 +73,7 @@ if the rule means the right people, raise rails: max_audience in sapa.yaml, or a
 			if d := cmp.Diff([]string(nil), s.strings(whatRuns)); d != "" {
 				t.Error(d)
 			}
-			want := []string{"ani refuse run run 1", "ani run run 1", "sapa cancel run 1"}
+			want := []string{"ani refuse run run 1", "ani run run 1"}
 			if d := cmp.Diff(want, s.strings(`select actor || ' ' || action || ' ' || subject from audit_log where action <> 'apply' order by 1`)); d != "" {
 				t.Error(d)
 			}

@@ -85,7 +85,7 @@ type Start struct {
 
 // Start makes a run of the campaign's current version and plans it. It may be called by two processes at once: each
 // makes a run, and the second finds every occasion spent. A run that waits for a person is paused; its plan says why. Of a
-// run that would pass max_audience nothing is kept but a note in the audit log; the error is an ErrTooMany.
+// run that would pass max_audience nothing is kept but in the audit log; the error is an ErrTooMany.
 func (p *Planner) Start(ctx context.Context, s Start) (*Run, *Plan, error) {
 	r, c, err := p.newRun(ctx, s)
 	if err != nil {
@@ -94,11 +94,14 @@ func (p *Planner) Start(ctx context.Context, s Start) (*Run, *Plan, error) {
 	if err := p.insertRun(ctx, r, s.Actor); err != nil {
 		return nil, nil, err
 	}
-	plan, err := p.planOrStop(ctx, r, c)
+	plan, err := p.plan(ctx, r, c, false)
 	if refused := (*tooMany)(nil); errors.As(err, &refused) {
 		return nil, nil, errors.Join(refused, p.forget(ctx, r, s.Actor))
 	}
-	return r, plan, err
+	if err != nil {
+		return r, nil, p.stopPlanning(ctx, r, fmt.Errorf("plan run %d: %w", r.ID, err))
+	}
+	return r, plan, nil
 }
 
 // DryRun plans and takes everything back.

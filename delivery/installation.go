@@ -30,7 +30,7 @@ type ForeignError struct {
 func (e *ForeignError) Error() string {
 	return fmt.Sprintf("this database is a copy of another one, and nothing is sent from it\n"+
 		"  recorded: database %s of the cluster %s\n  here:     database %s of the cluster %s\n"+
-		"  to try things out, use another copy; if this one shall send from now on, and the other one never again: sapa adopt",
+		"  preview and dry runs work here; if this one shall send from now on, and the other one never again: sapa adopt",
 		e.Recorded.Database, e.Recorded.SystemIdentifier, e.Here.Database, e.Here.SystemIdentifier)
 }
 

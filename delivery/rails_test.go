@@ -290,7 +290,7 @@ func TestForeignDatabase(t *testing.T) {
 	want := fmt.Sprintf(`this database is a copy of another one, and nothing is sent from it
   recorded: database %s of the cluster 4711
   here:     database %[1]s of the cluster %s
-  to try things out, use another copy; if this one shall send from now on, and the other one never again: sapa adopt`, name, cluster)
+  preview and dry runs work here; if this one shall send from now on, and the other one never again: sapa adopt`, name, cluster)
 	e, err := s.sender().engine(sending{SMTP: s.mail.SMTPAddr(), Lease: quick})
 	s.must(err)
 	for what, err := range map[string]error{

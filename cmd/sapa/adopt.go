@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -56,14 +55,16 @@ func runAdopt(ctx context.Context, a *app, yes, hold, asJSON bool) error {
 	}
 	if !asJSON {
 		a.printAdoption(plan)
+		fmt.Fprintln(a.stdout)
 	}
 	if !yes {
-		if yes, err = a.ask("\nlet this database send from now on?"); errors.Is(err, errNoAnswer) {
-			return fmt.Errorf("nothing was changed: %w; if it is meant: sapa adopt --yes", err)
+		question := "let this database send from now on?"
+		if !plan.Needed() {
+			question = "hold all this?"
 		}
-	}
-	if !yes {
-		return errors.New("nothing was changed")
+		if err := a.confirmChange("--yes", "%s", question); err != nil {
+			return err
+		}
 	}
 	done, err := planner.Adopt(ctx, a.actor(), campaign.AdoptOptions{Hold: hold})
 	if err != nil {
@@ -72,14 +73,33 @@ func runAdopt(ctx context.Context, a *app, yes, hold, asJSON bool) error {
 	if asJSON {
 		return a.printJSON(done)
 	}
-	fmt.Fprintf(a.stdout, "\nthis database sends from now on; %d runs are paused. The other one must not send any more: stop its sapa serve\n", len(done.Paused))
+	a.sayAdopted(done)
 	return nil
+}
+
+func (a *app) sayAdopted(done *campaign.Adoption) {
+	paused := "no run is paused"
+	switch n := len(done.Paused) + len(done.Waiting); {
+	case n == 1:
+		paused = "1 run is paused"
+	case n > 1:
+		paused = thousands(n) + " runs are paused"
+	}
+	if done.Needed() {
+		fmt.Fprintf(a.stdout, "\nthis database sends from now on; %s. The other one must not send any more: stop its sapa serve\n", paused)
+		return
+	}
+	fmt.Fprintf(a.stdout, "\neverything is held; %s, see: sapa status. If this is a copy of a disk or of a cluster's files, the one that it was copied from must not send any more\n", paused)
 }
 
 func (a *app) printAdoption(p *campaign.Adoption) {
 	fmt.Fprintf(a.stdout, "recorded: database %s of the cluster %s\nhere:     database %s of the cluster %s\n\n",
 		p.From.Database, p.From.SystemIdentifier, p.To.Database, p.To.SystemIdentifier)
-	fmt.Fprintln(a.stdout, "adopting it would")
+	if p.Needed() {
+		fmt.Fprintln(a.stdout, "adopting it would")
+	} else {
+		fmt.Fprintln(a.stdout, "holding everything would")
+	}
 	for _, r := range p.Paused {
 		fmt.Fprintf(a.stdout, "  pause run %d of %s, with %s messages waiting\n", r.Run, r.Campaign, thousands(r.Waiting))
 	}
@@ -90,6 +110,9 @@ func (a *app) printAdoption(p *campaign.Adoption) {
 		fmt.Fprintf(a.stdout, "  end the schedule of %s, whose version does not fit the tables here; sapa apply begins it anew\n", name)
 	}
 	if len(p.Paused)+len(p.Moved)+len(p.Stopped) == 0 {
-		fmt.Fprintln(a.stdout, "  pause nothing: no run is under way, and no schedule is due")
+		fmt.Fprintln(a.stdout, "  pause nothing: no run is being planned or sent, and no schedule is due")
+	}
+	for _, r := range p.Waiting {
+		fmt.Fprintf(a.stdout, "  leave run %d of %s paused, with %s messages waiting\n", r.Run, r.Campaign, thousands(r.Waiting))
 	}
 }

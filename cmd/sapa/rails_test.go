@@ -258,7 +258,7 @@ func TestSeedsAreShown(t *testing.T) {
 	w.file("campaigns/hello.yaml", hello+"seeds: [boss@toko.example, bounce@toko.example]\n")
 	w.ok("apply")
 	w.ok("run", "hello")
-	out := regexp.MustCompile(`\d+ \w+ \d\d:\d\d`).ReplaceAllString(w.ok("status", "1"), "TIME")
+	out := regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d UTC`).ReplaceAllString(w.ok("status", "1"), "TIME")
 	_, seeds, _ := strings.Cut(out, "audience\n")
 	want := `
 copies for your own people
@@ -351,7 +351,7 @@ content: {email: {subject: Harian, text: Halo}}
 	foreign := fmt.Sprintf(`this database is a copy of another one, and nothing is sent from it
   recorded: database DATABASE of the cluster %s
   here:     database DATABASE of the cluster %s
-  to try things out, use another copy; if this one shall send from now on, and the other one never again: sapa adopt
+  preview and dry runs work here; if this one shall send from now on, and the other one never again: sapa adopt
 `, cluster, here)
 	for prefix, args := range map[string][]string{
 		"":                      {"serve", "--public", "127.0.0.1:0"},
@@ -370,7 +370,7 @@ content: {email: {subject: Harian, text: Halo}}
 	if n := w.caught(); n != 60 {
 		t.Fatalf("%d messages went from the copy", n-60)
 	}
-	if code, out := w.sapa("adopt"); code != exitFailed || !strings.HasSuffix(out, "sapa: nothing was changed: nobody was asked: this is no terminal; if it is meant: sapa adopt --yes\n") {
+	if code, out := w.sapa("adopt"); code != exitFailed || !strings.HasSuffix(out, "sapa: nothing was changed; to go ahead without being asked, add --yes\n") {
 		t.Errorf("%d %s", code, out)
 	}
 	waiting := w.number(`select count(*) from sapa.messages where state in ('planned', 'claimed')`)
@@ -383,10 +383,20 @@ adopting it would
   move the schedule of daily to its next tick, without a run for those that have passed
 
 let this database send from now on? [y/N] 
-this database sends from now on; 1 runs are paused. The other one must not send any more: stop its sapa serve
+this database sends from now on; 1 run is paused. The other one must not send any more: stop its sapa serve
 `, cluster, here, waiting)
 	if d := cmp.Diff(want, strings.ReplaceAll(out, database, "DATABASE")); d != "" || code != exitOK {
 		t.Errorf("%d %s", code, d)
+	}
+	_, held := w.asked("y\n", "adopt", "--hold")
+	if _, held, _ = strings.Cut(held, "\n\n"); held != fmt.Sprintf(`holding everything would
+  pause nothing: no run is being planned or sent, and no schedule is due
+  leave run 1 of hello paused, with %d messages waiting
+
+hold all this? [y/N] `+`
+everything is held; 1 run is paused, see: sapa status. If this is a copy of a disk or of a cluster's files, the one that it was copied from must not send any more
+`, waiting) {
+		t.Error(held)
 	}
 	if n := w.caught(); n != 60 {
 		t.Fatalf("adopting sent %d", n-60)
