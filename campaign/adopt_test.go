@@ -108,7 +108,7 @@ func TestAdopt(t *testing.T) {
 	}
 	want := &campaign.Adoption{
 		From: a.From, To: a.To, Moved: []string{"daily"}, Stopped: []string{},
-		Paused: []campaign.PausedRun{{Run: sending.ID, Campaign: "hand", Waiting: 2}, {Run: planning, Campaign: "hand"}, {Run: reopened, Campaign: "hand"}},
+		Paused:  []campaign.PausedRun{{Run: sending.ID, Campaign: "hand", Waiting: 2}, {Run: planning, Campaign: "hand"}, {Run: reopened, Campaign: "hand"}},
 		Waiting: []campaign.PausedRun{{Run: paused, Campaign: "hand"}},
 	}
 	if d := cmp.Diff(want, a); d != "" {
