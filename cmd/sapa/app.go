@@ -17,8 +17,9 @@ type app struct {
 	stdout, stderr io.Writer
 	env            func(string) string
 	now            func() time.Time
-	dir            string     // the project's folder
-	level          slog.Level // of the log, where SAPA_LOG does not say
+	dir            string         // the project's folder
+	level          slog.Level     // of the log, where SAPA_LOG does not say
+	companyZone    *time.Location // what zone has found
 
 	interactive func(in io.Reader, out io.Writer) bool // whether a person can be asked
 }

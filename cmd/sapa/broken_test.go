@@ -105,9 +105,9 @@ func TestMissingThings(t *testing.T) {
 	for _, verb := range []string{"pause", "resume", "cancel", "retry"} {
 		w.want(exitFailed, "sapa: run 7: not found; see: sapa status --all\n", verb, "7")
 	}
-	w.want(exitFailed, "sapa: there is no run 7; see: sapa status\n", "status", "7")
-	w.want(exitFailed, "sapa: there is no run 7; see: sapa status\n", "report", "--run", "7")
-	w.want(exitFailed, "sapa: there is no run 7; see: sapa status\n", "messages", "7")
+	w.want(exitFailed, "sapa: there is no run 7; see: sapa status --all\n", "status", "7")
+	w.want(exitFailed, "sapa: there is no run 7; see: sapa status --all\n", "report", "--run", "7")
+	w.want(exitFailed, "sapa: there is no run 7; see: sapa status --all\n", "messages", "7")
 	w.want(exitUsage, "sapa: \"x\" is not the number of a run; see: sapa status\n", "pause", "x")
 	w.want(exitUsage, "sapa: write: sapa run CAMPAIGN [flags]\nsee: sapa run --help\n", "run")
 	w.want(exitUsage, "sapa: sapa has no verb \"rum\"; did you mean \"run\"?\nsee: sapa --help\n", "rum", "hello")

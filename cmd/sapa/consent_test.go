@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"net/url"
 	"os"
@@ -83,25 +85,25 @@ func TestConsentVerbs(t *testing.T) {
 	w.want(exitOK, "customer 2: nothing changes, the ledger says so already; see: sapa consent history 2\n", "consent", "withdraw", "002", "--topic", "service")
 	w.want(exitOK, "customer 2: every topic on every channel is paused until 2026-12-03 02:00 UTC\n", "consent", "pause", "2", "--days", "10")
 	w.want(exitOK, "customer 2: nothing changes, the ledger says so already; see: sapa consent history 2\n", "consent", "pause", "2", "--days", "10")
-	w.want(exitOK, `┌────────────┬─────────┬─────────────────────────┬───────────────┬────────┬──────────────────┐
-│ TOPIC      │ CHANNEL │ GETS IT                 │ BECAUSE OF    │ SOURCE │ AT               │
-├────────────┼─────────┼─────────────────────────┼───────────────┼────────┼──────────────────┤
-│ service    │ email   │ paused until 2026-12-03 │ ledger        │ ani    │ 2026-11-23 02:00 │
-│ service    │ sms     │ no                      │ column sms_ok │        │                  │
-│ newsletter │ email   │ paused until 2026-12-03 │ ledger        │ ani    │ 2026-11-23 02:00 │
-└────────────┴─────────┴─────────────────────────┴───────────────┴────────┴──────────────────┘
+	w.want(exitOK, `┌────────────┬─────────┬─────────────────────────┬───────────────┬────────┬──────────────────────┐
+│ TOPIC      │ CHANNEL │ GETS IT                 │ BECAUSE OF    │ SOURCE │ AT                   │
+├────────────┼─────────┼─────────────────────────┼───────────────┼────────┼──────────────────────┤
+│ service    │ email   │ paused until 2026-12-03 │ ledger        │ ani    │ 2026-11-23 09:00 WIB │
+│ service    │ sms     │ no                      │ column sms_ok │        │                      │
+│ newsletter │ email   │ paused until 2026-12-03 │ ledger        │ ani    │ 2026-11-23 09:00 WIB │
+└────────────┴─────────┴─────────────────────────┴───────────────┴────────┴──────────────────────┘
 `, "consent", "2")
 	w.want(exitOK, "customer 2: the pause is over\n", "consent", "resume", "2")
 	w.want(exitFailed, "sapa: customer 2: nothing is paused\n", "consent", "resume", "2")
-	w.want(exitOK, `┌──────────────────┬────────────────────────────────────────────────────────────────────────────┬────────┬───────────────────────┐
-│ AT               │ WHAT                                                                       │ SOURCE │ EVIDENCE              │
-├──────────────────┼────────────────────────────────────────────────────────────────────────────┼────────┼───────────────────────┤
-│ 2026-11-23 02:00 │ the pause is over                                                          │ ani    │                       │
-│ 2026-11-23 02:00 │ every topic on every channel is paused until 2026-12-03 02:00 UTC          │ ani    │                       │
-│ 2026-11-23 02:00 │ topic service on every channel is withdrawn                                │ ani    │                       │
-│ 2026-11-23 02:00 │ topic service on sms is granted                                            │ ani    │                       │
-│ 2026-11-23 02:00 │ topic newsletter on email was asked for, and the customer is to confirm it │ ani    │ note counter, form 17 │
-└──────────────────┴────────────────────────────────────────────────────────────────────────────┴────────┴───────────────────────┘
+	w.want(exitOK, `┌──────────────────────┬────────────────────────────────────────────────────────────────────────────┬────────┬───────────────────────┐
+│ AT                   │ WHAT                                                                       │ SOURCE │ EVIDENCE              │
+├──────────────────────┼────────────────────────────────────────────────────────────────────────────┼────────┼───────────────────────┤
+│ 2026-11-23 09:00 WIB │ the pause is over                                                          │ ani    │                       │
+│ 2026-11-23 09:00 WIB │ every topic on every channel is paused until 2026-12-03 02:00 UTC          │ ani    │                       │
+│ 2026-11-23 09:00 WIB │ topic service on every channel is withdrawn                                │ ani    │                       │
+│ 2026-11-23 09:00 WIB │ topic service on sms is granted                                            │ ani    │                       │
+│ 2026-11-23 09:00 WIB │ topic newsletter on email was asked for, and the customer is to confirm it │ ani    │ note counter, form 17 │
+└──────────────────────┴────────────────────────────────────────────────────────────────────────────┴────────┴───────────────────────┘
 `, "consent", "history", "2")
 	w.want(exitFailed, `sapa: customer "9": there is no such customer in public.customers; CUSTOMER is what stands in its column id`+"\n", "consent", "9")
 	w.want(exitFailed, `sapa: customer "x": there is no such customer in public.customers; CUSTOMER is what stands in its column id`+"\n", "consent", "history", "x")
@@ -146,6 +148,37 @@ func TestConsentOfTheErased(t *testing.T) {
 	}
 	for _, verb := range []string{"grant", "withdraw", "pause"} {
 		w.want(exitFailed, "sapa: customer 1: the customer was erased: nothing is sent to them, and nothing that they say is kept\n", "consent", verb, "1")
+	}
+	w.want(exitFailed, "sapa: customer 1 was erased on 2026-11-21; nothing is sent\n", "preview", "news", "--customer", "1")
+	if printed := w.ok("preview", "news"); !strings.HasPrefix(printed, "customer 2, ") {
+		t.Errorf("the first of the audience: %s", printed)
+	}
+}
+
+// A preview says of somebody in the audience why a run would skip them.
+func TestPreviewOfTheSkipped(t *testing.T) {
+	t.Parallel()
+	w := newClub(t)
+	w.file("campaigns/hello.yaml", "campaign: hello\ntopic: service\naudience: {where: \"true\"}\ncontent: {email: {subject: Halo, text: Halo}}\n")
+	w.exec(`insert into public.customers (id, name, email) values (4, 'Dedi', null), (5, 'Eka', 'eka'), (6, 'Fani', 'fani@example.com')`)
+	w.ok("apply")
+	w.ok("consent", "withdraw", "1", "--topic", "service")
+	w.ok("consent", "pause", "2")
+	w.ok("suppress", "citra@example.com")
+	digest := sha256.Sum256([]byte("gita@example.com"))
+	w.exec(`insert into public.customers (id, name, email) values (7, 'Gita', 'Gita@example.com')`)
+	w.file("hashed.csv", hex.EncodeToString(digest[:])+"\n")
+	w.ok("suppress", "import", filepath.Join(w.dir, "hashed.csv"), "--hashed", "--channel", "email")
+	const but = ", but would be skipped: "
+	for _, c := range []struct{ campaign, key, want string }{
+		{"hello", "1", but + "no consent"}, {"hello", "2", but + "paused"}, {"hello", "3", but + "suppressed"}, {"hello", "4", but + "no address"},
+		{"hello", "5", but + "bad address: no @"}, {"hello", "6", ""}, {"hello", "7", but + "suppressed"},
+		{"news", "6", but + "no consent"}, {"news-confirm", "6", but + "no request to confirm"},
+	} {
+		first, _, _ := strings.Cut(w.ok("preview", c.campaign, "--customer", c.key), "\n")
+		if want := "customer " + c.key + ", in the audience now" + c.want; first != want {
+			t.Errorf("%s: %s, want %s", c.campaign, first, want)
+		}
 	}
 }
 
@@ -216,15 +249,15 @@ func TestSuppressVerbs(t *testing.T) {
 	w := newClub(t)
 	w.want(exitOK, "nothing is suppressed\n", "suppress", "list")
 	w.want(exitOK, "Budi@example.com is suppressed on email\n+628112345671 is suppressed on sms\n", "suppress", " Budi@Example.com ", "0811-234-5671", "+62 811 2345671", "--reason", "asked by telephone")
-	w.want(exitOK, "budi@example.com was suppressed on email already: asked by telephone, ani, 2026-11-23 02:00\n", "suppress", "budi@example.com")
+	w.want(exitOK, "budi@example.com was suppressed on email already: asked by telephone, ani, 2026-11-23 09:00 WIB\n", "suppress", "budi@example.com")
 	w.want(exitFailed, `sapa: "lst" can't be an address on sms (not a number); nothing was changed; see: sapa suppress --help`+"\n", "suppress", "citra@example.com", "lst")
 	w.want(exitUsage, `sapa: --channel: no channel "mail" with addresses; did you mean "email"?`+"\n", "suppress", "a@b.example", "--channel", "mail")
-	w.want(exitOK, `┌─────────┬──────────────────┬────────────────────┬────────┬──────────────────┐
-│ CHANNEL │ ADDRESS          │ REASON             │ SOURCE │ AT               │
-├─────────┼──────────────────┼────────────────────┼────────┼──────────────────┤
-│ email   │ Budi@example.com │ asked by telephone │ ani    │ 2026-11-23 02:00 │
-│ sms     │ +628112345671    │ asked by telephone │ ani    │ 2026-11-23 02:00 │
-└─────────┴──────────────────┴────────────────────┴────────┴──────────────────┘
+	w.want(exitOK, `┌─────────┬──────────────────┬────────────────────┬────────┬──────────────────────┐
+│ CHANNEL │ ADDRESS          │ REASON             │ SOURCE │ AT                   │
+├─────────┼──────────────────┼────────────────────┼────────┼──────────────────────┤
+│ email   │ Budi@example.com │ asked by telephone │ ani    │ 2026-11-23 09:00 WIB │
+│ sms     │ +628112345671    │ asked by telephone │ ani    │ 2026-11-23 09:00 WIB │
+└─────────┴──────────────────┴────────────────────┴────────┴──────────────────────┘
 `, "suppress", "list")
 	w.want(exitOK, "channel,address,reason,source,at\nsms,+628112345671,asked by telephone,ani,2026-11-23T02:00:00Z\n", "suppress", "list", "--csv", "--channel", "sms")
 	w.want(exitOK, "+628112345671 may be used again on sms\ncitra@example.com was not suppressed on email\n", "suppress", "--remove", "08112345671", "citra@example.com")

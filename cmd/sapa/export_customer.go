@@ -42,6 +42,9 @@ func runExportCustomer(ctx context.Context, a *app, out string, o privacy.Export
 		return errors.Join(privacy.Export(ctx, s.pool, s.schema, w, o), w.Flush())
 	}
 	f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s exists already: name another file, or remove this one", out)
+	}
 	if err != nil {
 		return fmt.Errorf("export customer %s: %w", o.Customer, err)
 	}

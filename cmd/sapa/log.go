@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,18 +56,24 @@ it: an account of the operating system, a Sapa user, or "sapa" and "schedule" fo
 	return c
 }
 
+// detailWords writes what an entry says more as keys with their values.
+func detailWords(detail map[string]any) string {
+	var words []string
+	for _, key := range slices.Sorted(maps.Keys(detail)) {
+		if v := detail[key]; v != nil && v != "" {
+			words = append(words, fmt.Sprintf("%s %v", key, v))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
 func (a *app) printLog(list []access.Logged, limit int) error {
 	t := a.table("no.", "when", "actor", "action", "subject", "details")
 	for _, e := range list {
-		details := ""
-		if len(e.Detail) > 0 {
-			text, err := json.Marshal(e.Detail)
-			if err != nil {
-				return fmt.Errorf("entry %d: %w", e.ID, err)
-			}
-			details = string(text)
-		}
-		t.AppendRow([]any{e.ID, e.At.Local().Format("2006-01-02 15:04:05"), e.Actor, e.Action, e.Subject, details})
+		t.AppendRow([]any{e.ID, a.moment(e.At), e.Actor, e.Action, e.Subject, detailWords(e.Detail)})
+	}
+	if width := a.tableOptions().Width; width > 0 {
+		t.Style().Size.WidthMax = width
 	}
 	t.Render()
 	if len(list) == limit {

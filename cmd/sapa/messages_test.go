@@ -29,7 +29,7 @@ func TestMessagesCommand(t *testing.T) {
 		t.Errorf("all is not the first so many:\n%s", printed)
 	}
 	r.want(exitUsage, "sapa: --limit -1: write a number from 1, or 0 for all\n", "messages", "2", "--limit", "-1")
-	r.want(exitFailed, "sapa: there is no run 7; see: sapa status\n", "messages", "7")
+	r.want(exitFailed, "sapa: there is no run 7; see: sapa status --all\n", "messages", "7")
 	if _, printed := r.run("messages", "--help"); !strings.Contains(printed, "skipped, held_out or unknown") || !strings.Contains(printed, "0 = all") {
 		t.Errorf("help is\n%s", printed)
 	}

@@ -33,7 +33,7 @@ func (w *world) asked(answer string, args ...string) (code int, printed string) 
 }
 
 // times are moments as verbs print them.
-var times = regexp.MustCompile(`(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d+ \w+ \d{4} \d\d:\d\d|\d+ \w+ \d{4} \d\d:\d\d UTC`)
+var times = regexp.MustCompile(`(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d+ \w+ \d{4} \d\d:\d\d( UTC)?|\d+ \w+ \d{4} \d\d:\d\d UTC`)
 
 // usually makes the campaign hello one that reaches so many people.
 func (w *world) usually(n int) {

@@ -60,6 +60,9 @@ func runReplies(ctx context.Context, a *app, args []string, o repliesOptions) er
 			return err
 		}
 		fmt.Fprintf(a.stdout, "%d of %d marked as read\n", n, len(ids))
+		if n == 0 {
+			return fmt.Errorf("none of these is a text that nobody has read; see: sapa replies --all")
+		}
 		return nil
 	}
 	o.filter.Campaign = strings.Join(args, "")
@@ -116,7 +119,7 @@ func (a *app) printReplies(list []report.Reply, o repliesOptions) error {
 	}
 	t := a.table(columns...)
 	for _, r := range list {
-		row := []any{r.ID, r.At.Format("2006-01-02 15:04"), value(r.CustomerKey), value(r.Campaign), shown(r)}
+		row := []any{r.ID, a.moment(r.At), value(r.CustomerKey), value(r.Campaign), shown(r)}
 		if o.filter.All {
 			row = append(row, r.Kind, map[bool]string{true: "yes"}[r.SeenAt != nil])
 		}

@@ -50,7 +50,7 @@ func TestReplies(t *testing.T) {
 		t.Errorf("sapa replies printed:\n%s", text)
 	}
 	w.want(exitOK, "3 of 3 marked as read\n", "replies", "--seen", "1", "3", "4")
-	w.want(exitOK, "0 of 1 marked as read\n", "replies", "--seen", "4")
+	w.want(exitFailed, "0 of 1 marked as read\nsapa: none of these is a text that nobody has read; see: sapa replies --all\n", "replies", "--seen", "4")
 	w.want(exitOK, "nothing that was not read; what was: sapa replies --all\n", "replies")
 	if report := w.ok("report", "reminder"); !strings.Contains(report, "2  replied       66.7% of sent; read them: sapa replies") {
 		t.Errorf("sapa report printed:\n%s", report)

@@ -88,7 +88,7 @@ func (a *app) printRails(st standing) {
 		if c.State != "sent" && c.Words != "" {
 			words = ": " + c.Words
 		}
-		fmt.Fprintf(a.stdout, "  %-8s %s, %s%s\n", c.State, c.Address, c.At.Local().Format("2 Jan 15:04"), words)
+		fmt.Fprintf(a.stdout, "  %-8s %s, %s%s\n", c.State, c.Address, a.moment(c.At), words)
 	}
 	if len(st.Quarantined)+len(st.Waiting) > 0 {
 		fmt.Fprintln(a.stdout)

@@ -88,7 +88,20 @@ func runSuppress(ctx context.Context, a *app, args []string, o suppressOptions) 
 }
 
 // moment is a time as tables show it, in UTC.
-func (a *app) moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
+func (a *app) moment(t time.Time) string { return t.In(a.zone()).Format("2006-01-02 15:04 MST") }
+
+// zone is the company's; UTC where sapa.yaml can't be read.
+func (a *app) zone() *time.Location {
+	if a.companyZone == nil {
+		a.companyZone = time.UTC
+		if config, err := a.loadConfig(); err == nil {
+			if zone, err := time.LoadLocation(config.Customers.Timezone.Default); err == nil {
+				a.companyZone = zone
+			}
+		}
+	}
+	return a.companyZone
+}
 
 // readAddresses reads all of the arguments before anything is changed.
 func (s *session) readAddresses(args []string, channel string) ([]customer.ChannelAddress, error) {

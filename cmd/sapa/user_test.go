@@ -89,15 +89,15 @@ func TestLogByCommand(t *testing.T) {
 	w.ok("run", "hello")
 	w.env["SAPA_ACTOR"] = "budi"
 	w.ok("user", "add", "cici", "--role", "agent", "--no-password")
-	number := regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
+	number := regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d UTC`)
 	_, printed := w.sapa("log", "--actor", "budi")
-	want := `┌─────┬─────────────────────┬───────┬──────────┬───────────┬───────────────────────────────────┐
-│ NO. │ WHEN                │ ACTOR │ ACTION   │ SUBJECT   │ DETAILS                           │
-├─────┼─────────────────────┼───────┼──────────┼───────────┼───────────────────────────────────┤
-│   N │ WHEN                │ budi  │ user add │ user cici │ {"password":false,"role":"agent"} │
-└─────┴─────────────────────┴───────┴──────────┴───────────┴───────────────────────────────────┘
+	want := `┌─────┬──────────────────────┬───────┬──────────┬───────────┬────────────────────────────┐
+│ NO. │ WHEN                 │ ACTOR │ ACTION   │ SUBJECT   │ DETAILS                    │
+├─────┼──────────────────────┼───────┼──────────┼───────────┼────────────────────────────┤
+│   N │ WHEN                 │ budi  │ user add │ user cici │ password false, role agent │
+└─────┴──────────────────────┴───────┴──────────┴───────────┴────────────────────────────┘
 `
-	got := number.ReplaceAllString(printed, "WHEN               ")
+	got := number.ReplaceAllString(printed, "WHEN                ")
 	got = regexp.MustCompile(`│ +\d+ │ W`).ReplaceAllString(got, "│   N │ W")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("sapa log (-want +got):\n%s", diff)
