@@ -25,6 +25,7 @@ type Preview struct {
 	Channel     string            `json:"channel"`
 	Rows        []string          `json:"rows,omitempty"`     // keys of the rows of `each`; nil without it
 	Due         bool              `json:"in_audience"`        // the customer is in the audience now
+	Skipped     string            `json:"skipped,omitempty"`  // of a customer in the audience: why a plan would skip them
 	Address     string            `json:"address"`            // as the company wrote it
 	Number      string            `json:"number,omitempty"`   // of a phone: as it is dialled, E.164
 	Unusable    string            `json:"unusable,omitempty"` // of a phone: why no text reaches it
@@ -49,9 +50,23 @@ func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, no
 	} else {
 		r.AsOf = instant(tick, zone) // the same moment as a run's
 	}
-	p, err := c.choose(ctx, db, r, key)
+	ledger, err := kept(ctx, db)
 	if err != nil {
 		return nil, err
+	}
+	p, err := c.choose(ctx, db, r, key, ledger)
+	if err != nil {
+		return nil, err
+	}
+	if ledger {
+		if err := c.checkErased(ctx, db, p.CustomerKey); err != nil {
+			return nil, err
+		}
+		if p.Due {
+			if p.Skipped, err = p.skip(ctx, db, c, now); err != nil {
+				return nil, err
+			}
+		}
 	}
 	composer, err := delivery.NewComposer(c.schema, c.Content, r.Tick)
 	if err != nil {
@@ -88,9 +103,9 @@ func (p *Preview) composeText(composer *delivery.Composer, person *delivery.Pers
 	return nil
 }
 
-// choose finds whom to preview.
-func (c *Campaign) choose(ctx context.Context, db pg.DBTX, r *Run, key string) (*Preview, error) {
-	p, err := c.chooseFrom(ctx, db, r, key, c.where)
+// choose finds whom to preview. Where there is a ledger, the first of the audience is one who was not erased.
+func (c *Campaign) choose(ctx context.Context, db pg.DBTX, r *Run, key string, ledger bool) (*Preview, error) {
+	p, err := c.chooseFrom(ctx, db, r, key, c.where, ledger)
 	switch {
 	case err != nil:
 		return nil, err
@@ -100,7 +115,7 @@ func (c *Campaign) choose(ctx context.Context, db pg.DBTX, r *Run, key string) (
 	case key == "":
 		return nil, errors.New("nobody is in the audience now; name somebody with --customer, or another day with --as-of")
 	}
-	p, err = c.chooseFrom(ctx, db, r, key, nil)
+	p, err = c.chooseFrom(ctx, db, r, key, nil, ledger)
 	switch {
 	case p != nil || err != nil:
 		return p, err
@@ -112,7 +127,7 @@ func (c *Campaign) choose(ctx context.Context, db pg.DBTX, r *Run, key string) (
 
 // chooseFrom finds the customer, or the first, for whom the rule holds; nil when there is none. The rows of `each` come
 // in the order in which they are sent.
-func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key string, where *segment.Rule) (*Preview, error) {
+func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key string, where *segment.Rule, ledger bool) (*Preview, error) {
 	clock := c.clock(r.Tick, r.AsOf)
 	q, err := segment.Audience(c.scope, c.base, where, &segment.Args{}, clock)
 	if err == nil && !q.Exact {
@@ -129,6 +144,9 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 	only := ""
 	if key != "" {
 		only = fmt.Sprintf(" and %s = %s", c.keySQL(), q.Args.Bind(key, "text"))
+	}
+	if key == "" && ledger {
+		only = " and not exists (select from erasures e where e.customer_key = " + c.keySQL() + ")"
 	}
 	keyColumn := segment.CustomerAlias + "." + c.schema.KeyColumn().SQL()
 	region := c.regionSQL(q)

@@ -79,7 +79,10 @@ func runPreview(ctx context.Context, a *app, name string, o previewOptions) erro
 
 func (a *app) printPreview(p *campaign.Preview) {
 	due := "in the audience now"
-	if !p.Due {
+	switch {
+	case p.Skipped != "":
+		due += ", but would be skipped: " + p.Skipped
+	case !p.Due:
 		due = "NOT in the audience now"
 	}
 	fmt.Fprintf(a.stdout, "customer %s, %s\n", p.CustomerKey, due)
