@@ -107,7 +107,7 @@ func (a *app) printTextPreview(p *campaign.Preview) {
 		number = ", no text reaches them: no number"
 	case p.Unusable != "":
 		number = ", no text reaches it: " + p.Unusable
-	case p.Number != "":
+	case p.Number != "" && p.Number != p.Address:
 		number = ", " + p.Number
 	}
 	fmt.Fprintf(a.stdout, "to:      %s <%s>%s\n\n%s\n\n", p.Message.To.Name, p.Address, number, p.Message.Text)
