@@ -171,9 +171,15 @@ func TestPreviewOfTheSkipped(t *testing.T) {
 	w.ok("suppress", "import", filepath.Join(w.dir, "hashed.csv"), "--hashed", "--channel", "email")
 	const but = ", but would be skipped: "
 	for _, c := range []struct{ campaign, key, want string }{
-		{"hello", "1", but + "no consent"}, {"hello", "2", but + "paused"}, {"hello", "3", but + "suppressed"}, {"hello", "4", but + "no address"},
-		{"hello", "5", but + "bad address: no @"}, {"hello", "6", ""}, {"hello", "7", but + "suppressed"},
-		{"news", "6", but + "no consent"}, {"news-confirm", "6", but + "no request to confirm"},
+		{"hello", "1", but + "no consent"},
+		{"hello", "2", but + "paused"},
+		{"hello", "3", but + "suppressed"},
+		{"hello", "4", but + "no address"},
+		{"hello", "5", but + "bad address: no @"},
+		{"hello", "6", ""},
+		{"hello", "7", but + "suppressed"},
+		{"news", "6", but + "no consent"},
+		{"news-confirm", "6", but + "no request to confirm"},
 	} {
 		first, _, _ := strings.Cut(w.ok("preview", c.campaign, "--customer", c.key), "\n")
 		if want := "customer " + c.key + ", in the audience now" + c.want; first != want {
