@@ -67,7 +67,7 @@ func TestStatusCommand(t *testing.T) {
     1  birthday  22 Nov 08:00  done           0    20       0        0
     2  birthday  22 Nov 08:00  sending    1,197     0       3        0
 `, "status", "--all")
-	r.want(exitFailed, "sapa: there is no run 3; see: sapa status\n", "status", "3")
+	r.want(exitFailed, "sapa: there is no run 3; see: sapa status --all\n", "status", "3")
 	r.want(exitUsage, "sapa: \"birthday\" is not the number of a run; see: sapa status --all\n", "status", "birthday")
 }
 

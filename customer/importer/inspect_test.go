@@ -437,7 +437,8 @@ func TestSmallThings(t *testing.T) {
 
 func TestOpen(t *testing.T) {
 	t.Parallel()
-	if _, err := Open(filepath.Join(t.TempDir(), "gone.csv"), nil); !errors.Is(err, os.ErrNotExist) {
+	gone := filepath.Join(t.TempDir(), "gone.csv")
+	if _, err := Open(gone, nil); err == nil || err.Error() != "there is no file "+gone+"; name a CSV file, or - for standard input" {
 		t.Errorf("a file that is not there: %v", err)
 	}
 	dir := t.TempDir()
