@@ -102,11 +102,11 @@ func TestClaimNeedsTheLease(t *testing.T) {
 	s.must(err)
 	stop := s.runEngine(e)
 	<-g.asked
-	s.exec(`insert into workers (host, pid) values ('elsewhere', 1)`)
+	s.exec(`insert into workers (host, pid, heartbeat_at) values ('elsewhere', 1, now() + interval '1 hour')`) // it does not die
 	s.exec(`update batches set epoch = epoch + 1, worker = (select id from workers where host = 'elsewhere')`)
 	close(g.open)
 	s.until("the late process has looked", func() bool {
-		return s.number(`select count(*) from river_job where state = 'completed'`) == 1
+		return s.number(`select count(*) from river_job where state = 'completed'`) > 0
 	})
 	stop()
 	if p := s.progress(run); p.Counts["planned"] != 5 || s.mail.Counts().Accepted != 0 {
