@@ -294,7 +294,12 @@ func (v verdicts) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 				done(m, channels.Receipt{}, channels.Unavailable(err))
 				return err
 			}
-			v.got <- m
+			select {
+			case v.got <- m:
+			case <-ctx.Done(): // nobody looks any more
+				done(m, channels.Receipt{}, channels.Unavailable(ctx.Err()))
+				return nil
+			}
 			done(m, channels.Receipt{HandedOver: time.Now(), Words: "as told"}, <-v.answer)
 		case <-ctx.Done():
 			return nil
