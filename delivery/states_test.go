@@ -136,7 +136,10 @@ func TestEveryTransition(t *testing.T) {
 		again, _, err := s.planner.Start(t.Context(), campaign.Start{Campaign: "birthday", Label: label, Actor: "tester"})
 		s.must(err)
 		s.takenOver(again.ID, answer)
-		s.must(s.planner.Cancel(t.Context(), again.ID, "tester"))
+		// Late evidence gives a run that was done something to send, which the next sweep sees.
+		if err := s.planner.Cancel(t.Context(), again.ID, "tester"); !errors.Is(err, campaign.ErrState) {
+			s.must(err)
+		}
 	}
 	h := s.hooks(s.settle)
 	for _, state := range []string{"planned", "failed", "skipped"} {
