@@ -83,3 +83,17 @@ type Session interface {
 	// Close ends the connection politely, within a second or two.
 	Close() error
 }
+
+// Receive is for a Session's Deliver: it waits for the next message; the end of the context comes first. It is false when
+// there will be none.
+func Receive(ctx context.Context, in <-chan *Message) (*Message, bool) {
+	if ctx.Err() != nil {
+		return nil, false
+	}
+	select {
+	case m, ok := <-in:
+		return m, ok
+	case <-ctx.Done():
+		return nil, false
+	}
+}

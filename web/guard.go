@@ -20,20 +20,24 @@ func (p *public) guard(next http.Handler) http.Handler {
 		h.Set("X-Robots-Tag", "noindex, nofollow")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		seen := &statusWriter{ResponseWriter: w}
-		defer func() {
-			if cause := recover(); cause != nil {
-				if cause == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
-					panic(cause)
-				}
-				p.Log.Error("request panicked", slog.String("route", route(r)), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
-				if seen.status == 0 {
-					http.Error(seen, "something went wrong; please try again later", http.StatusInternalServerError)
-				}
-			}
-			p.Log.Debug("request", slog.String("method", method(r)), slog.String("route", route(r)), slog.Int("status", seen.status), slog.Duration("took", time.Since(start)))
-		}()
+		defer settle(p.Log, seen, r, start)
 		next.ServeHTTP(seen, r)
 	})
+}
+
+// settle ends a request: a panic becomes an answer and an error in the log, and every request a line for debugging. It is
+// deferred itself, as recover needs it.
+func settle(log *slog.Logger, seen *statusWriter, r *http.Request, start time.Time) {
+	if cause := recover(); cause != nil {
+		if cause == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+			panic(cause)
+		}
+		log.Error("request panicked", slog.String("route", route(r)), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+		if seen.status == 0 {
+			http.Error(seen, "something went wrong; please try again later", http.StatusInternalServerError)
+		}
+	}
+	log.Debug("request", slog.String("method", method(r)), slog.String("route", route(r)), slog.Int("status", seen.status), slog.Duration("took", time.Since(start)))
 }
 
 // statusWriter remembers the status.

@@ -3,10 +3,8 @@ package web
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -44,18 +42,7 @@ func (p *private) guard(next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		seen := &statusWriter{ResponseWriter: w}
-		defer func() {
-			if cause := recover(); cause != nil {
-				if cause == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
-					panic(cause)
-				}
-				p.Log.Error("request panicked", slog.String("route", route(r)), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
-				if seen.status == 0 {
-					http.Error(seen, "something went wrong; please try again later", http.StatusInternalServerError)
-				}
-			}
-			p.Log.Debug("request", slog.String("method", method(r)), slog.String("route", route(r)), slog.Int("status", seen.status), slog.Duration("took", time.Since(start)))
-		}()
+		defer settle(p.Log, seen, r, start)
 		next.ServeHTTP(seen, r)
 	})
 }

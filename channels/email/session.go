@@ -42,7 +42,7 @@ func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 	defer release()
 	s.wire.limit = limit
 	for s.broken == nil {
-		m, ok := receive(ctx, in)
+		m, ok := channels.Receive(ctx, in)
 		if !ok {
 			return nil
 		}
@@ -50,19 +50,6 @@ func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 		done(m, receipt, err)
 	}
 	return s.broken
-}
-
-// receive waits for a message; the end of the context comes first.
-func receive(ctx context.Context, in <-chan *channels.Message) (*channels.Message, bool) {
-	if ctx.Err() != nil {
-		return nil, false
-	}
-	select {
-	case m, ok := <-in:
-		return m, ok
-	case <-ctx.Done():
-		return nil, false
-	}
 }
 
 // deliver takes one message through its transaction: compose, envelope, permit, hand over, answer.

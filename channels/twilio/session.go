@@ -26,7 +26,7 @@ func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 	done func(*channels.Message, channels.Receipt, error),
 ) error {
 	for s.broken == nil {
-		m, ok := receive(ctx, in)
+		m, ok := channels.Receive(ctx, in)
 		if !ok {
 			return nil
 		}
@@ -34,19 +34,6 @@ func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 		done(m, receipt, err)
 	}
 	return s.broken
-}
-
-// receive waits for a message; the end of the context comes first.
-func receive(ctx context.Context, in <-chan *channels.Message) (*channels.Message, bool) {
-	if ctx.Err() != nil {
-		return nil, false
-	}
-	select {
-	case m, ok := <-in:
-		return m, ok
-	case <-ctx.Done():
-		return nil, false
-	}
 }
 
 func (s *session) deliver(ctx context.Context, m *channels.Message, permit func() error) (channels.Receipt, error) {
