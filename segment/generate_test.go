@@ -69,7 +69,17 @@ func (g *generator) written(depth int) string {
 }
 
 func (g *generator) atom(depth int) string {
-	switch g.n(15) {
+	switch g.n(20) {
+	case 15:
+		return g.rowsAtom(depth)
+	case 16:
+		return g.valuesAtom(depth)
+	case 17:
+		return g.calendarAtom(depth)
+	case 18:
+		return g.peopleAtom(depth)
+	case 19:
+		return g.baseAtom(depth)
 	case 14:
 		return g.identity()
 	case 0, 1:

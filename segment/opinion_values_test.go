@@ -274,6 +274,13 @@ func apply(clock Clock, name string, args []any) (any, error) {
 	case "count":
 		return len(args[0].([]any)), nil
 	}
+	for _, of := range []func(Clock, string, []any) (v any, known bool, err error){
+		opinionOnRows, opinionOnValues, opinionOnCalendar, opinionOnPeople, opinionOnBase,
+	} {
+		if v, known, err := of(clock, name, args); known {
+			return v, err
+		}
+	}
 	if args[0] == nil {
 		return nil, nil
 	}
