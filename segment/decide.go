@@ -121,6 +121,25 @@ func (d *decision) eachKey() string {
 
 // decide keeps the keys of those rows that all programs accept.
 func (d *decision) decide(ctx context.Context, rows [][]any) ([]Key, error) {
+	candidates, err := d.candidates(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]Key, 0, len(rows))
+	for i, row := range rows {
+		ok, err := d.accept(candidates[i])
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			keys = append(keys, d.key(row))
+		}
+	}
+	return keys, nil
+}
+
+// candidates are the rows as Programs want them, with what is related to them.
+func (d *decision) candidates(ctx context.Context, rows [][]any) ([]Row, error) {
 	candidates := make([]Row, len(rows))
 	for i := range rows {
 		candidates[i] = Row{}
@@ -136,17 +155,7 @@ func (d *decision) decide(ctx context.Context, rows [][]any) ([]Key, error) {
 		}
 		at += d.needs[root].width()
 	}
-	keys := make([]Key, 0, len(rows))
-	for i, row := range rows {
-		ok, err := d.accept(candidates[i])
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			keys = append(keys, d.key(row))
-		}
-	}
-	return keys, nil
+	return candidates, nil
 }
 
 func (d *decision) accept(row Row) (bool, error) {
