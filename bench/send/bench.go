@@ -159,7 +159,7 @@ func (b *bench) planned(ctx context.Context, name string, n int) (run int, took 
 
 // empty forgets all runs, so that the tables do not grow from round to round.
 func (b *bench) empty(ctx context.Context) error {
-	_, err := b.pool.Exec(ctx, `truncate messages, attempts, occasions, batches, run_totals, runs, river_job`)
+	_, err := b.pool.Exec(ctx, `truncate messages, attempts, occasions, batches, run_totals, runs, river_job cascade`)
 	return err
 }
 
