@@ -10,12 +10,19 @@ import (
 // with a constant date becomes a time compared with the first instants of days, which an index can serve. Both back
 // ends work on the result.
 func (r *Rule) lower(clock Clock) (node, error) {
+	l, err := r.lowering(clock)
+	if err != nil {
+		return nil, err
+	}
+	return l.node(r.root), nil
+}
+
+func (r *Rule) lowering(clock Clock) (lowering, error) {
 	if err := clock.check(); err != nil {
-		return nil, fmt.Errorf("rule %q: %w", r.Text(), err)
+		return lowering{}, fmt.Errorf("rule %q: %w", r.Text(), err)
 	}
 	clock.Now = clock.Now.Truncate(time.Microsecond) // what the database can tell apart
-	l := lowering{clock, r.mutate}
-	return l.node(r.root), nil
+	return lowering{clock, r.mutate}, nil
 }
 
 func (c Clock) check() error {

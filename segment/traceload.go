@@ -1,0 +1,91 @@
+package segment
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/internal/pg"
+)
+
+// Candidate is one customer, or one of the customer's rows of `each`, with all that some rules ask about.
+type Candidate struct {
+	Key Key
+	Row Row
+}
+
+// Candidates loads what the rules ask about one customer: the customer's row, or one Candidate for each row of the
+// scope's `each`, in the order of their keys. Nothing is decided: the rules need not hold. Related rows come with their keys,
+// by which a Trace names them. A nil rule asks nothing.
+func Candidates(ctx context.Context, db DB, scope *Scope, key string, clock Clock, rules ...*Rule) ([]Candidate, error) {
+	q, err := Audience(scope, nil, nil, &Args{}, clock)
+	if err != nil {
+		return nil, err
+	}
+	q.Only(key)
+	q.Exact = false // so that rows are loaded
+	q.rules = slices.DeleteFunc(slices.Clone(rules), func(r *Rule) bool { return r == nil })
+	found, err := q.candidates(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("read customer %s: %w", key, pg.WithoutValues(err))
+	}
+	return found, nil
+}
+
+// Only restricts the query to one customer. The key is as the database writes it; one that the key column's type can't have
+// is an error of the database.
+func (q *Query) Only(key string) {
+	column := q.scope.Schema.KeyColumn()
+	q.Where = fmt.Sprintf("%s.%s = %s::%s and (%s)", CustomerAlias, column.SQL(), q.Args.Bind(key, "text"), column.PGType, q.Where)
+}
+
+func (q *Query) candidates(ctx context.Context, db DB) ([]Candidate, error) {
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, `set local lock_timeout = '`+pg.LockTimeout+`'`); err != nil {
+		return nil, err
+	}
+	return q.readCandidates(ctx, tx)
+}
+
+func (q *Query) readCandidates(ctx context.Context, tx pgx.Tx) ([]Candidate, error) {
+	d, err := newDecision(q, tx)
+	if err != nil {
+		return nil, err
+	}
+	for _, need := range d.needs {
+		need.addKeys()
+	}
+	sql := d.sql()
+	if e := q.scope.Each; e != nil && e.Target.Key != "" {
+		sql += " order by " + EachAlias + "." + quote(e.Target.Key)
+	}
+	values, err := d.loader.values(ctx, sql, q.Args.Values()...)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := d.candidates(ctx, values)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]Candidate, len(rows))
+	for i, row := range rows {
+		found[i] = Candidate{d.key(values[i]), row}
+	}
+	return found, nil
+}
+
+// addKeys adds the keys of related rows.
+func (c *Columns) addKeys() {
+	for _, r := range c.Relations {
+		if key := r.Columns.Entity.Key; key != "" {
+			r.Columns.add(key)
+		}
+		r.Columns.addKeys()
+	}
+}
