@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -164,7 +165,7 @@ func (w *world) add(r *rand.Rand, e *customer.Entity, fixed map[string]any) map[
 			row[c.Name] = nil
 			continue
 		}
-		row[c.Name] = pick(r, pool(c))
+		row[c.Name] = anyOf(r, pool(c))
 	}
 	row[e.Key] = int64(len(w.tables[e]) + 1)
 	for k, v := range fixed {
@@ -174,7 +175,7 @@ func (w *world) add(r *rand.Rand, e *customer.Entity, fixed map[string]any) map[
 	return row
 }
 
-func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
+func anyOf[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
 // pool is the values of a column, from which the literals of rules are drawn, too.
 func pool(c customer.Column) []any {
@@ -265,11 +266,17 @@ func datePool() []any {
 	return values
 }
 
+var zones sync.Map // of mustZone, which reads a file for each
+
 func mustZone(name string) *time.Location {
+	if zone, ok := zones.Load(name); ok {
+		return zone.(*time.Location)
+	}
 	zone, err := time.LoadLocation(name)
 	if err != nil {
 		panic(err)
 	}
+	zones.Store(name, zone)
 	return zone
 }
 
