@@ -165,6 +165,7 @@ func (v *extentVisitor) Visit(n *ast.Node) {
 
 // balance takes in the brackets outside a range that belong to brackets inside it.
 func (s *source) balance(at span) span {
+	at.to = s.emptyCall(at.to)
 	opened, unopened := brackets(s.runes[at.from:at.to])
 	for ; unopened > 0; unopened-- {
 		i := skipSpace(s.runes, at.from-1, -1)
@@ -179,6 +180,18 @@ func (s *source) balance(at span) span {
 			break
 		}
 		at.to = i + 1
+	}
+	return at
+}
+
+// emptyCall is the place behind the brackets of a call without arguments, which are no part of any node.
+func (s *source) emptyCall(at int) int {
+	open := skipSpace(s.runes, at, 1)
+	if open >= len(s.runes) || s.runes[open] != '(' {
+		return at
+	}
+	if end := skipSpace(s.runes, open+1, 1); end < len(s.runes) && s.runes[end] == ')' {
+		return end + 1
 	}
 	return at
 }
