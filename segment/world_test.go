@@ -96,7 +96,7 @@ type world struct {
 	clocks    []Clock
 }
 
-const worldSize = 300
+const worldSize = 150
 
 func newWorld(seed uint64) *world {
 	w := &world{schema: testSchema(), tables: map[*customer.Entity][]map[string]any{}, clocks: testClocks()}
