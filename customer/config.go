@@ -1,6 +1,7 @@
 package customer
 
 import (
+	"github.com/sapa-crm/sapa/internal/almanac"
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/secret"
 	"github.com/sapa-crm/sapa/internal/strictyaml"
@@ -17,6 +18,10 @@ type Config struct {
 	// Topics are what consent is asked for, by name; their order is the file's.
 	Topics map[string]*TopicConfig `yaml:"topics"`
 	Rails  Rails                   `yaml:"rails"`
+	// Country is the company's, as ISO 3166 writes it, where it is not the customers' default region; Holidays are its own
+	// days, which go before those that Sapa knows of the country (package segment/holidays).
+	Country  string                  `yaml:"country"`
+	Holidays map[string]almanac.Days `yaml:"holidays"`
 
 	File *strictyaml.File // for the places of problems that are found later, such as in customers.where
 }

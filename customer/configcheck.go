@@ -41,6 +41,8 @@ func (cfg *Config) check(wellMade bool) diag.List {
 	c.region("$.customers.region.default", customers.Region.Default)
 	c.relations("$.customers", customers.Relations)
 	c.topics(cfg)
+	c.region("$.country", cfg.Country)
+	c.holidays(cfg)
 	c.email(cfg.Channels.Email)
 	c.sms(cfg.Channels.SMS)
 	c.retention(cfg.Retention)
@@ -93,6 +95,17 @@ var twoCapitals = regexp.MustCompile(`^[A-Z]{2}$`)
 func validRegion(code string) bool {
 	r, err := language.ParseRegion(code)
 	return err == nil && twoCapitals.MatchString(code) && r.IsCountry()
+}
+
+var holidayName = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+
+func (c *checker) holidays(cfg *Config) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Holidays)) {
+		if !holidayName.MatchString(name) {
+			c.keyProblem(strictyaml.Key("$.holidays", name), "use lower-case letters, digits and single _, such as founding_day",
+				"%q can't be a holiday's name", name)
+		}
+	}
 }
 
 func (c *checker) email(s *EmailSettings) {

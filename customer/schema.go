@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/internal/almanac"
 )
 
 // Kind is what rules and templates need to know of a column's type.
@@ -137,6 +139,8 @@ type Schema struct {
 	Topics   []Topic // of sapa.yaml, in its order
 	Zone     string  // the company's own IANA zone: Timezone.Default, or UTC
 	Rails    Rails
+	Country  string                  // the company's, by ISO 3166: Config.Country, or Region.Default; "" when neither is there
+	Holidays map[string]almanac.Days // the company's own
 }
 
 // KeyColumn is the customers' key. Keys are bigint, integer, text or uuid; elsewhere in the engine a key is its text.
