@@ -46,7 +46,9 @@ type decision struct {
 	programs []*Program
 	roots    []string // with columns, in the order of the select list
 	needs    map[string]*Columns
-	keys     int // how many columns of the select list are keys
+	keys     int      // how many columns of the select list are keys
+	facts    []string // the last columns, by their keys in Row[FactsKey]
+	asked    []string // their SQL
 }
 
 func newDecision(q *Query, tx pgx.Tx) (*decision, error) {
@@ -73,7 +75,9 @@ func newDecision(q *Query, tx pgx.Tx) (*decision, error) {
 			d.needs[name].merge(need)
 		}
 	}
-	return d, nil
+	var err error
+	d.facts, d.asked, err = q.factColumns()
+	return d, err
 }
 
 func (d *decision) run(ctx context.Context, visit func([]Key) error) error {
@@ -109,6 +113,7 @@ func (d *decision) sql() string {
 	for _, root := range d.roots {
 		list = append(list, selectList(q.Aliases[root], d.needs[root])...)
 	}
+	list = append(list, d.asked...)
 	return "select " + strings.Join(list, ", ") + " from " + q.From + " where " + q.Where
 }
 
@@ -155,6 +160,7 @@ func (d *decision) candidates(ctx context.Context, rows [][]any) ([]Row, error) 
 		}
 		at += d.needs[root].width()
 	}
+	d.addFacts(candidates, rows, at)
 	return candidates, nil
 }
 

@@ -55,6 +55,10 @@ func (c compiler) test(n node) testFunc {
 		return c.junction(n.parts, true)
 	case *quantifier:
 		return c.quantifier(n)
+	case *named:
+		return c.test(n.a)
+	case *fact:
+		return c.fact(n)
 	case *choose, *coalesce, *column, *call:
 		a := c.value(n)
 		return func(f *frame) bool { return isTrue(a(f)) }

@@ -18,5 +18,15 @@ const (
 	mutateEmptyGroup             // customers without rows are forgotten
 	mutateNarrow                 // what SQL can't decide is true even under NOT EXISTS
 	mutateSharedFilters          // conditions over groups share them although their rows are filtered
+	mutateHopShare               // conditions on rows that were picked otherwise share one row
+	mutatePickEnd                // last for first
+	mutateTieCollate             // ties of text keys are broken in the order of the database
+	mutatePickFilters            // the condition of find(…) is lost
+	mutateWithin                 // within counts from the wrong side
+	mutateOtherCampaign          // another campaign's messages count
+	mutateSuppressed             // a suppressed address counts
+	mutateThreshold              // a threshold of the base too high
+	mutateTies                   // whoever is at a threshold is beyond it
+	mutateBase                   // the base is all rows of the customers' table
 	lastMutation
 )

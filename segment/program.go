@@ -47,6 +47,7 @@ func (p *Program) Match(row Row) (ok bool, err error) {
 // load sets the roots' rows.
 func (f *frame) load(r *Rule, row Row) error {
 	f.err = nil
+	f.facts, _ = row[FactsKey].(map[string]bool)
 	for i, root := range r.scope.roots() {
 		m, ok := row[root.name].(map[string]any)
 		if !ok {

@@ -32,6 +32,7 @@ type Scope struct {
 	EachName string             // the name of one such row: "vehicle"
 
 	extra []root
+	names *Names // nil: neither segments nor what Sapa knows
 }
 
 type root struct {
@@ -69,6 +70,7 @@ type Clock struct {
 	Today time.Time      // the tick's civil date: midnight UTC stands for the date
 	Now   time.Time      // the run's as_of
 	Zone  *time.Location // the company's zone, one that has an IANA name
+	Given *Given         // what Prepare found out about all customers; nil where no rule needs it
 }
 
 // Rule is a checked condition. It is immutable and may be used by many goroutines.

@@ -1,0 +1,30 @@
+package customer
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Regional says whether a channel's addresses are read by the customer's region.
+func Regional(channel string) bool { return channel != "email" }
+
+// RegionSQL is the customer's region in SQL, which the address book knows addresses by: a code of two letters (ISO
+// 3166-1), byDefault where the column has none. alias is the customers table's, byDefault the default's SQL, in capitals.
+func (s *Schema) RegionSQL(alias, byDefault string) string {
+	if s.Region.Column == "" {
+		return byDefault
+	}
+	written := "upper(btrim(" + alias + "." + pgx.Identifier{s.Region.Column}.Sanitize() + "::text))"
+	return "case when " + written + " ~ '^[A-Z]{2}$' then " + written + " else " + byDefault + " end"
+}
+
+// AddressSQL is the customer's address on a channel in SQL, as the address book knows it by its written text.
+func (s *Schema) AddressSQL(alias, channel string) (string, bool) {
+	f, ok := s.Address(channel)
+	return fmt.Sprintf("left(%s.%s::text, %d)", alias, pgx.Identifier{f.Column}.Sanitize(), MaxRawAddress), ok
+}
+
+// DefaultRegion is the region of customers whose column has none, in capitals.
+func (s *Schema) DefaultRegion() string { return strings.ToUpper(s.Region.Default) }

@@ -1,0 +1,156 @@
+package segment
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/sapa-crm/sapa/internal/diag"
+)
+
+// maxChain is how many segments may stand in one another.
+const maxChain = 20
+
+// named is segment("regulars"): the segment's own rule stands in the tree of whoever uses it.
+type named struct {
+	base
+	name string
+	a    node    // a condition about the customer
+	src  *source // of a
+}
+
+// formSegment is segment("regulars").
+func formSegment(c *checker, fn *Function, at span, args []ast.Node) node {
+	if len(args) != 1 {
+		return c.argumentCount(fn, at)
+	}
+	name, where, ok := c.nameArgument(fn, args[0])
+	if !ok || !c.hasNames(fn, at) {
+		return nil
+	}
+	rule, ok := c.scope.names.Segments[name]
+	switch {
+	case !ok:
+		return c.problem(where, c.segmentHint(name), "unknown segment %q", name)
+	case slices.Contains(c.chain, name):
+		cycle := append(c.chain[slices.Index(c.chain, name):len(c.chain):len(c.chain)], name)
+		return c.problem(at, "take one of them out of the other's rule", "a segment can't use itself: %s", strings.Join(cycle, " → "))
+	case len(c.chain) >= maxChain:
+		return c.problem(at, "write part of it out", "more than %d segments use one another here: %s → %s", maxChain, strings.Join(c.chain, " → "), name)
+	}
+	return c.inline(at, name, rule)
+}
+
+func (c *checker) segmentHint(name string) string {
+	var known []string
+	for n := range c.scope.names.Segments {
+		known = append(known, n)
+	}
+	if len(known) == 0 {
+		return "there are no segments yet: make one as segments/" + name + ".yaml"
+	}
+	return diag.DidYouMean(name, known)
+}
+
+// inline checks the segment's rule, which speaks of the customer alone, and gives it as one condition.
+func (c *checker) inline(at span, name string, rule NamedRule) node {
+	c.vars.use(name)
+	inner := &checker{
+		src: newSource(Text(rule.Text)), scope: c.scope, vars: c.vars, roots: c.roots[:1], visits: c.visits,
+		negated: map[ast.Node]*ast.BinaryNode{}, chain: append(c.chain[:len(c.chain):len(c.chain)], name),
+	}
+	var root node
+	if tree := parse(inner.src, &inner.problems); tree != nil {
+		root = inner.condition(tree)
+	}
+	c.visits = inner.visits
+	for _, p := range rule.place(inner.src, inner.problems) {
+		if !slices.Contains(c.problems, p) { // once, however often the segment is used
+			c.problems = append(c.problems, p)
+		}
+	}
+	if root == nil {
+		return nil
+	}
+	return &named{condition(at), name, root, inner.src}
+}
+
+// use notes that the rule uses a segment.
+func (v *vars) use(segment string) {
+	if v.segments == nil {
+		v.segments = map[string]bool{}
+	}
+	v.segments[segment] = true
+}
+
+// nameArgument is a name that is written out.
+func (c *checker) nameArgument(fn *Function, arg ast.Node) (name string, at span, ok bool) {
+	a := c.expr(arg)
+	if a == nil {
+		return "", span{}, false
+	}
+	k, ok := a.(*constant)
+	if !ok || a.typ() != typeText {
+		c.problem(a.at(), "for example "+fn.Example, "%s takes a name in quotes, but %s is %s", fn.Name, c.words(a), a.typ())
+		return "", a.at(), false
+	}
+	return k.v.(string), a.at(), true
+}
+
+// hasNames refuses what only Sapa knows in a rule that is asked before Sapa has anything to know.
+func (c *checker) hasNames(fn *Function, at span) bool {
+	if c.scope.names != nil {
+		return true
+	}
+	c.problem(at, "ask only the company's own columns and relations here",
+		"%s can't be used in this rule: it says who is a customer at all, and segments and campaigns are about customers", fn.Name)
+	return false
+}
+
+// residualKey is what a reason is about, in the rule or in a segment that stands in it.
+type residualKey struct {
+	src *source
+	at  span
+}
+
+// named writes a segment's rule in the place of its name.
+func (e *emitter) named(n *named, want bool, d direction) string {
+	e.inside = append(e.inside, n)
+	defer func() { e.inside = e.inside[:len(e.inside)-1] }()
+	return e.cond(n.a, want, d)
+}
+
+// source is where the text stands that is being written.
+func (e *emitter) source() *source {
+	if len(e.inside) == 0 {
+		return e.rule.source
+	}
+	return e.inside[len(e.inside)-1].src
+}
+
+// seen says whether there is a reason already, and notes it.
+func (e *emitter) seen(key residualKey) bool {
+	_, seen := e.reasons[key]
+	e.reasons[key] = struct{}{}
+	return seen
+}
+
+// reason is about a place of the rule; what stands in a segment is quoted from there.
+func (e *emitter) reason(why *reason) Reason {
+	text := e.source().quote(why.at)
+	if len(e.inside) == 0 {
+		return Reason{e.rule.source.span(why.at), text, why.text}
+	}
+	return Reason{e.rule.source.span(e.inside[0].at()), text, why.text + " (in the segment " + e.inside[len(e.inside)-1].name + ")"}
+}
+
+// unsayable is about the segment as a whole, where it is a value among others.
+func (n *named) unsayable() *reason {
+	why := unsayable(n.a)
+	if why == nil {
+		return nil
+	}
+	return &reason{n.at(), fmt.Sprintf("%s: %s", n.src.quote(why.at), why.text)}
+}
