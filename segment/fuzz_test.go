@@ -4,47 +4,116 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"pgregory.net/rapid"
+
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/internal/pgtest"
 )
 
-// FuzzParseRule: whatever is written, nothing panics; what is accepted becomes SQL whose only texts are bound
-// parameters, and a program that decides.
+// FuzzParseRule: whatever is written, nothing panics. What is accepted becomes SQL that consists of the translation's own
+// words, of names in the schema and of bound parameters; PostgreSQL accepts it; and it chooses whom the VM chooses.
 func FuzzParseRule(f *testing.F) {
-	files, err := filepath.Glob("testdata/rules/*.txt")
-	if err != nil || len(files) == 0 {
-		f.Fatal("no seeds: ", err)
-	}
-	for _, file := range files {
-		rule, _, _ := strings.Cut(readSeed(f, file), divider)
+	for _, rule := range seeds(f) {
 		f.Add(rule)
 	}
-	for _, fn := range Functions() {
-		f.Add(fn.Example)
-	}
-	w := newWorld(1)
+	w, db := fuzzWorld(f)
+	words := newVocabulary(f, w.schema)
 	f.Fuzz(func(t *testing.T, text string) {
 		scope := NewScope(w.schema)
 		rule, problems := ParseRule(Text(text), scope)
 		if problems != nil {
-			if message := problems.Error(); strings.Contains(message, "the rule can't be read") {
-				t.Fatal(message)
-			}
+			checkProblems(t, text, problems)
 			return
 		}
-		checkTranslation(t, rule, w.clocks[1])
-		program, err := rule.Program(w.clocks[1])
+		clock := w.clocks[len(text)%len(w.clocks)]
+		q, err := Audience(scope, nil, rule, &Args{}, clock)
 		if err != nil {
-			t.Fatal(err)
+			refusedLate(t, err)
+			return
 		}
-		for _, row := range w.customers[:20] {
-			if _, err := program.Match(Row{"customer": row}); err != nil {
-				t.Fatal(err)
-			}
-		}
+		words.check(t, q.Where, q.Args)
+		inTime(t, rule.root, func(t fataler) { w.compareQuery(t, db, q, rule, clock) })
 	})
+}
+
+// FuzzParseValue does the same for values, whose text SQL and VM must write alike.
+func FuzzParseValue(f *testing.F) {
+	for _, rule := range seeds(f) {
+		f.Add(rule)
+	}
+	values := rapid.Custom(func(t *rapid.T) string {
+		g := &generator{t: t, schema: testSchema()}
+		return oneOf(g, g.number, g.text, g.moment, g.boolean)(2)
+	})
+	for i := range 100 {
+		f.Add(values.Example(i))
+	}
+	w, db := fuzzWorld(f)
+	words := newVocabulary(f, w.schema)
+	f.Fuzz(func(t *testing.T, text string) {
+		value, problems := ParseValue(Text(text), NewScope(w.schema))
+		if problems != nil {
+			checkProblems(t, text, problems)
+			return
+		}
+		clock := w.clocks[len(text)%len(w.clocks)]
+		var args Args
+		sql, err := value.SQL(&args, clock, map[string]string{"customer": "c"})
+		if err != nil {
+			refusedLate(t, err)
+			return
+		}
+		words.check(t, sql, &args)
+		inTime(t, value.rule.root, func(t fataler) { w.compareValue(t, db, text, clock) })
+	})
+}
+
+// fuzzWorld is one world in one database; a fuzzing process has its own.
+func fuzzWorld(f *testing.F) (*world, *pgxpool.Pool) {
+	f.Helper()
+	w := newWorld(1)
+	db := pgtest.Empty(f, append(testDatabases()["zone"], pgtest.Setting("jit", "off"), pgtest.Setting("statement_timeout", "5s"))...)
+	w.create(f, db)
+	return w, db
+}
+
+// seeds are the golden rules, the rules in the documents and examples, the functions' examples, and drawn ones.
+func seeds(f *testing.F) []string {
+	f.Helper()
+	var list []string
+	for _, file := range glob(f, "testdata/rules/*.txt") {
+		rule, _, _ := strings.Cut(readSeed(f, file), divider)
+		list = append(list, rule)
+	}
+	for _, block := range regexp.MustCompile("(?s)```expr\n(.*?)```").FindAllStringSubmatch(readSeed(f, "../docs/rules.md"), -1) {
+		list = append(list, strings.Split(strings.TrimSpace(block[1]), "\n")...)
+	}
+	for _, file := range glob(f, "../examples/*/campaigns/*.yaml") {
+		for _, where := range regexp.MustCompile(`(?m)^\s+(?:where|when): (.*)`).FindAllStringSubmatch(readSeed(f, file), -1) {
+			list = append(list, strings.Trim(where[1], `'"`))
+		}
+	}
+	for _, fn := range Functions() {
+		list = append(list, fn.Example)
+	}
+	questions := newWorld(1).questions()
+	for i := range 100 {
+		list = append(list, questions.Example(i).text)
+	}
+	return list
+}
+
+func glob(f *testing.F, pattern string) []string {
+	f.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no seeds in %s: %v", pattern, err)
+	}
+	return files
 }
 
 func readSeed(f *testing.F, file string) string {
@@ -56,39 +125,48 @@ func readSeed(f *testing.F, file string) string {
 	return string(b)
 }
 
-// What SQL may consist of: words, quoted identifiers, numbers, operators, and the constants that the translation itself
-// writes.
-var (
-	quotedText  = regexp.MustCompile(`'[^']*'`)
-	ownTexts    = []string{"'NaN'", "'Infinity'", "'-Infinity'"}
-	placeholder = regexp.MustCompile(`\$(\d+)::`)
-	comment     = regexp.MustCompile(`--|/\*|;|\\`)
-)
-
-func checkTranslation(t *testing.T, rule *Rule, clock Clock) {
+// checkProblems wants places in the text, and no panic that was caught.
+func checkProblems(t *testing.T, text string, problems diag.List) {
 	t.Helper()
-	var args Args
-	cond, err := rule.SQL(&args, clock, map[string]string{"customer": "c"})
-	if err != nil {
-		if strings.Contains(err.Error(), "digits") {
-			return
+	lines := strings.Split(text, "\n")
+	for _, p := range problems {
+		if p.Message == "" || strings.Contains(p.Message, "the rule can't be read") {
+			t.Fatalf("%q", p.Message)
 		}
+		if p.Span.Line < 1 || p.Span.Line > len(lines) || p.Span.Col > len([]rune(lines[p.Span.Line-1]))+1 {
+			t.Fatalf("%q is at %v", p.Message, p.Span)
+		}
+	}
+	_ = problems.Error()
+}
+
+// refusedLate: some numbers are refused only when they are bound, and some values because SQL can't say them.
+func refusedLate(t *testing.T, err error) {
+	t.Helper()
+	if strings.HasPrefix(err.Error(), "segment: ") { // a panic
 		t.Fatal(err)
 	}
-	for _, text := range quotedText.FindAllString(cond.SQL, -1) {
-		if !slices.Contains(ownTexts, text) {
-			t.Fatalf("a text that is not bound: %s\n%s", text, cond.SQL)
-		}
+}
+
+// closures is how deep rows are asked about within rows.
+func closures(n node) int {
+	deepest := 0
+	for _, c := range children(n) {
+		deepest = max(deepest, closures(c))
 	}
-	if comment.MatchString(cond.SQL) {
-		t.Fatalf("not a condition: %s", cond.SQL)
+	if rowsOfNode(n) != nil {
+		deepest++
 	}
-	used := map[int]bool{}
-	for _, m := range placeholder.FindAllStringSubmatch(cond.SQL, -1) {
-		n, _ := strconv.Atoi(m[1])
-		used[n] = true
+	return deepest
+}
+
+// inTime compares unless database or VM would take too long: their time is exponential in the depth.
+func inTime(t *testing.T, n node, compare func(fataler)) {
+	t.Helper()
+	if closures(n) > 4 {
+		return
 	}
-	if len(used) != len(args.Values()) {
-		t.Fatalf("%d parameters are bound and %d used: %s", len(args.Values()), len(used), cond.SQL)
+	if err := attempt(compare); err != nil && !strings.Contains(err.Error(), "statement timeout") {
+		t.Fatal(err)
 	}
 }

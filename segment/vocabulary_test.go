@@ -1,0 +1,108 @@
+package segment
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/sapa-crm/sapa/customer"
+)
+
+// vocabulary is what SQL may consist of: the words, numbers and quoted texts that stand in this package's own string
+// literals, and the names of the schema. Everything else came from a rule and should have been bound.
+type vocabulary map[string]bool
+
+// Tokens of SQL; what is none of them may be an operator.
+var (
+	token_    = regexp.MustCompile(`"(?:[^"]|"")*"|'[^']*'|\$\d+|[a-z]\d*n?\b|[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?`)
+	alias_    = regexp.MustCompile(`^[a-z]\d*n?$`)
+	operators = regexp.MustCompile(`^[ \n()=<>!,.:*+\-/%|&@#?~\[\]^]*$`)
+	comment   = regexp.MustCompile(`--|/\*|;|\\`)
+)
+
+func newVocabulary(t testing.TB, schema *customer.Schema) vocabulary {
+	t.Helper()
+	v := vocabulary{"c": true, "e": true, `"public"`: true}
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no source: ", err)
+	}
+	for _, file := range files {
+		if !strings.HasSuffix(file, "_test.go") {
+			v.learn(t, file)
+		}
+	}
+	for _, e := range entities(schema) {
+		v[quote(e.Table.Name)], v[quote(e.Key)] = true, true
+		for _, c := range e.Columns {
+			v[c.SQL()] = true
+			v.add(c.PGType)
+		}
+		for _, r := range e.Relations {
+			v[quote(r.Local)], v[quote(r.Remote)] = true, true
+		}
+	}
+	return v
+}
+
+// learn reads the string literals of a file.
+func (v vocabulary) learn(t testing.TB, file string) {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if text, err := strconv.Unquote(lit.Value); err == nil {
+				v.add(text)
+			}
+		}
+		return true
+	})
+}
+
+func (v vocabulary) add(text string) {
+	for _, word := range token_.FindAllString(text, -1) {
+		v[word] = true
+	}
+}
+
+// check wants that SQL has no other words, and that exactly its placeholders are bound.
+func (v vocabulary) check(t *testing.T, sql string, args *Args) {
+	t.Helper()
+	used := map[string]bool{}
+	for _, word := range token_.FindAllString(sql, -1) {
+		switch {
+		case word[0] == '$':
+			used[word] = true
+		case !v[word] && !alias_.MatchString(word):
+			t.Fatalf("%s is not bound, and no word of the translation:\n%s", word, sql)
+		}
+	}
+	if rest := token_.ReplaceAllString(sql, ""); !operators.MatchString(rest) || comment.MatchString(rest) {
+		t.Fatalf("not a condition: %q\n%s", rest, sql)
+	}
+	for i := range args.Values() {
+		delete(used, "$"+strconv.Itoa(i+1))
+	}
+	if len(used) > 0 {
+		t.Fatalf("not bound: %v\n%s", used, sql)
+	}
+}
+
+// checkTranslation wants a rule to become SQL of the translation's own words.
+func checkTranslation(t *testing.T, rule *Rule, clock Clock) {
+	t.Helper()
+	var args Args
+	cond, err := rule.SQL(&args, clock, map[string]string{"customer": "c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newVocabulary(t, rule.scope.Schema).check(t, cond.SQL, &args)
+}
