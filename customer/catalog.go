@@ -112,14 +112,17 @@ func readTable(ctx context.Context, db pg.DBTX, name TableName) (*catalogTable, 
 func (t *catalogTable) readColumns(ctx context.Context, db pg.DBTX, oid uint32) error {
 	rows, err := db.Query(ctx, `
 		with recursive typed as (
-		  select attnum, attname, attnotnull as notnull, atttypid as type, atttypmod as typmod,
+		  select attnum, attname, attnotnull as notnull, atttypid as type, atttypmod as typmod, attcollation as collation,
 		    has_column_privilege(attrelid, attnum, 'select') as readable
 		  from pg_attribute where attrelid = $1 and attnum > 0 and not attisdropped
 		union all
-		  select d.attnum, d.attname, d.notnull or t.typnotnull, t.typbasetype, t.typtypmod, d.readable
+		  select d.attnum, d.attname, d.notnull or t.typnotnull, t.typbasetype, t.typtypmod, d.collation, d.readable
 		  from typed d join pg_type t on t.oid = d.type where t.typtype = 'd'
 		)
-		select c.attname, c.notnull, c.readable, format_type(c.type, c.typmod), t.typname, t.typtype::text, coalesce(e.typname, '')
+		select c.attname, c.notnull, c.readable, format_type(c.type, c.typmod), t.typname, t.typtype::text,
+		  case e.typtype when 'e' then 'enum' else coalesce(e.typname, '') end,
+		  array(select enumlabel::text from pg_enum where enumtypid = c.type order by enumsortorder),
+		  exists (select from pg_collation l where l.oid = c.collation and not l.collisdeterministic)
 		from typed c
 		join pg_type t on t.oid = c.type and t.typtype <> 'd'
 		left join pg_type e on e.oid = t.typelem and t.typcategory = 'A'
@@ -132,8 +135,12 @@ func (t *catalogTable) readColumns(ctx context.Context, db pg.DBTX, oid uint32) 
 		var c catalogColumn
 		var notNull bool
 		var typtype, element string
-		err := row.Scan(&c.Name, &notNull, &c.readable, &c.PGType, &c.base, &typtype, &element)
+		var labels []string
+		err := row.Scan(&c.Name, &notNull, &c.readable, &c.PGType, &c.base, &typtype, &element, &labels, &c.Folds)
 		c.Kind = kindOf(c.base, typtype, element)
+		if c.Kind == Enum {
+			c.Enum = &Labels{labels}
+		}
 		c.Nullable = !notNull || !enforced
 		return c, err
 	})
@@ -201,7 +208,7 @@ func kindOf(name, typtype, element string) Kind {
 		return JSON
 	}
 	switch element {
-	case "text", "varchar", "bpchar", "citext":
+	case "text", "varchar", "bpchar", "citext", "name", "uuid", "enum":
 		return TextArray
 	}
 	return Other

@@ -38,6 +38,7 @@ type CustomersConfig struct {
 	Region    Field                      `yaml:"region"`
 	Where     string                     `yaml:"where"` // a rule; package segment checks it
 	Consent   Consent                    `yaml:"consent"`
+	JSON      map[string]JSONFields      `yaml:"json"` // by column
 	Relations map[string]*RelationConfig `yaml:"relations"`
 }
 
@@ -49,6 +50,7 @@ type RelationConfig struct {
 	Key       keyName                    `yaml:"key"`    // the table's own key column
 	At        string                     `yaml:"at"`     // date or time of a row
 	Amount    string                     `yaml:"amount"` // value of a row
+	JSON      map[string]JSONFields      `yaml:"json"`   // by column
 	Relations map[string]*RelationConfig `yaml:"relations"`
 }
 

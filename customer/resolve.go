@@ -16,7 +16,8 @@ import (
 
 // Resolve checks the mapping against the database's catalog and gives the columns their types. The list says what the
 // author of sapa.yaml (or, where rights are missing, the database's administrator) must mend; with any problem there is
-// no Schema. The error is the database's own. Nothing but the catalog is read.
+// no Schema. The error is the database's own. Nothing but the catalog is read, and a sample of those tables that have JSON
+// columns of which sapa.yaml declares nothing.
 func Resolve(ctx context.Context, db pg.DBTX, cfg *Config) (*Schema, diag.List, error) {
 	names := append([]TableName{cfg.Customers.Table}, relationTables(cfg.Customers.Relations)...)
 	cat, err := readCatalog(ctx, db, names)
@@ -30,6 +31,9 @@ func Resolve(ctx context.Context, db pg.DBTX, cfg *Config) (*Schema, diag.List, 
 	schema.Country, schema.Holidays = cmp.Or(cfg.Country, cfg.Customers.Region.Default), cfg.Holidays
 	if len(r.problems) > 0 {
 		return nil, r.problems, nil
+	}
+	if err := inferJSON(ctx, db, schema); err != nil {
+		return nil, nil, err
 	}
 	return schema, nil, nil
 }
@@ -63,6 +67,7 @@ func (r *resolver) schema(cfg *CustomersConfig) *Schema {
 	for channel, column := range cfg.Consent.Columns {
 		r.column(strictyaml.Key(customersPath+".consent", channel), t, column, Bool)
 	}
+	r.json(customersPath, t, s.Customer, cfg.JSON)
 	s.Customer.Relations = r.relations(customersPath, t, s.Customer, cfg.Relations)
 	return s
 }
@@ -114,6 +119,7 @@ func (r *resolver) relation(path string, pt *catalogTable, pe *Entity, name stri
 	}
 	r.column(path+".at", t, cfg.At, Date, Timestamp, Timestamptz)
 	r.column(path+".amount", t, cfg.Amount, Int, Numeric, Float)
+	r.json(path, t, e, cfg.JSON)
 	e.Relations = r.relations(path, t, e, cfg.Relations)
 	return rel
 }
@@ -222,7 +228,7 @@ func (r *resolver) column(path string, t *catalogTable, name string, kinds ...Ki
 func kindWords(kinds []Kind) string {
 	words := map[Kind]string{
 		Text: "text", Enum: "an enum", Bool: "boolean", Date: "a date", Timestamp: "a timestamp",
-		Timestamptz: "a timestamp", Int: "a number", Numeric: "a number", Float: "a number",
+		Timestamptz: "a timestamp", JSON: "json or jsonb", Int: "a number", Numeric: "a number", Float: "a number",
 	}
 	var list []string
 	for _, k := range kinds {

@@ -104,41 +104,41 @@ customers:
 	}
 	parts := &Entity{
 		Name: "parts", Table: TableName{"Sales", "parts"},
-		Columns: []Column{{"no", Int, "integer", true}, {"Order", Int, "integer", true}},
+		Columns: []Column{{Name: "no", Kind: Int, PGType: "integer", Nullable: true}, {Name: "Order", Kind: Int, PGType: "integer", Nullable: true}},
 	}
 	orders := &Entity{
 		Name: "orders", Table: TableName{"Sales", "Order.Lines"}, Key: "No", At: "When", Amount: "Net",
 		Columns: []Column{
-			{"No", Int, "bigint", false},
-			{"Customer", UUID, "uuid", true},
-			{"When", Timestamptz, "timestamp with time zone", true},
-			{"Total", Other, "money", true},
-			{"Net", Numeric, "numeric", true},
+			{Name: "No", Kind: Int, PGType: "bigint", Nullable: false},
+			{Name: "Customer", Kind: UUID, PGType: "uuid", Nullable: true},
+			{Name: "When", Kind: Timestamptz, PGType: "timestamp with time zone", Nullable: true},
+			{Name: "Total", Kind: Other, PGType: "money", Nullable: true},
+			{Name: "Net", Kind: Numeric, PGType: "numeric", Nullable: true},
 		},
 		Relations: []*Relation{{Name: "parts", Local: "No", Remote: "Order", Target: parts}},
 	}
 	dealer := &Entity{
 		Name: "dealer", Table: TableName{"Sales", "Dealers"}, Key: "DealerNo",
-		Columns: []Column{{"DealerNo", Int, "integer", true}, {"Town", Text, "character(30)", true}},
+		Columns: []Column{{Name: "DealerNo", Kind: Int, PGType: "integer", Nullable: true}, {Name: "Town", Kind: Text, PGType: "character(30)", Nullable: true}},
 	}
 	want := &Schema{
 		Customer: &Entity{
 			Name: "customer", Table: TableName{"Sales", "Customer Table"}, Key: "CustomerKey",
 			Columns: []Column{
-				{"CustomerKey", UUID, "uuid", false},
-				{"EMail", Text, "character varying(254)", false},
-				{"FullName", Text, "text", true},
-				{"Yearly Income", Numeric, "numeric(12,2)", true},
-				{"Mood", Enum, `"Sales"."Mood"`, true},
-				{"Tags", TextArray, "character varying(20)[]", true},
-				{"Extra", JSON, "jsonb", true},
-				{"BirthDate", Date, "date", true},
-				{"NewsOK", Bool, "boolean", false},
-				{"Seen", Timestamp, "timestamp without time zone", true},
-				{"SeenTZ", Timestamptz, "timestamp with time zone", true},
-				{"Score", Float, "real", true},
-				{"Wait", Other, "interval", true},
-				{"DealerNo", Int, "smallint", true},
+				{Name: "CustomerKey", Kind: UUID, PGType: "uuid", Nullable: false},
+				{Name: "EMail", Kind: Text, PGType: "character varying(254)", Nullable: false},
+				{Name: "FullName", Kind: Text, PGType: "text", Nullable: true},
+				{Name: "Yearly Income", Kind: Numeric, PGType: "numeric(12,2)", Nullable: true},
+				{Name: "Mood", Kind: Enum, PGType: `"Sales"."Mood"`, Nullable: true, Enum: &Labels{[]string{"good", "bad"}}},
+				{Name: "Tags", Kind: TextArray, PGType: "character varying(20)[]", Nullable: true},
+				{Name: "Extra", Kind: JSON, PGType: "jsonb", Nullable: true, JSON: &JSONShape{}},
+				{Name: "BirthDate", Kind: Date, PGType: "date", Nullable: true},
+				{Name: "NewsOK", Kind: Bool, PGType: "boolean", Nullable: false},
+				{Name: "Seen", Kind: Timestamp, PGType: "timestamp without time zone", Nullable: true},
+				{Name: "SeenTZ", Kind: Timestamptz, PGType: "timestamp with time zone", Nullable: true},
+				{Name: "Score", Kind: Float, PGType: "real", Nullable: true},
+				{Name: "Wait", Kind: Other, PGType: "interval", Nullable: true},
+				{Name: "DealerNo", Kind: Int, PGType: "smallint", Nullable: true},
 			},
 			Relations: []*Relation{
 				{Name: "orders", Local: "CustomerKey", Remote: "Customer", Target: orders},
@@ -169,7 +169,7 @@ func TestResolveEveryKindOfTable(t *testing.T) {
 			t.Errorf("%s: %s", table, problems)
 			continue
 		}
-		if s.KeyColumn() != (Column{"id", Int, "bigint", want}) || s.Zone != "Asia/Jakarta" {
+		if s.KeyColumn() != (Column{Name: "id", Kind: Int, PGType: "bigint", Nullable: want}) || s.Zone != "Asia/Jakarta" {
 			t.Errorf("%s: %+v %s", table, s.KeyColumn(), s.Zone)
 		}
 	}

@@ -26,7 +26,7 @@ const (
 	Timestamptz      // timestamp with time zone: an instant
 	UUID             // uuid, written as text in rules
 	Enum             // an enum type, written as text in rules
-	TextArray        // text[], varchar[]
+	TextArray        // text[], varchar[], and arrays of the other kinds of text, of uuids and of enums
 	JSON             // json, jsonb
 )
 
@@ -55,7 +55,14 @@ type Column struct {
 	Kind     Kind
 	PGType   string // format_type's words, such as "character varying(80)"
 	Nullable bool   // false only where the catalog says NOT NULL (columns of views are nullable)
+
+	JSON  *JSONShape // of a JSON column: what is known of the values within; nil for nothing
+	Enum  *Labels    // of an Enum column: its values
+	Folds bool       // its collation takes texts for equal that are not the same
 }
+
+// Labels are the values of an enum type, in its order.
+type Labels struct{ Values []string }
 
 // SQL is the quoted column name.
 func (c Column) SQL() string { return pgx.Identifier{c.Name}.Sanitize() }

@@ -1,0 +1,91 @@
+package customer
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// JSONShape is what rules know of the values within a json or jsonb column: what sapa.yaml declares, or else what a sample
+// of the rows has shown.
+type JSONShape struct {
+	Declared bool
+	Paths    []JSONPath // sorted by their keys
+	Unread   string     // why the rows could not be sampled; "" where they were
+}
+
+// JSONPath is a value within a JSON column, and the type that rules take it for. A value of another type is missing.
+type JSONPath struct {
+	Keys []string
+	// Kind is Numeric, Text, Bool, Date, Timestamptz or TextArray; JSON for an object with further keys; Other for what
+	// rules can only compare with nil.
+	Kind  Kind
+	Mixed []string // the words of its types where the sample has shown several, and Kind is Other
+}
+
+// Find is the path with these keys. An object is known by what is within it.
+func (s *JSONShape) Find(keys []string) (JSONPath, bool) {
+	within := false
+	for _, p := range s.Paths {
+		if slices.Equal(p.Keys, keys) {
+			return p, true
+		}
+		within = within || startsWith(p.Keys, keys)
+	}
+	return JSONPath{Keys: keys, Kind: JSON}, within
+}
+
+// Names are the keys that can follow these keys, for did-you-mean.
+func (s *JSONShape) Names(keys []string) []string {
+	var names []string
+	for _, p := range s.Paths {
+		if startsWith(p.Keys, keys) && !slices.Contains(names, p.Keys[len(keys)]) {
+			names = append(names, p.Keys[len(keys)])
+		}
+	}
+	return names
+}
+
+func startsWith(keys, with []string) bool {
+	return len(keys) > len(with) && slices.Equal(keys[:len(with)], with)
+}
+
+// jsonWords are the types of values within JSON, as sapa.yaml writes them.
+var jsonWords = []struct {
+	word string
+	kind Kind
+}{
+	{"text", Text},
+	{"number", Numeric},
+	{"boolean", Bool},
+	{"date", Date},
+	{"time", Timestamptz},
+	{"texts", TextArray},
+}
+
+// JSONWord is the type of a value within JSON as sapa.yaml writes it: text, number, boolean, date, time or texts.
+func JSONWord(k Kind) string {
+	for _, w := range jsonWords {
+		if w.kind == k {
+			return w.word
+		}
+	}
+	return "text"
+}
+
+// WrittenPath is the path to a value within JSON as sapa.yaml writes it, with quotes around a key that holds a dot.
+func WrittenPath(keys []string) string {
+	parts := make([]string, len(keys))
+	for i, k := range keys {
+		if parts[i] = k; strings.ContainsAny(k, `."`) || k == "" {
+			parts[i] = `"` + strings.ReplaceAll(k, `"`, `""`) + `"`
+		}
+	}
+	return strings.Join(parts, ".")
+}
+
+func sortPaths(paths []JSONPath) {
+	slices.SortFunc(paths, func(a, b JSONPath) int {
+		return cmp.Or(slices.Compare(a.Keys, b.Keys), cmp.Compare(a.Kind, b.Kind))
+	})
+}
