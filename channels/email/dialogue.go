@@ -3,6 +3,7 @@ package email
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -18,6 +19,7 @@ import (
 // transaction is one message on its way through the dialogue.
 type transaction struct {
 	msg     *channels.Message
+	from    string // the sender's address
 	mail    string // MAIL's line
 	rcpt    string
 	content []byte // composed and dot-stuffed, with the final dot
@@ -38,6 +40,7 @@ type dialogue struct {
 	conn    net.Conn
 	r       *bufio.Reader
 	w       *bufio.Writer
+	ahead   func() error // see aheadOf
 	waiting []step
 	limit   *limiter
 	command time.Duration // the time limit of a command's reply and of a written block
@@ -91,8 +94,36 @@ func (d *dialogue) exchange() error {
 	return nil
 }
 
-// unsolicited says whether the server has said more than it was asked.
-func (d *dialogue) unsolicited() bool { return len(d.waiting) == 0 && d.r.Buffered() > 0 }
+// unsolicited is the server's hanging up, or its having said more than it was asked; nil when it waits for us. Asked before
+// a message is handed over, it keeps a reply that was sent unasked from being taken for the message's.
+func (d *dialogue) unsolicited(when string) error {
+	if len(d.waiting) > 0 {
+		return nil
+	}
+	if d.r.Buffered() == 0 {
+		switch err := d.ahead(); {
+		case errors.Is(err, errQuiet):
+			return nil
+		case err != nil:
+			return brokeBefore(err)
+		}
+	}
+	_ = d.conn.SetDeadline(time.Now().Add(defaultQuitTimeout))
+	if r, err := readReply(d.r); err == nil && r.code == 421 {
+		return closing(r)
+	}
+	return errors.New("the SMTP server " + when)
+}
+
+// brokeBefore is the error of a connection that broke before the message was handed over.
+func brokeBefore(err error) error {
+	return fmt.Errorf("the connection to the SMTP server broke before the message was handed over: %w", err)
+}
+
+// closing is the error of a 421 that came without or with our asking. Its words may name a recipient.
+func closing(r reply) error {
+	return fmt.Errorf("the SMTP server is closing the connection: %s", r)
+}
 
 // block is how much content is written at once. Only the last block holds the final dot, so that a connection that
 // breaks under a big message leaves it unsent.

@@ -1,150 +1,365 @@
 package email
 
 import (
-	"bufio"
-	"bytes"
+	"context"
+	"errors"
 	"fmt"
-	"net"
-	"regexp"
+	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/wneessen/go-mail/smtp"
+	"pgregory.net/rapid"
 
 	"github.com/sapa-crm/sapa/channels"
 )
 
-// pieces are what the fuzzed server says to a command; a script is a string of their indexes, as letters from 'a'.
-var pieces = []string{
-	"250 2.0.0 ok\r\n", "354 go on\r\n", "550 5.1.1 no\r\n", "451 4.3.0 later\r\n", "503 5.5.1 what?\r\n", // a b c d e
-	"421 4.3.2 bye\r\n", "250-ok\r\n250 ok\r\n", "250 ok\r\n250 ok\r\n", "250-ok\r\n", "250 o", "k\r\n", // f g h i j k
-	"250 ok\r\n250 ok\r\n354 go on\r\n", "354 go on\r\n250 ok\r\n", "hello\r\n", "", // l m n o
-}
+// dialogueLength is how many messages a scripted dialogue has.
+const dialogueLength = 3
 
-// FuzzDialogue has three messages delivered to a server that answers every command with the next piece of the script,
-// whatever that is, and hangs up when there is none.
-//
-// It holds: done is called once for each message received; what was not handed over, the server has not seen; and an
-// accepted message is one whose final dot the server answered with a 2xx.
-func FuzzDialogue(f *testing.F) {
-	for _, seed := range []string{"aabaaabaaaba", "oolaoolagacba", "abaahbabaaa", "accacbaaba", "acaacaaba", "aabbaaba", "aaijkaaba", "fffff", "aabn"} {
-		f.Add([]byte(seed), true)
-		f.Add([]byte(seed), false)
-	}
-	f.Fuzz(func(t *testing.T, seed []byte, pipelining bool) {
-		s := &scripted{answers: map[string]string{}}
-		for _, c := range seed {
-			s.pieces = append(s.pieces, pieces[(int(c)+len(pieces)-'a'%len(pieces))%len(pieces)])
-		}
-		session, in := s.start(t, pipelining), make(chan *channels.Message, 3)
-		for i := range 3 {
-			in <- testMessage(i + 1)
-		}
-		close(in)
-		outcomes := map[int64]outcome{}
-		_ = session.Deliver(t.Context(), in, yes, func(m *channels.Message, r channels.Receipt, err error) {
-			if _, again := outcomes[m.ID]; again {
-				t.Errorf("done was called again for message %d", m.ID)
-			}
-			outcomes[m.ID] = outcome{r, err}
-		})
-		_ = session.Close()
-		<-s.ended
-		if len(outcomes)+len(in) != 3 {
-			t.Errorf("%d outcomes, %d not received", len(outcomes), len(in))
-		}
-		for id, o := range outcomes {
-			s.check(t, fmt.Sprintf("token%d", id), o)
-		}
-	})
-}
-
+// outcome is what a session said about one message.
 type outcome struct {
 	receipt channels.Receipt
 	err     error
 }
 
-// scripted is the server's side of FuzzDialogue.
-type scripted struct {
-	pieces  []string
-	seen    bytes.Buffer      // what the client sent
-	answers map[string]string // token → the piece that answered the message's dot
-	ended   chan struct{}
-
-	hangUpAt string // the beginning of a line at which to close; empty: none
+// mistake is a fault that is planted to see that the tests notice it; its zero value is none.
+type mistake struct {
+	plant func(*session)         // before the dialogue
+	judge func(outcome) *outcome // what the session says instead; nil: as it is
 }
 
-func (s *scripted) start(t *testing.T, pipelining bool) channels.Session {
-	t.Helper()
-	ours, theirs := net.Pipe()
-	s.ended = make(chan struct{})
-	go s.run(theirs, pipelining)
-	client, err := smtp.NewClient(ours, "pipe")
-	if err != nil {
-		t.Fatal(err)
+// play has three messages delivered to a scripted server and returns what is wrong with what became of them.
+func play(s script, m mistake) (*player, []string) {
+	p := newPlayer(s)
+	p.say("220 player\r\n")
+	client, err := smtp.NewClient(p, "player")
+	if err == nil {
+		err = client.Hello("client")
 	}
-	c, err := New(Config{
-		Host: "pipe", Port: 25, From: channels.Address{Addr: "halo@bengkel.example"},
-		CommandTimeout: 20 * time.Millisecond, DataTimeout: 20 * time.Millisecond,
-	})
 	if err != nil {
-		t.Fatal(err)
+		return p, nil // the connection was cut before a session began
 	}
-	_ = client.Hello("client")
-	return newSession(c, ours, client)
+	c, err := New(Config{Host: "player", Port: 25, From: channels.Address{Addr: "halo@bengkel.example"}})
+	if err != nil {
+		return p, []string{err.Error()}
+	}
+	session := newSession(c, p, client)
+	session.wire.ahead = p.ahead
+	if m.plant != nil {
+		m.plant(session)
+	}
+	v := verdicts{player: p, outcomes: map[int64]outcome{}}
+	v.deliver(session, m)
+	return p, v.problems()
 }
 
-var ourCommand = regexp.MustCompile(`^(MAIL FROM:.*|RCPT TO:.*|DATA|RSET|QUIT|\.)\r\n$`)
+// verdicts are what a session said, beside what the server did.
+type verdicts struct {
+	player   *player
+	outcomes map[int64]outcome
+	order    []int64
+	left     int // messages that the session did not receive
+	wrong    []string
+}
 
-func (s *scripted) run(conn net.Conn, pipelining bool) {
-	defer close(s.ended)
-	defer conn.Close()
-	offers := "8BITMIME"
-	if pipelining {
-		offers = "PIPELINING"
-	}
-	_, _ = conn.Write([]byte("220 pipe\r\n"))
-	r, token := bufio.NewReaderSize(conn, 16), "" // small, so that hanging up cuts a write short
-	for {
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return
+func (v *verdicts) deliver(s *session, m mistake) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	v.player.endCtx = func() {
+		cancel()
+		for !s.wire.limit.hasEnded() { // it learns of it in a goroutine of its own
+			runtime.Gosched()
 		}
-		s.seen.WriteString(line)
-		switch {
-		case s.hangUpAt != "" && strings.HasPrefix(line, s.hangUpAt):
-			return
-		case strings.HasPrefix(line, "EHLO"):
-			_, _ = conn.Write([]byte("250-pipe\r\n250 " + offers + "\r\n"))
-		case strings.HasPrefix(line, "Message-ID: <"):
-			token, _, _ = strings.Cut(line[len("Message-ID: <"):], "@")
-		case ourCommand.MatchString(line):
-			if len(s.pieces) == 0 {
+	}
+	in := make(chan *channels.Message, dialogueLength)
+	for i := range dialogueLength {
+		in <- v.message(i + 1)
+	}
+	close(in)
+	permits := 0
+	permit := func() error {
+		if permits++; permits == v.player.deny {
+			return errors.New("not now")
+		}
+		return nil
+	}
+	err := s.Deliver(ctx, in, permit, func(msg *channels.Message, r channels.Receipt, err error) {
+		v.note(msg.ID, outcome{r, err}, m)
+	})
+	v.player.endCtx = func() {}
+	if v.left = len(in); err == nil && v.left > 0 && ctx.Err() == nil {
+		v.complain("Deliver returned without an error and left %d messages", v.left)
+	}
+	_ = s.Close()
+}
+
+func (v *verdicts) message(i int) *channels.Message {
+	m := testMessage(i)
+	if v.player.big && i == 2 {
+		m.Text = strings.Repeat(strings.Repeat("x", 70)+"\n", 2*block/71)
+	}
+	return m
+}
+
+func (v *verdicts) note(id int64, o outcome, m mistake) {
+	if _, again := v.outcomes[id]; again {
+		v.complain("message %d: done was called again", id)
+	}
+	if m.judge != nil {
+		if said := m.judge(o); said != nil {
+			o = *said
+		}
+	}
+	v.outcomes[id] = o
+	v.order = append(v.order, id)
+}
+
+func (v *verdicts) complain(format string, args ...any) {
+	v.wrong = append(v.wrong, fmt.Sprintf(format, args...))
+}
+
+// problems compares what the session said with what the server did.
+func (v *verdicts) problems() []string {
+	if len(v.outcomes)+v.left != dialogueLength {
+		v.complain("%d outcomes, %d messages not received", len(v.outcomes), v.left)
+	}
+	for i, id := range v.order {
+		if id != int64(i+1) {
+			v.complain("outcomes in the order %v", v.order)
+		}
+	}
+	for i := range dialogueLength {
+		token := fmt.Sprintf("token%d", i+1)
+		o, received := v.outcomes[int64(i+1)]
+		if !received {
+			if v.player.dots[token] > 0 {
+				v.complain("%s: never received, yet the server has it", token)
+			}
+			continue
+		}
+		v.judge(token, o)
+	}
+	return v.wrong
+}
+
+func (v *verdicts) judge(token string, o outcome) {
+	p, verdict, handedOver := v.player, channels.VerdictOf(o.err), !o.receipt.HandedOver.IsZero()
+	end, answered := p.answered[token]
+	switch {
+	case p.accepted[token] > 1:
+		v.complain("%s: the server accepted it %d times", token, p.accepted[token])
+	case verdict == channels.VerdictAccepted && p.accepted[token] == 0:
+		v.complain("%s: accepted, the session says; the server did not accept it", token)
+	case verdict != channels.VerdictAccepted && verdict != channels.VerdictUnknown && p.accepted[token] > 0:
+		v.complain("%s: %v, the session says; the server accepted it", token, verdict)
+	case !handedOver && p.dots[token] > 0:
+		v.complain("%s: not handed over, the session says; the server has its final dot", token)
+	case !handedOver && (verdict == channels.VerdictAccepted || verdict == channels.VerdictUnknown):
+		v.complain("%s: %v without having been handed over", token, verdict)
+	case handedOver && verdict == channels.VerdictUnavailable:
+		v.complain("%s: unavailable, yet handed over", token)
+	case verdict == channels.VerdictUnknown && answered && p.heard >= end:
+		v.complain("%s: unknown, yet the server's answer was there: %v", token, o.err)
+	case o.err != nil && strings.Contains(o.err.Error(), "example.org"):
+		v.complain("%s: the error names a recipient: %v", token, o.err)
+	case len(o.receipt.Words) > channels.MaxWords:
+		v.complain("%s: %d bytes of the server's words", token, len(o.receipt.Words))
+	}
+}
+
+// cuts are connections that break at every octet up to the second message's end, in every way, in both directions.
+func cuts(yield func(script) bool) {
+	for _, pipelining := range []bool{true, false} {
+		whole, _ := play(script{pipelining: pipelining}, mistake{})
+		for n := 1; n <= whole.read*2/dialogueLength; n++ {
+			for how := range cutHows {
+				if !yield(script{pipelining: pipelining, cut: n, cutHow: how}) {
+					return
+				}
+			}
+			if !yield(script{pipelining: pipelining, ctxEnds: n}) {
 				return
 			}
-			piece := s.pieces[0]
-			s.pieces = s.pieces[1:]
-			if line == ".\r\n" && token != "" {
-				s.answers[token], token = piece, ""
-			}
-			if piece != "" {
-				_, _ = conn.Write([]byte(piece))
+		}
+		for n := 1; n <= whole.said*2/dialogueLength+20; n++ {
+			for _, chunk := range []int{0, 1, 7} {
+				if !yield(script{pipelining: pipelining, mute: n, chunk: chunk}) {
+					return
+				}
 			}
 		}
 	}
 }
 
-func (s *scripted) check(t *testing.T, token string, o outcome) {
-	t.Helper()
-	verdict, handedOver := channels.VerdictOf(o.err), !o.receipt.HandedOver.IsZero()
-	if !handedOver && bytes.Contains(s.seen.Bytes(), []byte("Message-ID: <"+token+"@")) {
-		t.Errorf("%s: %v, not handed over, yet the server has it", token, verdict)
+// oddities are servers that behave badly at one command, in every way in which two things can go wrong there.
+func oddities(yield func(script) bool) {
+	for at := range 4 * dialogueLength {
+		for a := range answers {
+			var list []act
+			for f := range forms {
+				list = append(list, act{answer: a, form: f})
+			}
+			for e := range ends {
+				list = append(list, act{answer: a, end: e}, act{answer: a, end: e, take: true})
+			}
+			for x := range extras {
+				list = append(list, act{answer: a, extra: x}, act{answer: a, extra: x, take: true})
+			}
+			for _, odd := range list {
+				s := script{acts: append(make([]act, at), odd), chunk: 1}
+				if odd.form != plain {
+					s.chunk = 0
+				}
+				pipelined := s
+				pipelined.pipelining = true
+				if !yield(s) || !yield(pipelined) {
+					return
+				}
+			}
+		}
 	}
-	if handedOver && verdict == channels.VerdictUnavailable {
-		t.Errorf("%s: unavailable, yet handed over", token)
+}
+
+// scriptOf reads a script from bytes: what is wrong with the connection, and then the acts, most of them honest.
+func scriptOf(b []byte) script {
+	next := func(n int) int {
+		if len(b) == 0 || n == 0 {
+			return 0
+		}
+		v := int(b[0])
+		b = b[1:]
+		return v % n
 	}
-	if verdict == channels.VerdictAccepted && !strings.HasPrefix(s.answers[token], "2") {
-		t.Errorf("%s: accepted, yet the server said %q to its dot", token, s.answers[token])
+	s := script{pipelining: next(2) == 0, chunk: next(9), big: next(4) == 3}
+	switch where := next(256) * (1 + next(16)); next(8) {
+	case 1:
+		s.cut, s.cutHow = where, cutHow(next(int(cutHows)))
+	case 2:
+		s.mute = where
+	case 3:
+		s.ctxEnds = where
+	case 4:
+		s.deny = 1 + next(dialogueLength)
 	}
+	for len(b) > 0 {
+		var a act
+		if what := next(256); what < 128 {
+			a = act{answer: answer(what % int(answers)), take: what >= 64}
+		}
+		if what := next(256); what < 128 {
+			a.form, a.end = form(what%int(forms)), end(next(256)%int(2*ends))
+			a.extra = next(2 * len(extras))
+		}
+		if a.end >= ends {
+			a.end = goesOn
+		}
+		if a.extra >= len(extras) {
+			a.extra = 0
+		}
+		s.acts = append(s.acts, a)
+	}
+	return s
+}
+
+// Whatever a server does at one command, and wherever a connection breaks, the session's verdicts are what is true: sent
+// only where the server accepted, again only where it did not, and unknown only where it was handed over and nothing was
+// answered.
+func TestVerdictsAreTrue(t *testing.T) {
+	t.Parallel()
+	for name, scripts := range map[string]func(func(script) bool){"cuts": cuts, "oddities": oddities} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			played, bad := 0, 0
+			for s := range scripts {
+				played++
+				if _, wrong := play(s, mistake{}); len(wrong) > 0 {
+					t.Errorf("%s\n\t%+v", strings.Join(wrong, "\n"), s)
+					if bad++; bad == 10 {
+						t.Fatal("and so on")
+					}
+				}
+			}
+			if played < 2000 {
+				t.Errorf("only %d dialogues", played)
+			}
+		})
+	}
+}
+
+// The same for any script.
+func TestVerdictsAreTrueAtRandom(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		for range 20 {
+			s := scriptOf(rapid.SliceOfN(rapid.Byte(), 0, 60).Draw(t, "script"))
+			if _, wrong := play(s, mistake{}); len(wrong) > 0 {
+				t.Fatalf("%s\n\t%+v", strings.Join(wrong, "\n"), s)
+			}
+		}
+	})
+}
+
+// FuzzDialogue looks on: go test -fuzz FuzzDialogue ./channels/email
+func FuzzDialogue(f *testing.F) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if s := scriptOf(b); len(s.acts) < 100 {
+			if _, wrong := play(s, mistake{}); len(wrong) > 0 {
+				t.Errorf("%s\n\t%+v", strings.Join(wrong, "\n"), s)
+			}
+		}
+	})
+}
+
+// Faults of which an engine dies that loses messages or sends them twice; each must be noticed.
+func TestMistakesAreNoticed(t *testing.T) {
+	t.Parallel()
+	becomes := func(from channels.Verdict, err error) func(outcome) *outcome {
+		return func(o outcome) *outcome {
+			if channels.VerdictOf(o.err) != from {
+				return nil
+			}
+			return &outcome{o.receipt, err}
+		}
+	}
+	someError := errors.New("planted")
+	for name, m := range map[string]mistake{
+		"no answer is a refusal for now":      {judge: becomes(channels.VerdictUnknown, channels.RetryAfter(someError, 0))},
+		"no answer is an acceptance":          {judge: becomes(channels.VerdictUnknown, nil)},
+		"nothing handed over is unknown":      {judge: becomes(channels.VerdictUnavailable, channels.Unknown(someError))},
+		"a refusal is an acceptance":          {judge: becomes(channels.VerdictPermanent, nil)},
+		"a refusal for now is an acceptance":  {judge: becomes(channels.VerdictRetry, nil)},
+		"an acceptance is a refusal for now":  {judge: becomes(channels.VerdictAccepted, channels.RetryAfter(someError, 0))},
+		"an acceptance is unknown":            {judge: becomes(channels.VerdictAccepted, channels.Unknown(someError))},
+		"the hand-over is noted after it":     {judge: func(o outcome) *outcome { return &outcome{channels.Receipt{}, o.err} }},
+		"a word too many is not noticed":      {plant: func(s *session) { s.wire.ahead = quiet }},
+		"an error repeats the server's words": {judge: func(o outcome) *outcome { return &outcome{o.receipt, wordy(o)} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, scripts := range []func(func(script) bool){oddities, cuts} {
+				for s := range scripts {
+					if _, wrong := play(s, m); len(wrong) > 0 {
+						return
+					}
+				}
+			}
+			t.Error("nobody noticed")
+		})
+	}
+}
+
+// wordy is the error of an outcome with the server's words.
+func wordy(o outcome) error {
+	if o.err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", o.err, o.receipt.Words)
+}
+
+// hasEnded says whether the limiter has heard of the context's end.
+func (l *limiter) hasEnded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
 }

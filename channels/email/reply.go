@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -138,6 +139,20 @@ func clean(s string) string {
 		cut--
 	}
 	return s[:cut]
+}
+
+// anAddress is what may be an address in a server's words.
+var anAddress = regexp.MustCompile(`[^\s<>"'(),:;=]+@[^\s<>"'(),:;=]+`)
+
+// hideAddresses takes all addresses but the sender's out of words that will be logged. A reply to MAIL knows of no other,
+// but one that the server said unasked may be about an earlier recipient.
+func hideAddresses(words, sender string) string {
+	return anAddress.ReplaceAllStringFunc(words, func(a string) string {
+		if strings.EqualFold(a, sender) {
+			return a
+		}
+		return "…"
+	})
 }
 
 // queueID finds the server's own id of an accepted message in the words of its reply, for the forms of the common

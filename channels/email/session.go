@@ -27,7 +27,7 @@ func newSession(c *Channel, conn net.Conn, client *smtp.Client) *session {
 	return &session{
 		channel: c,
 		wire: dialogue{
-			conn: conn, r: client.Text.R, w: client.Text.W, command: c.cfg.CommandTimeout, data: c.cfg.DataTimeout,
+			conn: conn, r: client.Text.R, w: client.Text.W, ahead: aheadOf(conn), command: c.cfg.CommandTimeout, data: c.cfg.DataTimeout,
 		},
 		offers:  offers,
 		compose: composer{from: c.cfg.From, eightBit: offers.eightBit, utf8: offers.utf8},
@@ -65,8 +65,8 @@ func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(
 	if err != nil {
 		return s.cutShort(ctx, tx, err)
 	}
-	if s.wire.unsolicited() {
-		return tx.receipt, s.breakOff(errors.New("the SMTP server answered before it had the message"))
+	if err := s.wire.unsolicited("answered before it had the message"); err != nil {
+		return tx.receipt, s.breakOff(err)
 	}
 	if err := permit(); err != nil {
 		return tx.receipt, s.breakOff(err) // in mid-DATA there is no way back but to hang up
@@ -87,7 +87,8 @@ func (s *session) prepare(m *channels.Message) (*transaction, error) {
 		return nil, fmt.Errorf("the message has %d octets and the server takes %d", len(composed.content), s.offers.size)
 	}
 	tx := &transaction{msg: m, content: composed.content, utf8: composed.utf8}
-	tx.mail = "MAIL FROM:<" + composed.from.addr + ">"
+	tx.from = composed.from.addr
+	tx.mail = "MAIL FROM:<" + tx.from + ">"
 	tx.rcpt = "RCPT TO:<" + composed.to.addr + ">"
 	if composed.eightBit || composed.utf8 {
 		tx.mail += " BODY=8BITMIME"
@@ -101,8 +102,8 @@ func (s *session) prepare(m *channels.Message) (*transaction, error) {
 // envelope runs MAIL, RCPT and DATA, with a RSET before them where one is due. It is nil when the server waits for the
 // content.
 func (s *session) envelope(ctx context.Context, tx *transaction) error {
-	if s.wire.unsolicited() {
-		return s.breakOff(errors.New("the SMTP server said something that it was not asked"))
+	if err := s.wire.unsolicited("said something that it was not asked"); err != nil {
+		return s.breakOff(err)
 	}
 	pipelined := s.offers.pipelining && !s.channel.stepwise.Load()
 	var failed error
@@ -165,8 +166,7 @@ func (s *session) refused(tx *transaction, v verb, failed error, pipelined bool)
 			return s.breakOff(outOfStep(after, a))
 		}
 	}
-	tx.receipt.Code, tx.receipt.Enhanced, tx.receipt.Words = r.code, r.enhanced, r.words
-	err, ends := refusal(v, r, tx.utf8)
+	err, ends := s.judge(tx, v, r)
 	s.reset = s.reset || v > verbMail
 	switch {
 	case ends:
@@ -196,10 +196,11 @@ func (s *session) lost(ctx context.Context, tx *transaction, failed error, pipel
 	if errors.Is(failed, errMalformed) || tx.replies[verbMail].code != 0 && isTimeout(failed) {
 		s.distrust(pipelined)
 	}
-	return s.breakOff(fmt.Errorf("the connection to the SMTP server broke before the message was handed over: %w", failed))
+	return s.breakOff(brokeBefore(failed))
 }
 
-// cutShort is the verdict when the content could not be written. The server may have said why before it hung up.
+// cutShort is the verdict when the content could not be written. The server may have said why before it hung up, and
+// may even have read it all.
 func (s *session) cutShort(ctx context.Context, tx *transaction, failed error) (channels.Receipt, error) {
 	handedOver := !tx.receipt.HandedOver.IsZero()
 	if ctx.Err() != nil && !handedOver {
@@ -207,17 +208,16 @@ func (s *session) cutShort(ctx context.Context, tx *transaction, failed error) (
 	}
 	s.broken = channels.Unavailable(fmt.Errorf("the connection to the SMTP server broke: %w", failed))
 	_ = s.wire.conn.SetDeadline(time.Now().Add(defaultQuitTimeout))
-	if r, err := readReply(s.wire.r); err == nil && r.class() >= 4 {
-		tx.receipt.Code, tx.receipt.Enhanced, tx.receipt.Words = r.code, r.enhanced, r.words
-		v := verbData
-		if handedOver {
-			v = verbDot
-		}
-		err, _ := refusal(v, r, tx.utf8)
+	r, err := readReply(s.wire.r)
+	switch {
+	case handedOver && err == nil && verbDot.expected(r):
+		err, _ = s.judge(tx, verbDot, r)
 		return tx.receipt, err
-	}
-	if handedOver {
+	case handedOver:
 		return tx.receipt, channels.Unknown(fmt.Errorf("the connection broke while the message was handed over: %w", failed))
+	case err == nil && r.class() >= 4:
+		err, _ = s.judge(tx, verbData, r)
+		return tx.receipt, err
 	}
 	return tx.receipt, s.broken
 }
@@ -233,16 +233,24 @@ func (s *session) answer(tx *transaction) (channels.Receipt, error) {
 		s.broken = channels.Unavailable(outOfStep(verbDot, r))
 		return tx.receipt, channels.Unknown(outOfStep(verbDot, r))
 	}
-	tx.receipt.Code, tx.receipt.Enhanced, tx.receipt.Words = r.code, r.enhanced, r.words
-	if r.class() == 2 {
-		tx.receipt.ProviderID = queueID(r.words)
-		return tx.receipt, nil
-	}
-	err, ends := refusal(verbDot, r, tx.utf8)
+	err, ends := s.judge(tx, verbDot, r)
 	if ends {
-		s.broken = channels.Unavailable(fmt.Errorf("the SMTP server is closing the connection: %s", r))
+		s.broken = channels.Unavailable(closing(r))
 	}
 	return tx.receipt, err
+}
+
+// judge notes the reply that decides the message and says what it means, and whether the session must end with it.
+func (s *session) judge(tx *transaction, v verb, r reply) (err error, ends bool) {
+	tx.receipt.Code, tx.receipt.Enhanced, tx.receipt.Words = r.code, r.enhanced, r.words
+	if v == verbDot && r.class() == 2 {
+		tx.receipt.ProviderID = queueID(r.words)
+		return nil, false
+	}
+	if v == verbMail {
+		r.words = hideAddresses(r.words, tx.from)
+	}
+	return refusal(v, r, tx.utf8)
 }
 
 func isTimeout(err error) bool {

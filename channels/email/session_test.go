@@ -97,25 +97,6 @@ func TestContextEndedReceivesNothing(t *testing.T) {
 	}
 }
 
-// The write of the final dot fails halfway: the server may have it all the same.
-func TestBrokenHandOver(t *testing.T) {
-	t.Parallel()
-	s := &scripted{pieces: []string{"250 ok\r\n", "250 ok\r\n", "354 go on\r\n"}, answers: map[string]string{}, hangUpAt: "Message-ID:"}
-	session, in := s.start(t, false), make(chan *channels.Message, 1)
-	in <- testMessage(1)
-	close(in)
-	var got string
-	err := session.Deliver(t.Context(), in, yes, func(m *channels.Message, r channels.Receipt, err error) { got = result(m, r, err) })
-	if want := "1 unknown, handed over 0"; got != want {
-		t.Errorf("outcome %q, want %q", got, want)
-	}
-	if want := "the connection to the SMTP server broke: io: read/write on closed pipe"; errorText(err) != want {
-		t.Errorf("Deliver: %v, want %s", err, want)
-	}
-	_ = session.Close()
-	<-s.ended
-}
-
 func TestTimeLimits(t *testing.T) {
 	t.Parallel()
 	silent := func(*peer, string) {}

@@ -1,0 +1,374 @@
+package email
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// script is what a server does in one dialogue, and what becomes of the connection. Its zero value is a server without a
+// fault. Two things are left out because no client could tell them apart from the truth: a reply that nobody asked for and
+// that arrives between the final dot and its answer, and an answer that lies.
+type script struct {
+	pipelining bool
+	acts       []act // one for each command and each final dot that the server reads; after the last, all is well
+	chunk      int   // the server's words come in pieces of so many octets; 0: as they were said
+	big        bool  // the second message is of several blocks
+
+	cut     int // the connection breaks when the server has read so many octets; 0: never
+	cutHow  cutHow
+	mute    int // nothing comes from the server behind so many octets; 0: never
+	ctxEnds int // the context ends when the client has written so many octets; 0: never
+	deny    int // the permit that is refused, from 1; 0: none
+}
+
+// cutHow is what the client notices of a connection that breaks while it writes.
+type cutHow int
+
+const (
+	writeFails   cutHow = iota // the write fails halfway
+	writeWorks                 // the kernel took it, and nobody reads it
+	writeArrives               // the write fails although all of it arrived
+	cutHows
+)
+
+// act is what the server does at one command.
+type act struct {
+	answer answer
+	take   bool // where the answer makes no sense or does not come: the server has done what it was asked all the same
+	form   form
+	extra  int // index of extras: what it says unasked behind its answer
+	end    end
+}
+
+type answer int
+
+const (
+	honest        answer = iota
+	refuse               // for good
+	refuseNow            // for now
+	shutDown             // 421, and it hangs up
+	misunderstand        // 500
+	senseless            // a positive reply that can't belong here: 354 to MAIL, 250 to DATA
+	garbage              // no reply at all by its form
+	silent               // nothing
+	late                 // the answer comes when the client has waited for it in vain
+	open                 // 354 to DATA whatever became of the recipient, otherwise honest
+	answers
+)
+
+// form is how an answer is written.
+type form int
+
+const (
+	plain form = iota
+	bare       // the code alone
+	manyLines
+	longLine
+	bareLF
+	dirty   // control characters and no UTF-8
+	endless // longer than any reply may be
+	forms
+)
+
+var extras = []string{
+	"", "250 2.0.0 as well\r\n", "550 5.1.1 no, ani1@example.org\r\n", "354 go on\r\n", "421 4.3.2 bye\r\n", "451 4.3.0 later\r\n", "250-half", "what?\r\n",
+}
+
+type end int
+
+const (
+	goesOn   end = iota
+	hangsUp      // after the answer
+	cutsOff      // in the middle of the answer
+	cutsLine     // before the answer's line end
+	vanishes     // before the answer
+	resets       // after the answer, which is lost with the connection
+	ends
+)
+
+// player plays the server's side of a script, in lock-step with the client: it is the client's net.Conn. Nothing of it
+// waits: a read that would is a time-out. What it has decided is in accepted, which is the truth.
+type player struct {
+	script
+	in       []byte      // read and not a whole line yet
+	out      []byte      // said, not read by the client yet
+	withheld []byte      // said too late
+	closed   bool        // by the server, or cut
+	expired  atomic.Bool // the client's deadline has passed; set by its limiter, too
+	over     bool        // hung up by the client
+	endCtx   func()
+
+	mail, rcpt, data bool
+	token            string
+
+	read, said, heard int            // octets: from the client, to it, and read by it
+	dots              map[string]int // token → how often the server read its final dot
+	accepted          map[string]int
+	answered          map[string]int // token → where in what was said the whole answer to its dot ends
+}
+
+func newPlayer(s script) *player {
+	return &player{
+		script: s, endCtx: func() {},
+		dots: map[string]int{}, accepted: map[string]int{}, answered: map[string]int{},
+	}
+}
+
+func (p *player) Write(b []byte) (int, error) {
+	switch {
+	case p.over:
+		return 0, net.ErrClosed
+	case p.expired.Load():
+		return 0, os.ErrDeadlineExceeded
+	case p.closed && p.cutHow == writeWorks:
+		return len(b), nil
+	case p.closed:
+		return 0, syscall.EPIPE
+	}
+	before := p.read
+	n := len(b)
+	cuts := p.cut > 0 && before+n >= p.cut
+	if cuts && p.cutHow != writeArrives {
+		n = p.cut - before
+	}
+	p.serve(b[:n])
+	if p.ctxEnds > 0 && before < p.ctxEnds && p.read >= p.ctxEnds {
+		p.endCtx()
+	}
+	if !cuts {
+		return len(b), nil
+	}
+	p.closed = true
+	if p.cutHow == writeWorks {
+		return len(b), nil
+	}
+	return n, syscall.ECONNRESET
+}
+
+func (p *player) Read(b []byte) (int, error) {
+	heard := len(p.out)
+	if p.chunk > 0 {
+		heard = min(heard, p.chunk)
+	}
+	if p.mute > 0 {
+		heard = min(heard, p.mute-p.heard)
+	}
+	switch {
+	case p.over:
+		return 0, net.ErrClosed
+	case p.expired.Load():
+		return 0, os.ErrDeadlineExceeded
+	case heard > 0:
+		n := copy(b, p.out[:heard])
+		p.out, p.heard = p.out[n:], p.heard+n
+		return n, nil
+	case p.closed:
+		return 0, io.EOF
+	}
+	p.out, p.withheld = append(p.out, p.withheld...), nil
+	return 0, os.ErrDeadlineExceeded
+}
+
+// ahead is aheadOf for a player.
+func (p *player) ahead() error {
+	switch {
+	case len(p.out) > 0 && (p.mute == 0 || p.heard < p.mute):
+		return nil
+	case p.closed:
+		return io.EOF
+	}
+	return errQuiet
+}
+
+func (p *player) Close() error                     { p.over = true; return nil }
+func (p *player) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (p *player) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (p *player) SetDeadline(at time.Time) error   { p.expired.Store(time.Now().After(at)); return nil }
+func (p *player) SetReadDeadline(time.Time) error  { return nil }
+func (p *player) SetWriteDeadline(time.Time) error { return nil }
+
+// serve reads what the client wrote, line by line.
+func (p *player) serve(b []byte) {
+	p.read += len(b)
+	p.in = append(p.in, b...)
+	for !p.closed {
+		i := bytes.IndexByte(p.in, '\n')
+		if i < 0 {
+			return
+		}
+		line := string(p.in[:i+1])
+		p.in = p.in[i+1:]
+		p.line(line)
+	}
+}
+
+var ourToken = regexp.MustCompile(`^Message-ID: <([^@]*)@`)
+
+func (p *player) line(line string) {
+	switch {
+	case p.data && line == ".\r\n":
+		p.dot()
+	case p.data:
+		if m := ourToken.FindStringSubmatch(line); m != nil {
+			p.token = m[1]
+		}
+	case strings.HasPrefix(line, "EHLO"):
+		offers := "8BITMIME"
+		if p.pipelining {
+			offers = "PIPELINING"
+		}
+		p.say("250-player\r\n250 " + offers + "\r\n")
+	case strings.HasPrefix(line, "MAIL"):
+		p.command(&p.mail, !p.mail, false)
+	case strings.HasPrefix(line, "RCPT"):
+		p.command(&p.rcpt, p.mail, false)
+	case strings.HasPrefix(line, "DATA"):
+		p.command(&p.data, p.rcpt, true)
+	case strings.HasPrefix(line, "RSET"):
+		p.mail, p.rcpt = false, false
+		p.command(new(bool), true, false)
+	case strings.HasPrefix(line, "QUIT"):
+		p.say("221 2.0.0 bye\r\n")
+	default:
+		p.say("500 5.5.2 what?\r\n")
+	}
+}
+
+func (p *player) next() act {
+	if len(p.acts) == 0 {
+		return act{}
+	}
+	a := p.acts[0]
+	p.acts = p.acts[1:]
+	return a
+}
+
+// command answers a command that sets the state where it succeeds, which it can do only when fit.
+func (p *player) command(state *bool, fit, isData bool) {
+	a := p.next()
+	good, senselessCode := "250", "354"
+	if isData {
+		good, senselessCode = "354", "250"
+	}
+	if a.answer == open && isData {
+		a.answer, fit = honest, true
+	}
+	works := fit && (a.take || a.answer == honest || a.answer == open)
+	code := good
+	switch a.answer {
+	case honest, open:
+		if !fit {
+			code = "503"
+		}
+	case late, garbage, silent:
+		if !works {
+			code = "451"
+		}
+	case senseless:
+		code = senselessCode
+	default:
+		code, works = a.answer.refusal(), false
+	}
+	*state = *state || works
+	p.reply(a, code)
+}
+
+// dot decides on the message that has come whole.
+func (p *player) dot() {
+	a, token := p.next(), p.token
+	p.dots[token]++
+	works := p.rcpt && (a.take || a.answer == honest || a.answer == open)
+	p.mail, p.rcpt, p.data, p.token = false, false, false, ""
+	code := "250"
+	switch a.answer {
+	case honest, open, late, garbage, silent:
+		if !works {
+			code = "554"
+		}
+	case senseless:
+		code = "354"
+	default:
+		code, works = a.answer.refusal(), false
+	}
+	if works {
+		p.accepted[token]++
+	}
+	if a.answer == silent || a.answer == late {
+		a.extra = 0 // it would be a lying answer
+	}
+	before := p.said
+	p.reply(a, code)
+	whole := a.form != endless && (a.end == goesOn || a.end == hangsUp)
+	if sensible := a.answer != senseless && a.answer != garbage && a.answer != silent && a.answer != late; sensible && whole && p.said > before {
+		p.answered[token] = p.said - len(extras[a.extra])
+	}
+}
+
+// refusal is the code of the answers that refuse.
+func (a answer) refusal() string {
+	return map[answer]string{refuse: "550", refuseNow: "451", shutDown: "421", misunderstand: "500"}[a]
+}
+
+// reply writes the answer as the act wants it.
+func (p *player) reply(a act, code string) {
+	text := a.form.write(code)
+	switch a.answer {
+	case garbage:
+		text = "HTTP/1.1 400 Bad Request\r\n"
+	case silent:
+		text = ""
+	case late:
+		p.withheld = append(p.withheld, text...)
+		text = ""
+	}
+	switch a.end {
+	case vanishes:
+		text = ""
+	case cutsOff:
+		text = text[:len(text)/2]
+	case cutsLine:
+		text = strings.TrimRight(text, "\r\n")
+	default:
+		text += extras[a.extra]
+	}
+	p.say(text)
+	if a.end == resets {
+		p.out = nil
+	}
+	if a.end != goesOn || a.answer == shutDown {
+		p.closed = true
+	}
+}
+
+func (p *player) say(text string) {
+	p.out = append(p.out, text...)
+	p.said += len(text)
+}
+
+// write is a reply with the code, which names the recipient as servers do.
+func (f form) write(code string) string {
+	enhanced := map[string]string{"550": "5.1.1", "451": "4.3.0", "421": "4.3.2", "250": "2.0.0"}[code]
+	words := " " + enhanced + " <ani1@example.org>: said the server\r\n"
+	switch f {
+	case bare:
+		return code + "\r\n"
+	case manyLines:
+		return strings.Repeat(code+"-"+words[1:], 20) + code + words
+	case longLine:
+		return code + " " + strings.Repeat("long ", 3000) + "\r\n"
+	case bareLF:
+		return code + strings.TrimSuffix(words, "\r\n") + "\n"
+	case dirty:
+		return code + " \x00\x1b[2J\xff\xfe " + words
+	case endless:
+		return code + " " + strings.Repeat("x", maxReply) + "\r\n"
+	}
+	return code + words
+}
