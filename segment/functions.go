@@ -26,7 +26,9 @@ type Function struct {
 	eval     func(clock Clock, args []any) any
 	sql      func(args []sqlArg) string // nil: only ever a constant, or a residual
 	bindings func(clock Clock) []binding
-	residual string // why SQL can't say it, where it can't
+	emit     func(e *emitter, n *call) string // instead of sql, where the SQL depends on constant arguments
+	clocked  bool                             // eval reads the clock
+	residual string                           // why SQL can't say it, where it can't
 }
 
 // sqlArg is an argument's SQL and type; the bindings follow the arguments.

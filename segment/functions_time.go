@@ -2,7 +2,6 @@ package segment
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -11,19 +10,19 @@ import (
 func timeFunctions() []*Function {
 	return []*Function{
 		{
-			Name: "today", Usage: "today()", Result: typeDate,
+			Name: "today", Usage: "today()", Result: typeDate, clocked: true,
 			Sentence: "The date of the run's tick: the same for every customer.",
 			Example:  `any(customer.vehicles, .next_service_on == today() + days(7))`,
 			eval:     func(clock Clock, _ []any) any { return clock.Today },
 		},
 		{
-			Name: "now", Usage: "now()", Result: typeInstant,
+			Name: "now", Usage: "now()", Result: typeInstant, clocked: true,
 			Sentence: "The moment as of which the run was planned.",
 			Example:  `customer.created_at > now() - hours(48)`,
 			eval:     func(clock Clock, _ []any) any { return clock.Now },
 		},
 		{
-			Name: "ago", Usage: "ago(period)", form: formAgo, Result: typeInstant,
+			Name: "ago", Usage: "ago(period)", form: formAgo, Result: typeInstant, clocked: true,
 			Sentence: "The moment a period before now().",
 			Example:  `customer.created_at > ago(months(6))`,
 			eval: func(clock Clock, args []any) any {
@@ -51,12 +50,6 @@ func timeFunctions() []*Function {
 			Name: "date", Usage: `date("2026-01-31") or date(time)`, form: formDate, Result: typeDate,
 			Sentence: "A date written as year-month-day, or the date of a time in the company's zone.",
 			Example:  `customer.birth_date < date("2000-01-31")`,
-		},
-		{
-			Name: "birthday", Usage: "birthday(date)", Params: []Type{typeDate}, Result: typeBool, partial: true,
-			Sentence: "True when today() is the anniversary of the date; 29 February is kept on 28 February in common years.",
-			Example:  `birthday(customer.birth_date)`,
-			eval:     evalBirthday, sql: sqlBirthday, bindings: bindBirthday,
 		},
 	}
 }
@@ -133,30 +126,3 @@ func formAgo(c *checker, fn *Function, at span, args []ast.Node) node {
 	}
 	return &call{base{t: typeInstant, loc: at}, fn, []node{a}}
 }
-
-func evalBirthday(clock Clock, args []any) any {
-	d := args[0].(time.Time)
-	if isInfinite(d) {
-		return nil
-	}
-	return slices.Contains(birthdays(clock.Today), monthDay(d))
-}
-
-func monthDay(d time.Time) int32 { return int32(d.Month())*100 + int32(d.Day()) }
-
-// birthdays are the days of birth, as month*100 + day, that are celebrated today.
-func birthdays(today time.Time) []int32 {
-	days := []int32{monthDay(today)}
-	if days[0] == 228 && today.AddDate(0, 0, 1).Month() == time.March {
-		days = append(days, 229)
-	}
-	return days
-}
-
-// sqlBirthday is written so that an index on this very expression serves it; docs/rules.md shows the index.
-func sqlBirthday(args []sqlArg) string {
-	date, days := args[0].text, args[1].text
-	return fmt.Sprintf("(extract(month from %s) * 100 + extract(day from %s))::int = any(%s)", date, date, days)
-}
-
-func bindBirthday(clock Clock) []binding { return []binding{{birthdays(clock.Today), "int[]"}} }

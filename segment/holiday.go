@@ -1,0 +1,110 @@
+package segment
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/segment/holidays"
+)
+
+// formHoliday is holiday(name), holiday(name, within) or holiday(name, within, country).
+func formHoliday(c *checker, fn *Function, at span, args []ast.Node) node {
+	if len(args) < 1 || len(args) > 3 {
+		return c.argumentCount(fn, at)
+	}
+	name, where, ok := c.nameArgument(fn, args[0])
+	if !ok {
+		return nil
+	}
+	table := holidays.For(c.scope.Schema.Country, c.scope.Schema.Holidays)
+	if len(args) == 3 {
+		if table = c.countryTable(fn, args[2]); table == nil {
+			return nil
+		}
+	}
+	found, ok := table.Find(name)
+	if !ok {
+		return c.problem(where, holidayHint(name, table), "unknown holiday %q", name)
+	}
+	checked := []node{&constant{base{t: typeText, loc: where}, found, ""}}
+	if len(args) > 1 {
+		within := c.within(fn, args[1])
+		if within == nil {
+			return nil
+		}
+		checked = append(checked, within)
+	}
+	return test(fn, at, checked...)
+}
+
+func (c *checker) countryTable(fn *Function, arg ast.Node) *holidays.Table {
+	code, where, ok := c.nameArgument(fn, arg)
+	if !ok {
+		return nil
+	}
+	if code == c.scope.Schema.Country {
+		return holidays.For(code, c.scope.Schema.Holidays)
+	}
+	for _, known := range holidays.Countries() {
+		if known == code {
+			return holidays.For(code, nil)
+		}
+	}
+	hint := "there are tables for " + strings.Join(holidays.Countries(), ", ") + "; write other days in sapa.yaml, below holidays:"
+	c.problem(where, hint, "no table of holidays for %q", code)
+	return nil
+}
+
+// holidayHint is what was probably meant, or all that there are.
+func holidayHint(name string, table *holidays.Table) string {
+	if hint := diag.DidYouMean(name, table.Names()); strings.HasPrefix(hint, "did you") {
+		return hint
+	}
+	var names []string
+	for _, h := range table.All() {
+		names = append(names, h.Name)
+	}
+	return "known are " + strings.Join(names, ", ") + "; add your own to sapa.yaml: holidays: {" + slug(name) + ": 12-31}"
+}
+
+// slug is a text as a holiday's name.
+func slug(text string) string {
+	text = strings.Trim(strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return ' '
+	}, strings.ToLower(text)), " 0123456789")
+	if text == "" {
+		return "founding_day"
+	}
+	return strings.Join(strings.Fields(text), "_")
+}
+
+// impossible is an evaluation that has no result: a rule that can't be asked at this time.
+type impossible struct{ error }
+
+// evalHoliday fails for a year that the table does not know, because nobody's holiday would pass unnoticed otherwise.
+func evalHoliday(clock Clock, args []any) any {
+	h, s := args[0].(*holidays.Holiday), spanOf(clock, args)
+	found := false
+	for year := s.from.Year() - 1; year <= s.to.Year()+1; year++ { // a rule such as 01-01 - 7 gives a day of the year before
+		days := h.In(year)
+		if len(days) == 0 && year >= s.from.Year() && year <= s.to.Year() && !clock.pretends() {
+			return impossible{fmt.Errorf("the rule can't be asked: %w", h.Missing(year))}
+		}
+		for _, d := range days {
+			found = found || within(s, d.Date)
+		}
+	}
+	return found
+}
+
+func within(s dateSpan, d time.Time) bool { return !d.Before(s.from) && !d.After(s.to) }
+
+// pretends says that a rule is asked whether it translates, not whom it means.
+func (c Clock) pretends() bool { return c.Given != nil && c.Given.pretend }
