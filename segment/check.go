@@ -21,7 +21,12 @@ const (
 
 // analyse parses and checks. It never panics: a mistake of ours becomes a problem at the rule.
 func analyse(s *source, scope *Scope, w want) (root node, v *vars, problems diag.List) {
-	c := &checker{src: s, scope: scope, vars: &vars{}, negated: map[ast.Node]*ast.BinaryNode{}}
+	return analyseWithin(s, scope, w, nil)
+}
+
+// analyseWithin is analyse for the rule of a segment: chain has its name.
+func analyseWithin(s *source, scope *Scope, w want, chain []string) (root node, v *vars, problems diag.List) {
+	c := &checker{src: s, scope: scope, vars: &vars{}, negated: map[ast.Node]*ast.BinaryNode{}, left: map[ast.Node]*ast.BinaryNode{}, chain: chain}
 	defer func() {
 		if p := recover(); p != nil {
 			c.problems.Add(s.file, s.span(span{}), "please report this rule", "the rule can't be read: %v", p)
@@ -42,6 +47,10 @@ func analyse(s *source, scope *Scope, w want) (root node, v *vars, problems diag
 	}
 	if root != nil && depth(root) > maxDepth {
 		c.problem(root.at(), "", "the rule is nested more than %d levels deep", maxDepth)
+	} else if root != nil {
+		if product := tooLong(root); product != nil {
+			c.problem(product.at(), "", "a product of so many factors has more digits than databases calculate with")
+		}
 	}
 	return root, c.vars, c.problems
 }
@@ -64,11 +73,20 @@ type checker struct {
 	scope    *Scope
 	vars     *vars
 	roots    []*variable
-	closures []*variable // innermost last
+	closures []closure // innermost last
 	lets     []let
+	picks    []knownPick
 	visits   int
+	chain    []string                     // of segments whose rules stand in one another, the innermost last
 	negated  map[ast.Node]*ast.BinaryNode // a negation that is the left side of an operator
+	left     map[ast.Node]*ast.BinaryNode // a column that is the left side of an operator
 	problems diag.List
+}
+
+// closure is what # and .column mean inside a function over a list.
+type closure struct {
+	row   *variable // the current row
+	value node      // the current value of a list of values, made of the current row; nil where # is the row
 }
 
 // let is a variable declared by `let`. Its expression is checked anew at each use, so that closures stay apart.
@@ -85,8 +103,10 @@ func (c *checker) problem(at span, hint, format string, args ...any) node {
 }
 
 // words is the author's text of a node, cut when it is long.
-func (c *checker) words(n node) string {
-	text := []rune(strings.Join(strings.Fields(c.src.quote(n.at())), " "))
+func (c *checker) words(n node) string { return c.short(n.at()) }
+
+func (c *checker) short(at span) string {
+	text := []rune(strings.Join(strings.Fields(c.src.quote(at)), " "))
 	if len(text) > 40 {
 		return string(text[:39]) + "…"
 	}
@@ -120,6 +140,8 @@ func conditionHint(e node) string {
 	switch t := e.typ(); {
 	case t == typeRows:
 		return "write any(…, true) to ask whether there are any"
+	case t == typeRow:
+		return "write … != nil to ask whether there is one"
 	case t == typeText:
 		return `compare it, as in == "Solo"`
 	case t.isNumber():
@@ -181,7 +203,7 @@ func (c *checker) compound(n ast.Node) node {
 	case *ast.CallNode:
 		callee, ok := n.Callee.(*ast.IdentifierNode)
 		if !ok {
-			return c.problem(c.extent(n), "", "values have no methods: functions stand before their argument, as in len(customer.name)")
+			return c.problem(c.extent(n), methodHint(n.Callee), "values have no methods: functions stand before their argument, as in len(customer.name)")
 		}
 		return c.call(n, callee.Value, n.Arguments)
 	case *ast.BuiltinNode:
@@ -193,13 +215,13 @@ func (c *checker) compound(n ast.Node) node {
 	case *ast.VariableDeclaratorNode:
 		return c.let(n)
 	case *ast.SliceNode:
-		return c.problem(c.extent(n), `write startsWith or endsWith`, "slices can't be used in rules")
+		return c.slice(n)
 	case *ast.MapNode:
-		return c.problem(c.extent(n), "", "{…} can't be used in rules")
+		return c.problem(c.extent(n), "a list of values is written [1, 2, 3]", "{…} can't be used in rules")
 	case *ast.SequenceNode:
 		return c.problem(c.extent(n), "write && between conditions", "; can't be used in rules")
 	}
-	return c.problem(c.extent(n), "", "this can't be used in rules")
+	return c.problem(c.extent(n), `write text as "…"`, "this can't be used in rules")
 }
 
 func (c *checker) number(n *ast.FloatNode) node {
@@ -268,9 +290,13 @@ func (c *checker) rootNames() []string {
 
 func (c *checker) pointer(n *ast.PointerNode) node {
 	if n.Name != "" || len(c.closures) == 0 {
-		return c.problem(c.extent(n), "", "#%s can't be used here", n.Name)
+		return c.problem(c.extent(n), pointerHint(n.Name), "#%s can't be used in rules", n.Name)
 	}
-	return &rowRef{base{t: typeRow, loc: c.extent(n)}, path{from: c.closures[len(c.closures)-1]}}
+	inner := c.closures[len(c.closures)-1]
+	if inner.value != nil {
+		return inner.value
+	}
+	return &rowRef{base{t: typeRow, loc: c.extent(n)}, path{from: inner.row}}
 }
 
 func (c *checker) member(n *ast.MemberNode) node {
@@ -280,13 +306,15 @@ func (c *checker) member(n *ast.MemberNode) node {
 	}
 	name, ok := n.Property.(*ast.StringNode)
 	if !ok {
-		return c.problem(c.extent(n), "", "elements can't be picked by number in rules")
+		return c.problem(c.extent(n), c.elementHint(of, n.Property), "elements can't be picked by number in rules")
 	}
 	switch of := of.(type) {
+	case *scores:
+		return c.score(n, of, name)
 	case *rowRef:
 		return c.field(n, of.path, name)
 	case *rowsRef:
-		return c.problem(c.extent(name), fmt.Sprintf("write any(%s, .%s == …)", c.words(of), name.Value),
+		return c.problem(c.extent(name), c.eachHint(n, of, name.Value),
 			"%s is a list of rows: ask about its rows with any, all, none, count or sum", c.words(of))
 	}
 	return c.problem(c.extent(name), "", "%s is %s and has no columns", c.words(of), of.typ())
@@ -302,21 +330,21 @@ func (c *checker) field(n *ast.MemberNode, p path, name *ast.StringNode) node {
 		return c.problem(c.extent(name), diag.DidYouMean(name.Value, e.Names()), "unknown column %q of %s", name.Value, c.entityWord(p))
 	}
 	if rel.One {
-		return &rowRef{base{t: typeRow, loc: at, null: true}, p.to(rel)}
+		return &rowRef{base{t: typeRow, loc: at, null: true}, p.to(step{rel: rel})}
 	}
 	return &rowsRef{base{t: typeRows, loc: at}, rows{of: p, rel: rel, row: c.vars.add(rel.Name, rel.Target)}}
 }
 
 func (c *checker) entityWord(p path) string {
 	if len(p.via) > 0 {
-		return p.via[len(p.via)-1].Name
+		return p.last().rel.Name
 	}
 	return p.from.name
 }
 
 // columnOf is a to-one row's own join column, which stands for the row where it is compared with nil.
 func columnOf(r *rowRef) (*column, bool) {
-	rel := r.path.via[len(r.path.via)-1]
+	rel := r.path.last().rel
 	col, ok := rel.Target.Column(rel.Remote)
 	if !ok {
 		col = customer.Column{Name: rel.Remote, Kind: customer.Other}

@@ -53,6 +53,9 @@ func (c *checker) binary(n *ast.BinaryNode) node {
 	if _, ok := n.Left.(*ast.UnaryNode); ok {
 		c.negated[n.Left] = n
 	}
+	if _, ok := n.Left.(*ast.MemberNode); ok {
+		c.left[n.Left] = n
+	}
 	switch n.Operator {
 	case "&&", "and", "||", "or":
 		return c.logical(n)
@@ -85,7 +88,7 @@ func (c *checker) binary(n *ast.BinaryNode) node {
 	case "??":
 		return c.coalesce(at, a, b)
 	}
-	return c.problem(at, "", "the operator %s can't be used in rules", n.Operator)
+	return c.problem(at, refusedOperators[n.Operator], "the operator %s can't be used in rules", n.Operator)
 }
 
 // logical flattens a && b && c, so that long rules are not deep.
@@ -134,6 +137,8 @@ func equalHint(c *checker, t Type, a node) string {
 		return fmt.Sprintf(`write "…" in %s`, c.words(a))
 	case typeRows:
 		return "write any(…), all(…) or count(…)"
+	case typeRow:
+		return "compare their keys, as in .id == …"
 	}
 	return ""
 }
@@ -143,6 +148,9 @@ func (c *checker) isNil(at span, a node) node {
 	case *rowRef:
 		if len(a.path.via) == 0 {
 			return c.problem(at, "", "%s is a row and never missing", c.words(a))
+		}
+		if a.path.last().pick != nil {
+			return isNoRow(at, a.path)
 		}
 		col, ok := columnOf(a)
 		if !ok {
@@ -176,7 +184,7 @@ func (c *checker) comparable(at span, op string, a, b node) (Type, bool) {
 		c.problem(at, c.mismatchHint(a, b), "%s is %s and %s is %s: they can't be compared by %s",
 			c.words(a), a.typ(), c.words(b), b.typ(), op)
 	}
-	return t, ok
+	return t, ok && !c.noWeekday(a, b)
 }
 
 func (c *checker) textTest(at span, op string, a, b node) node {

@@ -13,6 +13,9 @@ func (c *checker) call(n ast.Node, name string, args []ast.Node) node {
 	at := c.extent(n)
 	token := span{n.Location().From, n.Location().To}
 	fn, ok := function(name)
+	if remedy := refused[name]; !ok && remedy != "" {
+		return c.problem(token, remedy, "%s can't be used in rules", name)
+	}
 	if !ok {
 		return c.problem(token, diag.DidYouMean(name, functionNames()), "unknown function %q", name)
 	}
@@ -66,42 +69,74 @@ func (c *checker) argument(fn *Function, want Type, arg ast.Node) node {
 	return convert(a, t)
 }
 
+// list is what a function goes over: rows, or the values that map makes of rows.
+type list struct {
+	rows
+	value node // nil where it is the rows themselves
+}
+
+// listOf checks an argument that must be rows, or values of rows.
+func (c *checker) listOf(fn *Function, arg ast.Node) (list, bool) {
+	a := c.expr(arg)
+	switch a := a.(type) {
+	case nil:
+		return list{}, false
+	case *rowsRef:
+		return list{rows: a.rows}, true
+	case *mapped:
+		return list{a.present(), a.of}, true
+	}
+	hint := "for example " + fn.Example
+	if a.typ() == typeTexts {
+		hint = fmt.Sprintf(`write "…" in %s`, c.words(a))
+	}
+	c.problem(a.at(), hint, "%s takes the rows of a relation, but %s is %s", fn.Name, c.words(a), a.typ())
+	return list{}, false
+}
+
 // rowsOf checks an argument that must be rows: a relation, or filter(…) of one.
 func (c *checker) rowsOf(fn *Function, arg ast.Node) (rows, bool) {
-	a := c.expr(arg)
-	if a == nil {
+	l, ok := c.listOf(fn, arg)
+	if ok && l.value != nil {
+		c.problem(c.extent(arg), "for example "+fn.Example, "%s takes the rows of a relation, but %s is %s", fn.Name,
+			c.short(c.extent(arg)), typeList)
 		return rows{}, false
 	}
-	r, ok := a.(*rowsRef)
-	if !ok {
-		hint := "for example " + fn.Example
-		if a.typ() == typeTexts {
-			hint = fmt.Sprintf(`write "…" in %s`, c.words(a))
-		}
-		c.problem(a.at(), hint, "%s takes the rows of a relation, but %s is %s", fn.Name, c.words(a), a.typ())
-		return rows{}, false
+	return l.rows, ok
+}
+
+// present are the rows that have the value.
+func (m *mapped) present() rows {
+	if !m.of.nullable() {
+		return m.rows
 	}
-	return r.rows, true
+	return m.rows.where(&not{condition(m.of.at()), &isNil{condition(m.of.at()), m.of}})
+}
+
+// where are those of the rows that satisfy another condition.
+func (r rows) where(pred node) rows {
+	r.filters = append(append([]node(nil), r.filters...), pred)
+	return r
 }
 
 // closure checks an expression in which .column is a column of the rows' current row.
-func (c *checker) closure(r rows, body ast.Node, check func(ast.Node) node) node {
+func (c *checker) closure(r list, body ast.Node, check func(ast.Node) node) node {
 	if p, ok := body.(*ast.PredicateNode); ok {
 		body = p.Node
 	}
-	c.closures = append(c.closures, r.row)
+	c.closures = append(c.closures, closure{row: r.row, value: r.value})
 	defer func() { c.closures = c.closures[:len(c.closures)-1] }()
 	return check(body)
 }
 
 // rowsAndBody checks the two arguments of a function that asks something of each row; the body is nil after a problem.
-func (c *checker) rowsAndBody(fn *Function, at span, args []ast.Node, check func(ast.Node) node) (rows, node) {
+func (c *checker) rowsAndBody(fn *Function, at span, args []ast.Node, check func(ast.Node) node) (list, node) {
 	if len(args) != 2 {
-		return rows{}, c.argumentCount(fn, at)
+		return list{}, c.argumentCount(fn, at)
 	}
-	r, ok := c.rowsOf(fn, args[0])
+	r, ok := c.listOf(fn, args[0])
 	if !ok {
-		return rows{}, nil
+		return list{}, nil
 	}
 	return r, c.closure(r, args[1], check)
 }
@@ -111,7 +146,11 @@ func formQuantifier(c *checker, fn *Function, at span, args []ast.Node) node {
 	if pred == nil {
 		return nil
 	}
-	return &quantifier{condition(at), fn.Name, r, pred}
+	if fn.Name == "one" {
+		count := &aggregate{base{t: typeInt, loc: at}, "count", r.where(pred), nil}
+		return &equal{condition(at), count, &constant{base{t: typeInt, loc: at}, int64(1), "1"}}
+	}
+	return &quantifier{condition(at), fn.Name, r.rows, pred}
 }
 
 func formFilter(c *checker, fn *Function, at span, args []ast.Node) node {
@@ -119,8 +158,10 @@ func formFilter(c *checker, fn *Function, at span, args []ast.Node) node {
 	if pred == nil {
 		return nil
 	}
-	r.filters = append(append([]node(nil), r.filters...), pred)
-	return &rowsRef{base{t: typeRows, loc: at}, r}
+	if r.value != nil {
+		return &mapped{base{t: typeList, loc: at}, r.where(pred), r.value}
+	}
+	return &rowsRef{base{t: typeRows, loc: at}, r.where(pred)}
 }
 
 func formMap(c *checker, fn *Function, at span, args []ast.Node) node {
@@ -128,14 +169,14 @@ func formMap(c *checker, fn *Function, at span, args []ast.Node) node {
 	if of == nil {
 		return nil
 	}
-	return &mapped{base{t: typeList, loc: at}, r, of}
+	return &mapped{base{t: typeList, loc: at}, r.rows, of}
 }
 
 func formCount(c *checker, fn *Function, at span, args []ast.Node) node {
 	if len(args) != 1 && len(args) != 2 {
 		return c.argumentCount(fn, at)
 	}
-	r, ok := c.rowsOf(fn, args[0])
+	r, ok := c.listOf(fn, args[0])
 	if !ok {
 		return nil
 	}
@@ -144,40 +185,52 @@ func formCount(c *checker, fn *Function, at span, args []ast.Node) node {
 		if pred == nil {
 			return nil
 		}
-		r.filters = append(append([]node(nil), r.filters...), pred)
+		r.rows = r.where(pred)
 	}
-	return &aggregate{base{t: typeInt, loc: at}, "count", r, nil}
+	return &aggregate{base{t: typeInt, loc: at}, "count", r.rows, nil}
 }
 
-// formAggregate is sum(rows, .column) or sum(map(rows, .column)), and the same for min, max and mean. expr's grammar
-// has the first form for sum only.
+// formAggregate is sum(rows, .column) or sum(map(rows, .column)), and the same for min, max and mean; expr's grammar has
+// the first form for sum only. min and max also compare values: max(customer.a, customer.b).
 func formAggregate(c *checker, fn *Function, at span, args []ast.Node) node {
-	var r rows
-	var of node
-	switch len(args) {
-	case 1:
-		list := c.expr(args[0])
-		if list == nil {
-			return nil
-		}
-		m, ok := list.(*mapped)
-		if !ok {
-			return c.problem(list.at(), "for example "+fn.Example, "%s takes a column of rows, but %s is %s", fn.Name, c.words(list), list.typ())
-		}
-		r, of = m.rows, m.of
-	case 2:
-		rows, ok := c.rowsOf(fn, args[0])
-		if !ok {
-			return nil
-		}
-		r, of = rows, c.closure(rows, args[1], c.scalar)
-		if of == nil {
-			return nil
-		}
-	default:
+	if len(args) == 0 {
 		return c.argumentCount(fn, at)
 	}
-	return c.aggregate(fn, at, r, of)
+	switch a := c.expr(args[0]).(type) {
+	case nil:
+		return nil
+	case *mapped:
+		if len(args) == 1 { // missing values are left out by themselves
+			return c.aggregate(fn, at, a.rows, a.of)
+		}
+		return c.aggregateOver(fn, at, list{a.present(), a.of}, args[1:])
+	case *rowsRef:
+		return c.aggregateOver(fn, at, list{rows: a.rows}, args[1:])
+	case *listNode:
+		if len(args) == 1 {
+			return c.extremum(fn, at, a.items)
+		}
+		return c.argumentCount(fn, at)
+	default:
+		return c.extremumOf(fn, at, a, args[1:])
+	}
+}
+
+// aggregateOver goes over rows by an expression, or over values as they are.
+func (c *checker) aggregateOver(fn *Function, at span, l list, args []ast.Node) node {
+	of := l.value
+	switch {
+	case len(args) == 1:
+		of = c.closure(l, args[0], c.scalar)
+	case len(args) > 1:
+		return c.argumentCount(fn, at)
+	case of == nil:
+		return c.problem(at, "for example "+fn.Example, "%s takes a column of rows", fn.Name)
+	}
+	if of == nil {
+		return nil
+	}
+	return c.aggregate(fn, at, l.rows, of)
 }
 
 func (c *checker) aggregate(fn *Function, at span, r rows, of node) node {
@@ -207,6 +260,8 @@ func formLen(c *checker, fn *Function, at span, args []ast.Node) node {
 		return nil
 	case *rowsRef:
 		return &aggregate{base{t: typeInt, loc: at}, "count", a.rows, nil}
+	case *mapped:
+		return &aggregate{base{t: typeInt, loc: at}, "count", a.present(), nil}
 	}
 	if a.typ() != typeText && a.typ() != typeTexts {
 		return c.problem(a.at(), "for example "+fn.Example, "len takes text or a list, but %s is %s", c.words(a), a.typ())

@@ -29,7 +29,7 @@ func isConstant(n node) bool {
 // isFixed says that a value is the same for all rows.
 func isFixed(n node) bool {
 	switch n.(type) {
-	case *column, *rowRef, *rowsRef, *aggregate, *quantifier, *mapped:
+	case *column, *rowRef, *rowsRef, *aggregate, *quantifier, *mapped, *fact:
 		return false
 	}
 	for _, c := range children(n) {
@@ -52,8 +52,11 @@ func (c *checker) in(n *ast.BinaryNode) node {
 	switch r := right.(type) {
 	case *listNode:
 		return c.inList(at, x, r)
-	case *rowsRef, *mapped:
-		return c.problem(at, "write any(…, .column == …)", "in needs a list of values, but %s is %s", c.words(right), right.typ())
+	case *mapped:
+		return c.inMapped(at, x, r)
+	case *rowsRef:
+		return c.problem(at, fmt.Sprintf("write %s in map(%s, .column)", c.words(x), c.words(right)),
+			"in needs a list of values, but %s is %s", c.words(right), right.typ())
 	}
 	if right.typ() != typeTexts {
 		hint := fmt.Sprintf("write %s == %s", c.words(x), c.words(right))
@@ -66,6 +69,20 @@ func (c *checker) in(n *ast.BinaryNode) node {
 		return c.problem(at, "", "%s is a list of texts, but %s is %s", c.words(right), c.words(x), x.typ())
 	}
 	return &contains{condition(at), right, x}
+}
+
+// inMapped is x in map(rows, .column): some row has the value.
+func (c *checker) inMapped(at span, x node, m *mapped) node {
+	pred := c.inList(at, m.of, &listNode{base{t: typeList, loc: x.at()}, []node{x}})
+	if pred == nil {
+		return nil
+	}
+	if in := pred.(*member); x.typ() == typeNothing {
+		return c.problem(at, "write any(…, … == nil)", "map leaves missing values out, so nil is never in it")
+	} else if !x.nullable() {
+		pred = &equal{in.base, in.x, in.items[0]}
+	}
+	return &quantifier{condition(at), "any", m.rows, pred}
 }
 
 func (c *checker) inRange(at span, x node, r *ast.BinaryNode) node {
@@ -169,6 +186,8 @@ func (c *checker) oneSidedHint(a, b node) string {
 			return `write a date as date("2026-01-31")`
 		}
 		return fmt.Sprintf("write date(%s)", c.words(b))
+	case isCall(a, "weekday") && literal && b.typ() == typeText:
+		return weekdayHint(k.v.(string))
 	case t.isTime() && b.typ() == typePeriod:
 		return fmt.Sprintf("write today() - %s", c.words(b))
 	case t.isNumber() && literal && b.typ() == typeText && isDigits(k.v.(string)):

@@ -33,19 +33,28 @@ func (r *Rule) Columns() map[string]*Columns {
 
 func collect(n node, at map[*variable]*Columns) {
 	if c, ok := n.(*column); ok {
-		at[c.path.from].follow(c.path.via).add(c.col.Name)
+		follow(c.path, at).add(c.col.Name)
 	}
 	if r := rowsOfNode(n); r != nil {
-		at[r.row] = at[r.of.from].follow(r.of.via).related(r.rel)
+		at[r.row] = follow(r.of, at).related(r.rel)
 	}
 	for _, c := range children(n) {
 		collect(c, at)
 	}
 }
 
-func (c *Columns) follow(via []*customer.Relation) *Columns {
-	for _, r := range via {
-		c = c.related(r)
+// follow is what the rule needs of the row at the path; what decides between rows on the way is needed of them.
+func follow(p path, at map[*variable]*Columns) *Columns {
+	c := at[p.from]
+	for _, s := range p.via {
+		c = c.related(s.rel)
+		if s.pick == nil {
+			continue
+		}
+		at[s.pick.row] = c
+		for _, by := range s.pick.order {
+			c.add(by.column.Name)
+		}
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -11,8 +12,9 @@ import (
 
 // frame is the state of one evaluation: the current row of each variable, and the first value of a wrong Go type.
 type frame struct {
-	rows []map[string]any
-	err  error
+	rows  []map[string]any
+	facts map[string]bool // by their text
+	err   error
 }
 
 // valueFunc gives a value, nil for missing; testFunc decides a condition.
@@ -30,7 +32,7 @@ func (c compiler) value(n node) valueFunc {
 		v := n.v
 		return func(*frame) any { return v }
 	case *column:
-		return columnValue(n)
+		return c.columnValue(n)
 	case *arith:
 		return c.arith(n)
 	case *negate:
@@ -52,8 +54,14 @@ func (c compiler) value(n node) valueFunc {
 		return c.choose(n)
 	case *call:
 		return c.call(n)
+	case *standing:
+		return c.standing(n)
+	case *scores:
+		return c.scores(n)
 	case *aggregate:
 		return c.aggregate(n)
+	case *extremum:
+		return c.extremum(n)
 	}
 	test := c.test(n)
 	return func(f *frame) any { return test(f) }
@@ -158,24 +166,21 @@ func (c compiler) call(n *call) valueFunc {
 				return nil
 			}
 		}
-		return eval(clock, values)
+		v := eval(clock, values)
+		if bad, ok := v.(impossible); ok {
+			f.err = cmp.Or(f.err, bad.error)
+			return nil
+		}
+		return v
 	}
 }
 
-// columnValue follows to-one relations to a row and reads its column. A missing row has missing values.
-func columnValue(n *column) valueFunc {
-	slot, name, kind := n.path.from.slot, n.col.Name, n.col.Kind
+// columnValue reads a column of the row at a path. A missing row has missing values.
+func (c compiler) columnValue(n *column) valueFunc {
+	row, name, kind := c.row(n.path), n.col.Name, n.col.Kind
 	opaque := n.t == typeOther
-	via := make([]string, len(n.path.via))
-	for i, r := range n.path.via {
-		via[i] = r.Name
-	}
 	return func(f *frame) any {
-		row := f.rows[slot]
-		for _, relation := range via {
-			row, _ = row[relation].(map[string]any)
-		}
-		v := row[name]
+		v := row(f)[name]
 		if v == nil {
 			return nil
 		}
@@ -184,7 +189,7 @@ func columnValue(n *column) valueFunc {
 		}
 		v, ok := normal(v, kind)
 		if !ok && f.err == nil {
-			f.err = fmt.Errorf("column %s: a value of Go type %T can't stand for %s", name, row[name], kind)
+			f.err = fmt.Errorf("column %s: a value of Go type %T can't stand for %s", name, row(f)[name], kind)
 		}
 		return v
 	}

@@ -5,16 +5,9 @@ import "fmt"
 // rows gives a function that calls visit with each of the rows as the current one, until visit says stop (false).
 func (c compiler) rows(r rows) func(f *frame, visit func() bool) {
 	filter := c.junction(r.filters, false)
-	slot, owner, relation := r.row.slot, r.of.from.slot, r.rel.Name
-	via := make([]string, len(r.of.via))
-	for i, rel := range r.of.via {
-		via[i] = rel.Name
-	}
+	slot, owner, relation := r.row.slot, c.row(r.of), r.rel.Name
 	return func(f *frame, visit func() bool) {
-		row := f.rows[owner]
-		for _, name := range via {
-			row, _ = row[name].(map[string]any)
-		}
+		row := owner(f)
 		outer := f.rows[slot]
 		defer func() { f.rows[slot] = outer }()
 		for _, related := range f.related(row[relation], relation) {
@@ -23,6 +16,23 @@ func (c compiler) rows(r rows) func(f *frame, visit func() bool) {
 				return
 			}
 		}
+	}
+}
+
+// row gives the row at a path, nil where there is none.
+func (c compiler) row(p path) func(*frame) map[string]any {
+	if len(p.via) == 0 {
+		slot := p.from.slot
+		return func(f *frame) map[string]any { return f.rows[slot] }
+	}
+	s := p.last()
+	if s.pick != nil {
+		return c.picked(p.owner(), s)
+	}
+	owner, relation := c.row(p.owner()), s.rel.Name
+	return func(f *frame) map[string]any {
+		row, _ := owner(f)[relation].(map[string]any)
+		return row
 	}
 }
 
@@ -52,19 +62,26 @@ func (c compiler) aggregate(n *aggregate) valueFunc {
 		return func(f *frame) any {
 			var count int64
 			each(f, func() bool { count++; return true })
+			if count == 0 && n.null {
+				return nil
+			}
 			return count
 		}
 	}
 	of := c.value(n.of)
 	start, step, finish := aggregation(n)
 	return func(f *frame) any {
-		state, count := start, int64(0)
+		state, count, some := start, int64(0), false
 		each(f, func() bool {
+			some = true
 			if v := of(f); v != nil {
 				state, count = step(state, v), count+1
 			}
 			return true
 		})
+		if !some && n.null {
+			return nil
+		}
 		return finish(state, count)
 	}
 }

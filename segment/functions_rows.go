@@ -13,6 +13,11 @@ func rowFunctions() []*Function {
 			Example:  `none(customer.orders, .ordered_at > ago(days(180)))`,
 		},
 		{
+			Name: "one", Usage: "one(rows, condition)", form: formQuantifier,
+			Sentence: "True when exactly one row satisfies the condition.",
+			Example:  `one(customer.vehicles, .km > 100_000)`,
+		},
+		{
 			Name: "all", Usage: "all(rows, condition)", form: formQuantifier,
 			Sentence: "True when every row satisfies the condition; so also when there are no rows.",
 			Example:  `all(customer.vehicles, .km < 100_000)`,
@@ -24,7 +29,7 @@ func rowFunctions() []*Function {
 		},
 		{
 			Name: "map", Usage: "map(rows, column)", form: formMap,
-			Sentence: "The values of a column, for sum, min, max and mean.",
+			Sentence: "The values of a column, missing ones left out, for sum, min, max, mean, in and the functions above, in which # is the value.",
 			Example:  `max(map(customer.orders, .ordered_at)) < ago(days(90))`,
 		},
 		{
@@ -38,13 +43,13 @@ func rowFunctions() []*Function {
 			Example:  `sum(customer.orders, .total) > 1_000_000`,
 		},
 		{
-			Name: "min", Usage: "min(map(rows, column))", form: formAggregate,
-			Sentence: "The smallest, earliest or first value of a column; missing when there is none.",
+			Name: "min", Usage: "min(map(rows, column)) or min(a, b)", form: formAggregate,
+			Sentence: "The smallest, earliest or first value of a column, or of several values; missing ones are left out, and it is missing when there is none.",
 			Example:  `min(map(customer.orders, .ordered_at)) > ago(days(30))`,
 		},
 		{
-			Name: "max", Usage: "max(map(rows, column))", form: formAggregate,
-			Sentence: "The largest, latest or last value of a column; missing when there is none.",
+			Name: "max", Usage: "max(map(rows, column)) or max(a, b)", form: formAggregate,
+			Sentence: "The largest, latest or last value of a column, or of several values; missing ones are left out, and it is missing when there is none.",
 			Example:  `max(map(customer.orders, .total)) >= 250_000`,
 		},
 		{

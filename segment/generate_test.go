@@ -378,6 +378,9 @@ func (g *generator) prefix() string {
 
 // column draws a column of a kind: of the current row, of the customer, or behind to-one relations.
 func (g *generator) column(kind customer.Kind) (string, bool) {
+	if g.n(20) == 19 {
+		return g.pickedColumn(kind)
+	}
 	var found []string
 	var add func(prefix string, e *customer.Entity, depth int)
 	add = func(prefix string, e *customer.Entity, depth int) {

@@ -27,6 +27,11 @@ const (
 	mutateSuppressed             // a suppressed address counts
 	mutateThreshold              // a threshold of the base too high
 	mutateTies                   // whoever is at a threshold is beyond it
-	mutateBase                   // the base is all rows of the customers' table
+	mutateLeapDay                // 29 February is not celebrated in common years
+	mutateWithinEnd              // the last day of within does not count
+	mutateNewYear                // what lies behind New Year does not count
+	mutateFirstYear              // the day itself is an anniversary, too
+	mutateAge                    // an age is reached on the day after the birthday
+	mutateSplit                  // random shares of different names are the same
 	lastMutation
 )

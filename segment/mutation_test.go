@@ -27,6 +27,10 @@ func plantedMistakes() map[mutation]string {
 		mutateEmptyGroup:    "customers without rows are forgotten",
 		mutateNarrow:        "a superset under not exists",
 		mutateSharedFilters: "groups over different rows are one",
+		mutatePickEnd:       "last for first",
+		mutateTieCollate:    "ties of text keys in the order of the database",
+		mutatePickFilters:   "find without its condition",
+		mutateHopShare:      "conditions on different rows asked of one",
 	}
 }
 
@@ -43,7 +47,7 @@ func TestPlantedMistakesAreFound(t *testing.T) {
 	}
 	draw := rapid.Custom(func(rt *rapid.T) question {
 		g := &generator{t: rt, schema: w.schema, residual: true}
-		return question{g.condition(3), w.clocks[g.n(len(w.clocks))]}
+		return w.question(g.condition(3), w.clocks[g.n(len(w.clocks))])
 	})
 	drawn := 0
 	for ; drawn < 20_000 && len(h.sought) > 0; drawn++ {

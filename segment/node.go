@@ -39,7 +39,10 @@ type variable struct {
 }
 
 // vars are all variables of a rule, by slot.
-type vars struct{ all []*variable }
+type vars struct {
+	all      []*variable
+	segments map[string]bool // that the rule uses
+}
 
 func (v *vars) add(name string, e *customer.Entity) *variable {
 	x := &variable{name: name, entity: e, slot: len(v.all)}
@@ -47,21 +50,32 @@ func (v *vars) add(name string, e *customer.Entity) *variable {
 	return x
 }
 
-// path leads from a variable over to-one relations to a row.
+// path leads from a variable to one row: over to-one relations, and to one picked row of a to-many relation.
 type path struct {
 	from *variable
-	via  []*customer.Relation
+	via  []step
+}
+
+// step is the next row: that of a to-one relation, or the one that pick chooses.
+type step struct {
+	rel  *customer.Relation
+	pick *pick // nil where the relation is to-one
 }
 
 func (p path) entity() *customer.Entity {
 	if len(p.via) == 0 {
 		return p.from.entity
 	}
-	return p.via[len(p.via)-1].Target
+	return p.last().rel.Target
 }
 
-func (p path) to(r *customer.Relation) path {
-	return path{p.from, append(append([]*customer.Relation(nil), p.via...), r)}
+func (p path) last() step { return p.via[len(p.via)-1] }
+
+// owner is the row from which the last step leads.
+func (p path) owner() path { return path{p.from, p.via[:len(p.via)-1]} }
+
+func (p path) to(s step) path {
+	return path{p.from, append(append([]step(nil), p.via...), s)}
 }
 
 // rows are those of a to-many relation of the row at path that satisfy the filters.
@@ -132,7 +146,7 @@ type (
 		fn   *Function
 		args []node
 	}
-	aggregate struct { // count sum min max mean
+	aggregate struct { // count sum min max mean; a nullable count or sum is missing without rows
 		base
 		op   string
 		rows rows
@@ -206,7 +220,7 @@ type (
 // isCondition says that the node is one of the conditions, which are two-valued and which cond translates.
 func isCondition(n node) bool {
 	switch n.(type) {
-	case *compare, *equal, *isNil, *member, *between, *contains, *textTest, *match, *truth, *and, *or, *not, *quantifier:
+	case *compare, *equal, *isNil, *member, *between, *contains, *textTest, *match, *truth, *and, *or, *not, *quantifier, *named, *fact:
 		return true
 	}
 	return false
@@ -215,14 +229,18 @@ func isCondition(n node) bool {
 // children are the direct parts of a node, closures and filters included.
 func children(n node) []node {
 	switch n := n.(type) {
-	case *constant, *column, *rowRef:
+	case *constant, *fact:
 		return nil
+	case *column:
+		return n.path.filters()
+	case *rowRef:
+		return n.path.filters()
 	case *rowsRef:
-		return n.rows.filters
+		return n.rows.parts()
 	case *listNode:
 		return n.items
 	case *mapped:
-		return append([]node{n.of}, n.rows.filters...)
+		return append([]node{n.of}, n.rows.parts()...)
 	case *arith:
 		return []node{n.a, n.b}
 	case *negate:
@@ -237,11 +255,17 @@ func children(n node) []node {
 		return []node{n.cond, n.a, n.b}
 	case *call:
 		return n.args
+	case *standing:
+		return []node{n.of}
+	case *scores:
+		return n.parts
+	case *extremum:
+		return n.items
 	case *aggregate:
 		if n.of == nil {
-			return n.rows.filters
+			return n.rows.parts()
 		}
-		return append([]node{n.of}, n.rows.filters...)
+		return append([]node{n.of}, n.rows.parts()...)
 	}
 	return conditionChildren(n)
 }
@@ -272,8 +296,10 @@ func conditionChildren(n node) []node {
 		return n.parts
 	case *not:
 		return []node{n.a}
+	case *named:
+		return []node{n.a}
 	case *quantifier:
-		return append([]node{n.pred}, n.rows.filters...)
+		return append([]node{n.pred}, n.rows.parts()...)
 	}
 	panic(fmt.Sprintf("segment: unknown node %T", n))
 }

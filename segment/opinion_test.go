@@ -2,6 +2,7 @@ package segment
 
 import (
 	"fmt"
+	"maps"
 	"math/big"
 	"regexp"
 	"slices"
@@ -80,7 +81,7 @@ var manyDigits = regexp.MustCompile(`\d\.\d{16,}|\d{16,}\.`)
 func joinsTypes(n node) bool {
 	isCast := func(n node) bool { _, ok := n.(*cast); return ok }
 	switch n := n.(type) {
-	case *coalesce, *choose, *member:
+	case *coalesce, *choose, *member, *extremum:
 		if slices.ContainsFunc(children(n), isCast) {
 			return true
 		}
@@ -152,15 +153,20 @@ type writtenNil struct{}
 
 func truthy(v any) bool { b, ok := v.(bool); return ok && b }
 
-func (o *opinion) compile(text string, clock Clock) (*vm.Program, error) {
+func (o *opinion) functions(clock Clock) map[string]func(...any) (any, error) {
 	functions := map[string]func(...any) (any, error){
 		"truthy_": func(a ...any) (any, error) { return truthy(a[0]), nil },
 		"get_":    func(a ...any) (any, error) { return get(a[0], a[1].(string)), nil },
 		"op_":     func(a ...any) (any, error) { return operate(clock, a[0].(string), a[1], a[2]) },
 		"fn_":     func(a ...any) (any, error) { return apply(clock, a[0].(string), a[1:]) },
 	}
+	maps.Copy(functions, o.onBase(clock))
+	return functions
+}
+
+func (o *opinion) compile(text string, clock Clock) (*vm.Program, error) {
 	options := []expr.Option{expr.AllowUndefinedVariables(), expr.Optimize(false), expr.Patch(opinionPatcher{})}
-	for name, f := range functions {
+	for name, f := range o.functions(clock) {
 		options = append(options, expr.Function(name, f))
 	}
 	return expr.Compile(text, options...)
@@ -195,6 +201,10 @@ func (opinionPatcher) Visit(n *ast.Node) {
 		}
 		x.Node = callTo("truthy_", x.Node)
 	case *ast.MemberNode:
+		if score, ok := opinionOnScore(x); ok {
+			ast.Patch(n, score)
+			return
+		}
 		ast.Patch(n, callTo("get_", x.Node, x.Property))
 	case *ast.ArrayNode:
 		for i, item := range x.Nodes {
@@ -205,7 +215,14 @@ func (opinionPatcher) Visit(n *ast.Node) {
 	case *ast.ConditionalNode:
 		x.Cond = callTo("truthy_", x.Cond)
 	case *ast.CallNode:
+		if placed, ok := opinionOnPlace(x); ok {
+			ast.Patch(n, placed)
+			return
+		}
 		if name := x.Callee.(*ast.IdentifierNode).Value; !strings.HasSuffix(name, "_") {
+			if name == "random_split" {
+				x.Arguments = append(x.Arguments, &ast.IdentifierNode{Value: "customer"})
+			}
 			ast.Patch(n, callTo("fn_", append([]ast.Node{word(name)}, x.Arguments...)...))
 		}
 	case *ast.BuiltinNode:
@@ -213,6 +230,12 @@ func (opinionPatcher) Visit(n *ast.Node) {
 			if p, ok := x.Arguments[1].(*ast.PredicateNode); ok {
 				if x.Name != "map" {
 					p.Node = callTo("truthy_", p.Node)
+				}
+				switch x.Name {
+				case "map": // which leaves missing values out
+					ast.Patch(n, callTo("fn_", word("present"), x))
+				case "find":
+					ast.Patch(n, callTo("fn_", word("find"), &ast.BuiltinNode{Name: "filter", Arguments: x.Arguments}))
 				}
 				return
 			}

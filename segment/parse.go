@@ -111,7 +111,7 @@ func syntaxHint(s *source, at span, kind, word string) string {
 	case kind == "Operator" && word == "&":
 		return "write && or and"
 	case kind == "Operator" && word == ".":
-		return "a column of the current row (.name) only stands inside any(…), all(…), count(…) and their like"
+		return columnHint(string(s.runes[:at.from]), string(s.runes[at.from:]))
 	case kind == "Operator" && word == "<>":
 		return "write !="
 	case kind == "Identifier":

@@ -5,8 +5,16 @@ import "fmt"
 // rebuild copies a node with each of its children replaced by f's result.
 func rebuild(n node, f func(node) node) node {
 	switch n := n.(type) {
-	case *constant, *column, *rowRef:
+	case *constant, *fact:
 		return n
+	case *column:
+		c := *n
+		c.path = n.path.rebuild(f)
+		return &c
+	case *rowRef:
+		c := *n
+		c.path = n.path.rebuild(f)
+		return &c
 	case *rowsRef:
 		c := *n
 		c.rows = rebuildRows(n.rows, f)
@@ -46,6 +54,18 @@ func rebuild(n node, f func(node) node) node {
 	case *call:
 		c := *n
 		c.args = rebuildAll(n.args, f)
+		return &c
+	case *standing:
+		c := *n
+		c.of = f(n.of)
+		return &c
+	case *scores:
+		c := *n
+		c.parts = rebuildAll(n.parts, f)
+		return &c
+	case *extremum:
+		c := *n
+		c.items = rebuildAll(n.items, f)
 		return &c
 	case *aggregate:
 		c := *n
@@ -108,6 +128,10 @@ func rebuildCondition(n node, f func(node) node) node {
 		c := *n
 		c.a = f(n.a)
 		return &c
+	case *named:
+		c := *n
+		c.a = f(n.a)
+		return &c
 	case *quantifier:
 		c := *n
 		c.pred, c.rows = f(n.pred), rebuildRows(n.rows, f)
@@ -125,6 +149,6 @@ func rebuildAll(nodes []node, f func(node) node) []node {
 }
 
 func rebuildRows(r rows, f func(node) node) rows {
-	r.filters = rebuildAll(r.filters, f)
+	r.of, r.filters = r.of.rebuild(f), rebuildAll(r.filters, f)
 	return r
 }

@@ -15,11 +15,13 @@ type emitter struct {
 	args     *Args
 	clock    Clock
 	aliases  map[*variable]string
-	hops     []hop             // to-one rows that have an alias here
-	grouped  map[node]string   // aggregates that have a text here: those of the HAVING clause that is being written
-	next     int               // number of the last alias
-	residual []Reason          //
-	reasons  map[span]struct{} // of residual
+	hops     []hop                    // to-one rows that have an alias here
+	grouped  map[node]string          // aggregates that have a text here: those of the HAVING clause that is being written
+	used     map[string][]string      // columns of picked rows that are used, by the row's alias
+	next     int                      // number of the last alias
+	residual []Reason                 //
+	inside   []*named                 // segments that are being written, the innermost last
+	reasons  map[residualKey]struct{} // of residual
 	mutate   mutation
 	err      error
 }
@@ -39,8 +41,8 @@ const (
 
 func newEmitter(r *Rule, args *Args, clock Clock, aliases map[string]string) *emitter {
 	e := &emitter{
-		rule: r, args: args, clock: clock, aliases: map[*variable]string{}, grouped: map[node]string{},
-		reasons: map[span]struct{}{}, mutate: r.mutate,
+		rule: r, args: args, clock: clock, aliases: map[*variable]string{}, grouped: map[node]string{}, used: map[string][]string{},
+		reasons: map[residualKey]struct{}{}, mutate: r.mutate,
 	}
 	for i, root := range r.scope.roots() {
 		if alias := aliases[root.name]; alias != "" {
@@ -100,6 +102,10 @@ func (e *emitter) cond(n node, want bool, d direction) string {
 		return e.junction(n.parts, !want, want, d)
 	case *quantifier:
 		return e.quantifier(n, want, d)
+	case *named:
+		return e.named(n, want, d)
+	case *fact:
+		return e.fact(n, want)
 	case *compare, *equal:
 		if q := e.asExistence(n); q != nil {
 			return e.quantifier(q, want, d)
@@ -120,6 +126,8 @@ func (e *emitter) junction(parts []node, conjunction, want bool, d direction) st
 	var texts []string
 	if conjunction && want {
 		texts, parts = e.shareGroups(parts)
+		picked, others := e.sharePicks(parts)
+		texts, parts = append(texts, picked...), others
 	}
 	for _, p := range parts {
 		if text := e.cond(p, want, d); text != neutral {
@@ -164,10 +172,8 @@ func (e *emitter) leaf(n node, want bool, d direction) string {
 
 // unknown stands for a condition that only the VM can decide.
 func (e *emitter) unknown(why *reason, d direction) string {
-	if _, seen := e.reasons[why.at]; !seen {
-		e.reasons[why.at] = struct{}{}
-		src := e.rule.source
-		e.residual = append(e.residual, Reason{src.span(why.at), src.quote(why.at), why.text})
+	if key := (residualKey{e.source(), why.at}); !e.seen(key) {
+		e.residual = append(e.residual, e.reason(why))
 	}
 	if e.mutate == mutateNarrow {
 		return "true"
@@ -183,6 +189,8 @@ type reason struct {
 // unsayable finds what in a lowered node SQL can't say exactly; nil when it can say everything.
 func unsayable(n node) *reason {
 	switch n := n.(type) {
+	case *named:
+		return n.unsayable()
 	case *match:
 		if _, ok := likePattern(n.re); !ok {
 			return &reason{n.at(), "databases read regular expressions in their own way; only literal text with ^ and $ is the same everywhere"}

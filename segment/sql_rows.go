@@ -17,12 +17,14 @@ func (e *emitter) quantifier(n *quantifier, want bool, d direction) string {
 		d = !d
 	}
 	parts := append(slices.Clone(n.rows.filters), n.pred)
-	return existence(exists) + e.subquery(n.rows, func() []string {
-		var texts []string
-		for i, p := range parts {
-			texts = append(texts, e.cond(p, i < len(parts)-1 || sought, d))
-		}
-		return texts
+	return existence(exists) + e.through(n.rows.of, func() string {
+		return e.subquery(n.rows, func() []string {
+			var texts []string
+			for i, p := range parts {
+				texts = append(texts, e.cond(p, i < len(parts)-1 || sought, d))
+			}
+			return texts
+		})
 	})
 }
 
@@ -72,7 +74,10 @@ func (e *emitter) aggregateSQL(n *aggregate) string {
 	alias := e.open(n.rows)
 	parts := append([]string{e.join(n.rows, alias)}, e.filters(n.rows)...)
 	from := fmt.Sprintf("%s %s where %s", n.rows.rel.Target.Table.SQL(), alias, strings.Join(parts, " and "))
-	if n.op == "count" {
+	switch {
+	case n.op == "count" && n.null:
+		return "(select nullif(count(*), 0) from " + from + ")"
+	case n.op == "count":
 		return "(select count(*) from " + from + ")"
 	}
 	of := e.aggregated(n)
@@ -81,6 +86,9 @@ func (e *emitter) aggregateSQL(n *aggregate) string {
 		from, of = fmt.Sprintf("(select %s as v from %s) %s", of, from, values), values+".v"
 	}
 	group := e.newAlias()
+	if n.op == "sum" && n.null {
+		return fmt.Sprintf("(select %[1]s from (select %[2]s, count(*) as n from %[3]s) %[4]s where %[4]s.n > 0)", e.result(n, group+".v"), e.calls(n, of, "v"), from, group)
+	}
 	return fmt.Sprintf("(select %s from (select %s from %s) %s)", e.result(n, group+".v"), e.calls(n, of, "v"), from, group)
 }
 
@@ -129,51 +137,61 @@ func refersTo(n node, v *variable) bool {
 	return slices.ContainsFunc(children(n), func(c node) bool { return refersTo(c, v) })
 }
 
-// groupLeaf writes a leaf that compares one aggregate with constants, such as count(orders) >= 3, as a semi-join with
-// the groups that satisfy it: one pass over the relation, where a correlated subquery would look up every customer.
+// groupLeaf writes a leaf that compares aggregates over the same rows with constants, such as count(orders) >= 3, as a
+// semi-join with the groups that satisfy it: one pass over the relation, where a correlated subquery would look up every
+// customer.
 // Where customers without rows satisfy the leaf, it is an anti-join with the groups that don't.
 func (e *emitter) groupLeaf(n node, want bool) (string, bool) {
-	agg := e.groupable(n)
-	if agg == nil {
+	found := e.groupable(n)
+	if found == nil {
 		return "", false
 	}
-	without := e.holds(n, agg, emptyValue(agg))
+	without := e.holds(n, found, emptyValue)
 	exists := want != without
 	if e.mutate == mutateEmptyGroup {
 		exists, without = want, false
 	}
-	return existence(exists) + e.groups([]node{n}, !without), true
+	return existence(exists) + e.through(found[0].rows.of, func() string { return e.groups([]node{n}, !without) }), true
 }
 
-// groupable is the aggregate of a leaf that can be written over groups, nil for other leaves.
-func (e *emitter) groupable(n node) *aggregate {
-	agg := soleAggregate(n)
-	if agg == nil || len(e.grouped) > 0 || !independent(agg) {
+// groupable are the aggregates of a leaf that can be written over groups, none for other leaves.
+func (e *emitter) groupable(n node) []*aggregate {
+	found, ok := leafAggregates(n)
+	if !ok || len(e.grouped) > 0 {
 		return nil
 	}
-	return agg
+	for _, agg := range found {
+		if !independent(agg) || !theSameRows(agg.rows, found[0].rows) {
+			return nil
+		}
+	}
+	return found
 }
 
 // groups are the groups of a relation's rows in which all leaves, whose aggregates go over the same rows, have the truth
 // value want.
 func (e *emitter) groups(leaves []node, want bool) string {
-	first := soleAggregate(leaves[0])
+	found := aggregatesOf(leaves)
+	first := found[0]
 	alias, group := e.open(first.rows), e.newAlias()
 	columns := []string{alias + "." + quote(first.rows.rel.Remote) + " as k"}
-	for i, n := range leaves {
-		agg := soleAggregate(n)
-		e.aliases[agg.rows.row] = alias
-		name := "v"
-		if i > 0 {
-			name = fmt.Sprintf("v%d", i+1)
+	name := func(i int) string {
+		if i == 0 {
+			return "v"
 		}
-		columns = append(columns, e.calls(agg, e.aggregated(agg), name))
-		e.grouped[agg] = e.result(agg, group+"."+name)
-		defer delete(e.grouped, agg)
+		return fmt.Sprintf("v%d", i+1)
+	}
+	for i, agg := range found {
+		e.aliases[agg.rows.row] = alias
+		columns = append(columns, e.calls(agg, e.aggregated(agg), name(i)))
 	}
 	where := ""
 	if filters := e.filters(first.rows); len(filters) > 0 {
 		where = " where " + strings.Join(filters, " and ")
+	}
+	for i, agg := range found {
+		e.grouped[agg] = e.result(agg, group+"."+name(i))
+		defer delete(e.grouped, agg)
 	}
 	conditions := []string{group + ".k = " + e.field(first.rows.of, quote(first.rows.rel.Local))}
 	for _, n := range leaves {
@@ -205,7 +223,8 @@ func (e *emitter) shareGroups(parts []node) (texts []string, rest []node) {
 			rest = append(rest, leaves[0])
 			continue
 		}
-		texts = append(texts, existence(true)+e.groups(leaves, true))
+		of := aggregatesOf(leaves)[0].rows.of
+		texts = append(texts, existence(true)+e.through(of, func() string { return e.groups(leaves, true) }))
 	}
 	return texts, rest
 }
@@ -214,26 +233,32 @@ func (e *emitter) shareable(n node) bool {
 	if !isCondition(n) || unsayable(n) != nil {
 		return false
 	}
-	agg := e.groupable(n)
-	if agg == nil || len(agg.rows.filters) > 0 && e.mutate != mutateSharedFilters {
+	found := e.groupable(n)
+	if found == nil || len(found[0].rows.filters) > 0 && e.mutate != mutateSharedFilters {
 		return false
 	}
-	return e.asExistence(n) == nil && !e.holds(n, agg, emptyValue(agg))
+	return e.asExistence(n) == nil && !e.holds(n, found, emptyValue)
 }
 
 func sameRows(a, b node) bool {
-	x, y := soleAggregate(a).rows, soleAggregate(b).rows
+	x, y := aggregatesOf([]node{a})[0].rows, aggregatesOf([]node{b})[0].rows
 	return x.rel == y.rel && samePath(x.of, y.of)
 }
 
 // asExistence turns count(…) > 0 and its like into any or none; nil for other leaves.
 func (e *emitter) asExistence(n node) *quantifier {
-	agg := soleAggregate(n)
-	if agg == nil || agg.op != "count" || len(e.grouped) > 0 {
+	found, ok := leafAggregates(n)
+	if !ok || len(found) != 1 || found[0].op != "count" || len(e.grouped) > 0 || !steady(n) {
 		return nil
 	}
-	none, one := e.holds(n, agg, int64(0)), e.holds(n, agg, int64(1))
-	if none == one || one != e.holds(n, agg, int64(2)) || one != e.holds(n, agg, int64(1<<50)) {
+	agg := found[0]
+	if with := func(v int64) bool {
+		return e.holds(n, found, func(*aggregate) any { return v })
+	}; with(1) != with(2) || with(1) != with(1<<50) {
+		return nil
+	}
+	none, one := e.holds(n, found, emptyValue), e.holds(n, found, func(*aggregate) any { return int64(1) })
+	if none == one {
 		return nil
 	}
 	op := "any"
@@ -243,29 +268,55 @@ func (e *emitter) asExistence(n node) *quantifier {
 	return &quantifier{condition(n.at()), op, agg.rows, &constant{base{t: typeBool, loc: n.at()}, true, ""}}
 }
 
-// soleAggregate is the one aggregate of a leaf whose other parts are constants, nil if there is none or more.
-func soleAggregate(n node) *aggregate {
-	var found *aggregate
+// steady says that a leaf's calculation with a count has no value to which it comes back, as a remainder has.
+func steady(n node) bool {
+	if a, ok := n.(*arith); ok && a.op == "%" {
+		return false
+	}
+	if _, ok := n.(*call); ok {
+		return false
+	}
+	return !slices.ContainsFunc(children(n), func(c node) bool { return !isAggregate(c) && !steady(c) })
+}
+
+func isAggregate(n node) bool {
+	_, ok := n.(*aggregate)
+	return ok
+}
+
+// leafAggregates are the aggregates of a leaf whose other parts are constants; false when it has other parts, or none.
+func leafAggregates(n node) (found []*aggregate, ok bool) {
 	for _, c := range children(n) {
 		switch c := c.(type) {
 		case *constant:
 			continue
 		case *aggregate:
-			if found != nil {
-				return nil
+			found = append(found, c)
+		case *cast, *arith, *negate, *coalesce, *call, *standing, *scores:
+			inner, ok := leafAggregates(c)
+			if !ok && !allConstant(c) {
+				return nil, false
 			}
-			found = c
-		case *cast, *arith, *negate:
-			inner := soleAggregate(c)
-			if inner == nil || found != nil {
-				return nil
-			}
-			found = inner
+			found = append(found, inner...)
 		default:
-			return nil
+			return nil, false
 		}
 	}
-	return found
+	return found, len(found) > 0
+}
+
+func allConstant(n node) bool {
+	return !slices.ContainsFunc(children(n), func(c node) bool { return !isConstant(c) })
+}
+
+// aggregatesOf are those of several leaves.
+func aggregatesOf(leaves []node) []*aggregate {
+	var all []*aggregate
+	for _, n := range leaves {
+		found, _ := leafAggregates(n)
+		all = append(all, found...)
+	}
+	return all
 }
 
 // independent aggregates ask nothing of rows outside their relation.
@@ -275,15 +326,22 @@ func independent(n *aggregate) bool {
 }
 
 func closed(n node, inside map[*variable]bool) bool {
+	if _, ok := n.(*fact); ok { // it is about the customer
+		return false
+	}
 	r := rowsOfNode(n)
 	if r != nil {
 		if len(inside) > 0 && !inside[r.of.from] {
 			return false
 		}
 		inside[r.row] = true
+		r.of.open(inside)
 	}
-	if c, ok := n.(*column); ok && !inside[c.path.from] {
-		return false
+	if c, ok := n.(*column); ok {
+		if !inside[c.path.from] {
+			return false
+		}
+		c.path.open(inside)
 	}
 	for _, c := range children(n) {
 		if !closed(c, inside) {
@@ -303,18 +361,20 @@ func rowsOfNode(n node) *rows {
 	return nil
 }
 
+// emptyValue is the aggregate of no rows.
 func emptyValue(n *aggregate) any {
-	if n.op == "count" || n.op == "sum" {
+	if (n.op == "count" || n.op == "sum") && !n.null {
 		return int64(0)
 	}
 	return nil
 }
 
-// holds evaluates a leaf with a constant in the place of its aggregate.
-func (e *emitter) holds(n node, agg *aggregate, v any) bool {
+// holds evaluates a leaf with constants in the place of its aggregates.
+func (e *emitter) holds(n node, aggregates []*aggregate, value func(*aggregate) any) bool {
 	var replace func(node) node
 	replace = func(c node) node {
-		if c == node(agg) {
+		if agg, ok := c.(*aggregate); ok && slices.Contains(aggregates, agg) {
+			v := value(agg)
 			return &constant{base{t: agg.t, null: v == nil}, v, ""}
 		}
 		return rebuild(c, replace)
@@ -333,15 +393,22 @@ func (e *emitter) hopLeaf(n node, want bool) (string, bool) {
 		return existence(!want) + e.hop(p, func() string { return e.leaf(n, false, widen) }), true
 	}
 	if !falseWithout(n, p) {
-		return "", false
+		holds, only := e.holdsWithout(n, p)
+		if !only {
+			return "", false
+		}
+		return existence(holds != want) + e.hop(p, func() string { return e.leaf(n, !holds, widen) }), true
 	}
 	return existence(want) + e.hop(p, func() string { return e.leaf(n, true, widen) }), true
 }
 
 func (e *emitter) hop(p path, inside func() string) string {
-	rel := p.via[len(p.via)-1]
+	rel := p.last().rel
+	if p.last().pick != nil {
+		return e.pickHop(p, inside)
+	}
 	alias := e.newAlias()
-	owner := e.field(path{p.from, p.via[:len(p.via)-1]}, quote(rel.Local))
+	owner := e.field(p.owner(), quote(rel.Local))
 	e.hops = append(e.hops, hop{p, alias})
 	defer func() { e.hops = e.hops[:len(e.hops)-1] }()
 	return fmt.Sprintf("(select from %s %s where %s.%s = %s and %s)", rel.Target.Table.SQL(), alias, alias, quote(rel.Remote),

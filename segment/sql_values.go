@@ -2,6 +2,7 @@ package segment
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sapa-crm/sapa/customer"
@@ -28,8 +29,14 @@ func (e *emitter) value(n node) string {
 		return fmt.Sprintf("(case when %s then %s else %s end)", e.cond(n.cond, true, widen), e.value(n.a), e.value(n.b))
 	case *call:
 		return e.callSQL(n)
+	case *standing:
+		return e.standingSQL(n)
+	case *scores:
+		return e.scoresSQL(n)
 	case *aggregate:
 		return e.aggregateSQL(n)
+	case *extremum:
+		return e.extremumSQL(n)
 	}
 	if isCondition(n) { // a condition as a value is two-valued
 		return "((" + trimParens(e.cond(n, true, widen)) + ") is true)"
@@ -61,16 +68,21 @@ func (e *emitter) columnSQL(n *column) string { return e.field(n.path, n.col.SQL
 
 func (e *emitter) field(p path, column string) string {
 	if alias, ok := e.alias(p); ok {
+		if !slices.Contains(e.used[alias], column) {
+			e.used[alias] = append(e.used[alias], column)
+		}
 		return alias + "." + column
 	}
 	if len(p.via) == 0 {
 		return e.fail("segment: no alias for %q", p.from.name)
 	}
-	last := p.via[len(p.via)-1]
-	owner := path{p.from, p.via[:len(p.via)-1]}
+	rel := p.last().rel
+	if p.last().pick != nil {
+		return e.pickedField(p, column)
+	}
 	alias := e.newAlias()
-	return fmt.Sprintf("(select %s.%s from %s %s where %s.%s = %s)", alias, column, last.Target.Table.SQL(), alias,
-		alias, quote(last.Remote), e.field(owner, quote(last.Local)))
+	return fmt.Sprintf("(select %s.%s from %s %s where %s.%s = %s)", alias, column, rel.Target.Table.SQL(), alias,
+		alias, quote(rel.Remote), e.field(p.owner(), quote(rel.Local)))
 }
 
 func (e *emitter) alias(p path) (string, bool) {
@@ -79,7 +91,7 @@ func (e *emitter) alias(p path) (string, bool) {
 		return alias, ok
 	}
 	for _, h := range e.hops {
-		if samePath(h.path, p) {
+		if e.sameRow(h.path, p) {
 			return h.alias, true
 		}
 	}
@@ -91,7 +103,7 @@ func samePath(a, b path) bool {
 		return false
 	}
 	for i := range a.via {
-		if a.via[i] != b.via[i] {
+		if !sameStep(a.via[i], b.via[i]) {
 			return false
 		}
 	}
@@ -241,6 +253,9 @@ func (e *emitter) castSQL(n *cast) string {
 }
 
 func (e *emitter) callSQL(n *call) string {
+	if n.fn.emit != nil {
+		return n.fn.emit(e, n)
+	}
 	if n.fn.sql == nil {
 		return e.fail("segment: %s has no SQL", n.fn.Name)
 	}

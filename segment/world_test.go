@@ -36,7 +36,7 @@ func testSchema() *customer.Schema {
 	dealers := entity("dealer", "dealers", "id", col("id!", customer.Int, "bigint"), col("city", customer.Text, "text"),
 		col("rating", customer.Numeric, "numeric(4,1)"), col("opened", customer.Date, "date"), col("big!", customer.Bool, "boolean"),
 		col("region_id", customer.Int, "bigint"))
-	services := entity("services", "services", "id", col("id!", customer.Int, "bigint"), col("vehicle_id", customer.Int, "bigint"),
+	services := entity("services", "services", "ref", col("ref!", customer.Text, "text"), col("vehicle_id", customer.Int, "bigint"),
 		col("at", customer.Timestamptz, "timestamp with time zone"), col("cost", customer.Numeric, "numeric"),
 		col("kind", customer.Text, "text"))
 	vehicles := entity("vehicles", "vehicles", "id", col("id!", customer.Int, "bigint"), col("customer_id!", customer.Int, "bigint"),
@@ -63,13 +63,15 @@ func testSchema() *customer.Schema {
 	many := func(name, remote string, target *customer.Entity) *customer.Relation {
 		return &customer.Relation{Name: name, Local: "id", Remote: remote, Target: target}
 	}
+	orders.At, vehicles.At, services.At = "ordered_at", "due", "at"
+	orders.Amount, vehicles.Amount, services.Amount = "total", "price", "cost"
 	dealers.Relations = []*customer.Relation{one("region", "region_id", regions)}
 	vehicles.Relations = []*customer.Relation{one("dealer", "dealer_id", dealers), many("services", "vehicle_id", services)}
 	customers.Relations = []*customer.Relation{
 		one("dealer", "dealer_id", dealers), many("vehicles", "customer_id", vehicles),
 		many("orders", "customer_id", orders),
 	}
-	return &customer.Schema{Customer: customers, Zone: "America/New_York"}
+	return &customer.Schema{Customer: customers, Zone: "America/New_York", Country: "ID"}
 }
 
 func entities(s *customer.Schema) []*customer.Entity {
@@ -127,6 +129,9 @@ func (w *world) relate(r *rand.Rand, row map[string]any, e *customer.Entity) {
 		var related []map[string]any
 		for range max(0, r.IntN(5)-1) {
 			child := w.add(r, rel.Target, map[string]any{rel.Remote: row[rel.Local]})
+			if at := rel.Target.At; len(related) > 0 && r.IntN(2) == 0 { // two rows of one time
+				child[at] = related[len(related)-1][at]
+			}
 			w.relate(r, child, rel.Target)
 			related = append(related, child)
 		}
@@ -168,6 +173,9 @@ func (w *world) add(r *rand.Rand, e *customer.Entity, fixed map[string]any) map[
 		row[c.Name] = anyOf(r, pool(c))
 	}
 	row[e.Key] = int64(len(w.tables[e]) + 1)
+	if key, _ := e.Column(e.Key); key.Kind == customer.Text {
+		row[e.Key] = anyOf(r, []string{"a", "B", "é", "E", "_"}) + fmt.Sprint(len(w.tables[e])+1)
+	}
 	for k, v := range fixed {
 		row[k] = joined(e, k, v)
 	}
@@ -255,6 +263,7 @@ func textPool(pgType string) []any {
 var testDates = []string{
 	"2026-02-28", "2024-02-29", "2000-02-29", "2026-03-01", "1990-11-22", "2026-11-22", "2026-11-21", "2026-11-23",
 	"2026-01-31", "2026-03-08", "2026-11-01", "1999-02-28", "0044-03-15", "1970-01-01",
+	"2008-02-29", "1984-12-31", "2025-01-01", "2023-03-01", "2024-02-28",
 }
 
 func datePool() []any {
@@ -309,7 +318,7 @@ func testClocks() []Clock {
 	clock := func(today, now, zone string) Clock {
 		d, _ := time.Parse(time.DateOnly, today)
 		n, _ := time.Parse(time.RFC3339Nano, now)
-		return Clock{Today: d, Now: n, Zone: mustZone(zone)}
+		return Clock{Today: d, Now: n, Zone: mustZone(zone), Given: Pretended()}
 	}
 	return []Clock{
 		clock("2026-11-22", "2026-11-22T01:00:00Z", "Asia/Jakarta"),
@@ -317,6 +326,9 @@ func testClocks() []Clock {
 		clock("2024-02-29", "2024-03-01T04:59:59.999999Z", "America/New_York"),
 		clock("2026-03-08", "2026-03-08T07:00:00Z", "America/New_York"),
 		clock("2026-11-01", "2026-11-01T06:00:00Z", "America/New_York"),
+		clock("2024-02-28", "2024-02-28T12:00:00Z", "America/New_York"),
+		clock("2026-12-31", "2026-12-30T17:00:00Z", "Asia/Jakarta"),
+		clock("2025-03-01", "2025-03-01T03:00:00Z", "Asia/Jakarta"),
 	}
 }
 
