@@ -26,6 +26,7 @@ type Change struct {
 	Next     *time.Time `json:"next,omitempty"`               // when that run is planned
 	Waits    bool       `json:"waits_for_approval,omitempty"` // somebody else must approve the version before anything runs by it
 	Withdraw int        `json:"withdrawn,omitempty"`          // the version that waited for approval, and does not any more
+	Segments []string   `json:"segments,omitempty"`           // of those that it uses, the ones whose rules are other ones
 
 	campaign *Campaign // nil with remove
 	store    bool      // the version is a new one
@@ -41,6 +42,7 @@ type applied struct {
 	Number      int // of the current version; 0 while none is approved
 	Fingerprint []byte
 	Source      string
+	Files       map[string]string
 	Guarded     bool   // the current version itself asked for approval; or, while there is none, the one that waits
 	Latest      int    // of its versions
 	Waiting     int    // the version that waits for approval; 0: none
@@ -107,7 +109,7 @@ func Diff(ctx context.Context, db pg.DBTX, campaigns []*Campaign, now time.Time)
 // readApplied lists the campaigns that have a version. One without a row in schedules was removed.
 func readApplied(ctx context.Context, db pg.DBTX) (map[string]applied, error) {
 	rows, _ := db.Query(ctx, `
-		select c.id, c.name, coalesce(v.number, 0) as number, v.fingerprint, coalesce(v.source, '') as source, 
+		select c.id, c.name, coalesce(v.number, 0) as number, v.fingerprint, coalesce(v.source, '') as source, coalesce(v.files, '{}') as files,
 		       coalesce(a.required, c.version_id is null and w.required, false) as guarded,
 		       (select max(number) from versions where campaign_id = c.id) as latest, coalesce(w.number, 0) as waiting, w.fingerprint as waits,
 		       s.campaign_id is not null as live, s.next_tick, s.next_at
@@ -135,6 +137,9 @@ func (c *Campaign) compare(a applied, now time.Time) (Change, diag.List) {
 	change := Change{Campaign: c.Name(), Action: "none", Number: a.Number, campaign: c, applied: a, tick: a.NextTick, Next: a.NextAt}
 	same := a.Number > 0 && string(c.fingerprint()) == string(a.Fingerprint)
 	change.number(same)
+	if change.store {
+		change.Segments = changedSegments(a.Files, c.Files)
+	}
 	switch {
 	case !a.Live:
 		change.Action = "add"

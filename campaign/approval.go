@@ -205,7 +205,11 @@ func readFiles(ctx context.Context, db pg.DBTX, campaign string, version int) (m
 	}
 	files := map[string]string{"campaigns/" + campaign + ".yaml": source}
 	for name, text := range templates {
-		if name != madeText {
+		switch {
+		case name == madeText:
+		case isSegmentFile(name):
+			files[name+".yaml"] = text
+		default:
 			files["templates/"+name] = text
 		}
 	}

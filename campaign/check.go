@@ -19,11 +19,16 @@ import (
 // is that below templates/. It reports every problem that it finds; the Campaign is nil when there is one. base is
 // customers.where, parsed.
 func Check(name, text string, files fs.FS, schema *customer.Schema, base *segment.Rule) (*Campaign, diag.List) {
+	return check(name, text, files, schema, base, &segment.Names{})
+}
+
+// check is Check for a campaign among others: names are what its rules may name.
+func check(name, text string, files fs.FS, schema *customer.Schema, base *segment.Rule, names *segment.Names) (*Campaign, diag.List) {
 	f, problems := strictyaml.Parse(name, text)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	k := &checker{f: f, files: files, c: &Campaign{File: f, schema: schema, base: base, Files: map[string]string{}}}
+	k := &checker{f: f, files: files, names: names, c: &Campaign{File: f, schema: schema, base: base, Files: map[string]string{}}}
 	k.add(f.Decode(&k.c.Definition)...)
 	k.wellFormed = len(k.problems) == 0
 	k.check()
@@ -37,6 +42,7 @@ func Check(name, text string, files fs.FS, schema *customer.Schema, base *segmen
 type checker struct {
 	f          *strictyaml.File
 	files      fs.FS
+	names      *segment.Names
 	c          *Campaign
 	wellFormed bool // the keys are right, so that what is missing is not just misspelt
 	problems   diag.List
@@ -97,14 +103,19 @@ var nameForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 func (k *checker) checkName() {
 	d := &k.c.Definition
 	k.checkForm("$.topic", "a topic's name", d.Topic)
-	if !k.checkForm("$.campaign", "a campaign's name", d.Campaign) {
+	k.checkStem("$.campaign", "campaign", d.Campaign)
+}
+
+// checkStem compares the name of what a file defines with the file's.
+func (k *checker) checkStem(at, what, name string) {
+	if !k.checkForm(at, "a "+what+"'s name", name) {
 		return
 	}
 	base := path.Base(k.f.Source.Name)
 	stem := strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml")
-	if stem != base && stem != d.Campaign {
-		k.problem("$.campaign", fmt.Sprintf("name the file %s.yaml, or the campaign %s", d.Campaign, stem),
-			"the campaign %s stands in the file of another name, %s", d.Campaign, base)
+	if stem != base && stem != name {
+		k.problem(at, fmt.Sprintf("name the file %s.yaml, or the %s %s", name, what, stem),
+			"the %s %s stands in the file of another name, %s", what, name, base)
 	}
 }
 
@@ -138,7 +149,7 @@ const eachHint = "such as  each: customer.vehicles as vehicle"
 // checkEach finds the relation that the audience goes through. False: it is wrong.
 func (k *checker) checkEach() bool {
 	a := &k.c.Definition.Audience
-	k.c.scope = segment.NewScope(k.c.schema)
+	k.c.scope = segment.NewScope(k.c.schema).WithNames(k.names)
 	if a.Merge != "" && a.Merge != "customer" {
 		k.problem("$.audience.merge", "write  merge: customer", "unknown merge %q", a.Merge)
 	}

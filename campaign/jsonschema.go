@@ -10,10 +10,18 @@ import (
 // JSONSchema is the JSON Schema (draft 2020-12) of campaign files, for completion and checks in editors. It is made from
 // the Go types that decode the files, so that the two can't differ.
 func JSONSchema() ([]byte, error) {
+	return jsonSchema(&Definition{}, "Sapa campaign", "Who is reached, when, by which channel, with what. Reference: docs/campaigns.md")
+}
+
+// SegmentSchema is the JSON Schema of the files of named segments.
+func SegmentSchema() ([]byte, error) {
+	return jsonSchema(&SegmentDefinition{}, "Sapa segment", "A named rule, used as segment(\"name\"). Reference: docs/rules.md")
+}
+
+func jsonSchema(of any, title, description string) ([]byte, error) {
 	r := jsonschema.Reflector{FieldNameTag: "yaml", RequiredFromJSONSchemaTags: true, DoNotReference: true, Anonymous: true, Mapper: railsSchema}
-	s := r.Reflect(&Definition{})
-	s.Title = "Sapa campaign"
-	s.Description = "Who is reached, when, by which channel, with what. Reference: docs/campaigns.md"
+	s := r.Reflect(of)
+	s.Title, s.Description = title, description
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write JSON Schema: %w", err)
@@ -46,11 +54,23 @@ func (Definition) JSONSchemaExtend(s *jsonschema.Schema) {
 	channels.Items.Enum, channels.MinItems, channels.MaxItems = []any{"email", "sms"}, &one, &one
 }
 
-// JSONSchemaExtend says that a rule may also be the bare word true, which editors take for no text, and that merge
-// needs each.
-func (Audience) JSONSchemaExtend(s *jsonschema.Schema) {
+// JSONSchemaExtend adds the form of the name, and that of the rule.
+func (SegmentDefinition) JSONSchemaExtend(s *jsonschema.Schema) {
+	longest := uint64(maxName)
+	name := property(s, "segment")
+	name.Pattern, name.MaxLength = nameForm.String(), &longest
+	extendRule(s)
+}
+
+// extendRule says that a rule may also be the bare word true, which editors take for no text.
+func extendRule(s *jsonschema.Schema) {
 	where := property(s, "where")
 	where.Type, where.OneOf = "", []*jsonschema.Schema{{Type: "string"}, {Type: "boolean"}}
+}
+
+// JSONSchemaExtend adds the form of a rule, and that merge needs each.
+func (Audience) JSONSchemaExtend(s *jsonschema.Schema) {
+	extendRule(s)
 	s.DependentRequired = map[string][]string{"merge": {"each"}}
 }
 

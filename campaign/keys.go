@@ -53,9 +53,10 @@ func (*Definition) KeyHint(key string) string {
 
 // KeyHint implements strictyaml.KeyHinter.
 func (*Audience) KeyHint(key string) string {
-	return hint(key, []string{"segment", "holdout"}, map[string]string{
-		"":      "such as  audience: {where: birthday(customer.birth_date)}",
-		"where": "write a rule, or  where: true  for everybody",
+	return hint(key, []string{"holdout"}, map[string]string{
+		"segment": `write  where: segment("regulars")`,
+		"":        "such as  audience: {where: birthday(customer.birth_date)}",
+		"where":   "write a rule, or  where: true  for everybody",
 	})
 }
 
@@ -92,5 +93,17 @@ func (*Email) KeyHint(key string) string {
 		"template": "write it as  html:  or as  text:",
 		"body":     "write it as  html:  or as  text:",
 		"subject":  "such as  subject: Selamat ulang tahun",
+	})
+}
+
+// KeyHint implements strictyaml.KeyHinter.
+func (*SegmentDefinition) KeyHint(key string) string {
+	return hint(key, []string{"extends", "exclude"}, map[string]string{
+		"":        "such as  segment: regulars",
+		"segment": "the name of the file without .yaml, such as  segment: regulars",
+		"where":   "such as  where: count(customer.orders) >= 3",
+		"rule":    "write it as  where:",
+		"name":    "write it as  segment:",
+		"each":    "a segment is about customers; rows of a relation are asked by any(…) and its kin",
 	})
 }

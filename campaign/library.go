@@ -76,7 +76,8 @@ func (l *Library) load(ctx context.Context, id int) (*Campaign, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read version %d: %w", id, err)
 	}
-	c, problems := Check(fmt.Sprintf("%s version %d", name, number), source, versionFiles(files), l.schema, l.base)
+	version := fmt.Sprintf("%s version %d", name, number)
+	c, problems := check(version, source, versionFiles(files), l.schema, l.base, versionNames(version, files))
 	if err := problems.Err(); err != nil {
 		return nil, fmt.Errorf("version %d of %s does not fit sapa.yaml and the company's tables as they were when this process started:\n%w", number, name, err)
 	}

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"path"
@@ -15,11 +16,25 @@ import (
 // Project is the checked campaigns of a folder with campaigns/ and templates/.
 type Project struct {
 	Campaigns []*Campaign // by name
+	Segments  *Segments
 }
 
-// LoadProject reads and checks every campaign of a project. All problems of all files are reported at once; the
-// campaigns without problems are returned beside them.
+// LoadProject reads and checks every campaign and every segment of a project. All problems of all files are reported at
+// once; the campaigns without problems are returned beside them. Rules may name the campaigns and topics of the project.
 func LoadProject(dir fs.FS, schema *customer.Schema, base *segment.Rule) (*Project, diag.List, error) {
+	return loadProject(dir, schema, base, Ledger{})
+}
+
+// Project is LoadProject for a project over the library's database: rules may also name what its ledger has.
+func (l *Library) Project(ctx context.Context, dir fs.FS) (*Project, diag.List, error) {
+	ledger, err := ReadLedger(ctx, l.db)
+	if err != nil {
+		return nil, nil, err
+	}
+	return loadProject(dir, l.schema, l.base, ledger)
+}
+
+func loadProject(dir fs.FS, schema *customer.Schema, base *segment.Rule, ledger Ledger) (*Project, diag.List, error) {
 	names, err := campaignFiles(dir)
 	if err != nil {
 		return nil, nil, err
@@ -28,14 +43,18 @@ func LoadProject(dir fs.FS, schema *customer.Schema, base *segment.Rule) (*Proje
 	if err != nil {
 		return nil, nil, fmt.Errorf("read templates: %w", err)
 	}
-	p, problems := &Project{}, diag.List(nil)
+	segments, problems, err := LoadSegments(dir, schema, ledger)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &Project{Segments: segments}
 	seen := map[string]string{}
 	for _, name := range names {
 		text, err := fs.ReadFile(dir, name)
 		if err != nil {
 			return nil, nil, fmt.Errorf("read campaigns: %w", err)
 		}
-		c, list := Check(name, string(text), files, schema, base)
+		c, list := check(name, string(text), files, schema, base, segments.Names)
 		problems = append(problems, list...)
 		if c == nil {
 			continue
@@ -63,14 +82,23 @@ func withoutRepeats(problems diag.List) diag.List {
 
 // campaignFiles lists campaigns/*.yaml. That there is no such folder is an error: it is the wrong place.
 func campaignFiles(dir fs.FS) ([]string, error) {
-	entries, err := fs.ReadDir(dir, "campaigns")
+	names, err := yamlFiles(dir, "campaigns")
 	if err != nil {
 		return nil, fmt.Errorf("no folder campaigns/ here: go to your project's folder, name it with --project, or make one with sapa init: %w", err)
+	}
+	return names, nil
+}
+
+// yamlFiles lists the YAML files of a folder of the project.
+func yamlFiles(dir fs.FS, folder string) ([]string, error) {
+	entries, err := fs.ReadDir(dir, folder)
+	if err != nil {
+		return nil, err
 	}
 	var names []string
 	for _, e := range entries {
 		if ext := path.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(e.Name(), ".") {
-			names = append(names, path.Join("campaigns", e.Name()))
+			names = append(names, path.Join(folder, e.Name()))
 		}
 	}
 	slices.Sort(names)

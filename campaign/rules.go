@@ -17,7 +17,9 @@ func (k *checker) checkRules() {
 	if strings.TrimSpace(a.Where) != "" {
 		rule, problems := segment.ParseRule(segment.Text(a.Where), k.c.scope)
 		k.addRule(where, a.Where, problems)
-		k.c.where = rule
+		if k.c.where = rule; rule != nil {
+			k.keepSegments(rule.Segments())
+		}
 	}
 	for i, text := range a.Occasion {
 		at := occasion
@@ -40,6 +42,7 @@ func (k *checker) checkOccasion(at, text string) {
 		return
 	}
 	k.c.occasion = append(k.c.occasion, v)
+	k.keepSegments(v.Segments())
 	q, err := segment.Audience(k.c.scope, nil, nil, &segment.Args{}, anyClock())
 	if err == nil {
 		_, err = v.SQL(q.Args, anyClock(), q.Aliases)
@@ -51,12 +54,18 @@ func (k *checker) checkOccasion(at, text string) {
 
 // addRule adds the problems of a rule that stands at a path, with hints that a rule by itself can't know.
 func (k *checker) addRule(at, text string, problems diag.List) {
-	for i := range problems {
-		if p := &problems[i]; p.Span.Line > 0 {
-			p.Hint = k.ruleHint(at, text, *p)
+	var own diag.List
+	for _, p := range problems {
+		if p.Source.Text != text { // of a segment, in its own file
+			k.add(p)
+			continue
 		}
+		if p.Span.Line > 0 {
+			p.Hint = k.ruleHint(at, text, p)
+		}
+		own = append(own, p)
 	}
-	k.add(inYAML(k.f, at, text, problems)...)
+	k.add(inYAML(k.f, at, text, own)...)
 }
 
 func (k *checker) ruleHint(at, text string, p diag.Problem) string {
