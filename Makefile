@@ -17,10 +17,25 @@ build: ## the program, bin/sapa
 .PHONY: test
 test: postgres lint ## every test, on a real PostgreSQL, and the linters; TEST_DATABASE_URL names another server
 	@scripts/test.sh ./...
+	@$(PROOF) -rules 20000 -seed $$(date -u +%Y%m%d)
 
 .PHONY: quick
 quick: postgres ## every test without linters and race detector
 	@go test ./...
+
+# The same rules all day, so that a failure can be looked into, and others tomorrow.
+PROOF := go test ./segment -timeout 0 -run '^TestSQLAgreesWithVM$$'
+PROVETIME := 10m
+FUZZTIME := 60s
+
+.PHONY: prove
+prove: postgres ## rules that nobody has seen for ten minutes, then each fuzz target of rules; PROVETIME=1h for longer
+	@$(PROOF) -for $(PROVETIME) -seed 0 -v
+	@scripts/fuzz.sh $(PROVETIME) segment
+
+.PHONY: fuzz
+fuzz: postgres ## every fuzz target for a minute; FUZZTIME=10m for longer
+	@scripts/fuzz.sh $(FUZZTIME) .
 
 .PHONY: bench
 bench: postgres ## every benchmark
