@@ -369,17 +369,9 @@ func (p *Planner) change(ctx context.Context, id int, actor, action string, from
 				return err
 			}
 		}
-		var name, state string
-		err := tx.QueryRow(ctx, `
-			select c.name, r.state::text from runs r join campaigns c on c.id = r.campaign_id where r.id = $1 for no key update`, id).Scan(&name, &state)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("run %d: %w; see: sapa status --all", id, ErrNotFound)
-		}
+		state, err := lockRun(ctx, tx, id, action, from)
 		if err != nil {
-			return fmt.Errorf("%s run %d: %w", action, id, err)
-		}
-		if !slices.Contains(from, state) {
-			return &stateError{action, id, name, state}
+			return err
 		}
 		_, err = tx.Exec(ctx, `update runs set state = $2::run_state, reason = nullif($3, ''),
 			finished_at = case when $2 = 'cancelled' then clock_timestamp() end where id = $1`, id, to, reason)
@@ -398,4 +390,20 @@ func (p *Planner) change(ctx context.Context, id int, actor, action string, from
 		}
 		return access.Record(ctx, tx, access.Entry{Actor: actor, Action: action, Subject: fmt.Sprintf("run %d", id), Detail: map[string]any{"from": state, "to": to, "reason": reason}})
 	})
+}
+
+// lockRun holds a run's row and its campaign's, and says the run's state, which must be one of some.
+func lockRun(ctx context.Context, tx pgx.Tx, id int, action string, from []string) (state string, err error) {
+	var name string
+	err = tx.QueryRow(ctx, `
+		select c.name, r.state::text from runs r join campaigns c on c.id = r.campaign_id where r.id = $1 for no key update`, id).Scan(&name, &state)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return "", fmt.Errorf("run %d: %w; see: sapa status --all", id, ErrNotFound)
+	case err != nil:
+		return "", fmt.Errorf("%s run %d: %w", action, id, err)
+	case !slices.Contains(from, state):
+		return "", &stateError{action, id, name, state}
+	}
+	return state, nil
 }

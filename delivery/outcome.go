@@ -84,7 +84,8 @@ func cut(s string, n int) string {
 // record writes outcomes into the ledger in one transaction. It holds them and tries again while the database is away.
 //
 // A message takes its outcome when it is still claimed under this lease, or unknown because that lease was taken over:
-// the process that claimed it knows best, and nobody else has touched it since. Any other state is left alone.
+// the process that claimed it knows best, and nobody else has touched it since. That it was accepted stands against a person
+// who said otherwise meanwhile, too. Any other state is left alone.
 func (e *Engine) record(ctx context.Context, l *lease, outcomes []outcome) error {
 	if len(outcomes) == 0 {
 		return nil
@@ -166,9 +167,11 @@ with o as (
 		@segments::smallint[], @encoding::text[])
 		as o(id, state, reason, verdict, code, enhanced, provider, words, at, handed, retry, why, segments, encoding)
 ), held as (
-	select m.id, m.state as was, m.attempts - (m.state = 'unknown')::int as attempts
+	select m.id, m.state as was, coalesce(m.reason, '') as because, m.attempts - (m.state <> 'claimed')::int as attempts
 	from messages m join o on o.id = m.id
-	where m.state in ('claimed', 'unknown') and m.worker = @worker and m.epoch = @epoch
+	where m.worker = @worker and m.epoch = @epoch
+	  and (m.state in ('claimed', 'unknown') or o.state = 'sent' and (m.state = 'failed' and m.reason = 'not accepted'
+	       or m.state = 'planned' and exists (select from attempts a where a.message_id = m.id and a.number = m.attempts and a.verdict = 'unknown')))
 	order by m.id for update of m
 ), moved as (
 	update messages m
@@ -177,11 +180,13 @@ with o as (
 	    attempts = h.attempts + (o.verdict <> '')::int
 	from o join held h on h.id = o.id
 	where m.id = o.id
-	returning m.id, m.state, m.reason, m.attempts, m.address_id, h.was, o.verdict, m.customer_key
+	returning m.id, m.state, m.reason, m.attempts, m.address_id, h.was, h.because, o.verdict, m.customer_key
 ), released as (
 	update occasions c set spent = false
 	from moved m
 	where c.message_id = m.id and m.state in ('failed', 'skipped')
+), spent as (
+	update occasions c set spent = true from moved m where c.message_id = m.id and m.was = 'failed'
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words, segments, encoding)
 	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider, o.words, o.segments, o.encoding
@@ -192,7 +197,7 @@ with o as (
 	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider,
 	       case when m.customer_key not in (select pseudonym from erasures) then o.words end, o.segments, o.encoding
 	from moved m join o using (id)
-	where o.verdict <> '' and m.was = 'unknown'
+	where o.verdict <> '' and m.was <> 'claimed'
 	on conflict (message_id, number) do update
 	set at = excluded.at, handed_over = excluded.handed_over, code = excluded.code, verdict = excluded.verdict, enhanced = excluded.enhanced,
 	    provider_id = excluded.provider_id, words = excluded.words, segments = excluded.segments, encoding = excluded.encoding
@@ -206,7 +211,7 @@ with o as (
 	insert into run_totals (run_id, state, reason, delta)
 	select @run::int, state::text, coalesce(reason, ''), count(*) from moved group by state, reason
 	union all
-	select @run::int, was::text, '', -count(*) from moved group by was
+	select @run::int, was::text, because, -count(*) from moved group by was, because
 )
 insert into suppressions (channel, hash, address, reason, source)
 select distinct on (a.hash) @channel, a.hash, a.normalised, o.why, 'message ' || o.id

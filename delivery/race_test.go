@@ -311,6 +311,12 @@ func (v verdicts) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 // answer comes, and then lets the answer come.
 func (s *shop) takenOver(run int, answer error) {
 	s.t.Helper()
+	s.takenOverAnd(run, answer, func() {})
+}
+
+// takenOverAnd does something more before the answer comes.
+func (s *shop) takenOverAnd(run int, answer error, meanwhile func()) {
+	s.t.Helper()
 	v := verdicts{got: make(chan *channels.Message), answer: make(chan error)}
 	e, err := s.sender().engineOn(v, sending{Connections: 1, Lease: quick})
 	s.must(err)
@@ -323,6 +329,7 @@ func (s *shop) takenOver(run int, answer error) {
 		return p.Counts["unknown"] > 0 && p.Counts["claimed"] == 0
 	})
 	other()
+	meanwhile()
 	s.checkBooks()
 	v.answer <- answer
 	stop()

@@ -63,6 +63,14 @@ func (p *pages) apiCounts(w http.ResponseWriter, _ *http.Request) {
 	p.json(w, http.StatusOK, p.server.Counts())
 }
 
+// apiLog answers GET /api/log with WriteLog's lines.
+func (p *pages) apiLog(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if err := p.server.WriteLog(w); err != nil {
+		p.server.config.Log.Debug("answer an API request", slog.Any("err", err))
+	}
+}
+
 type apiError struct {
 	Error string `json:"error"`
 }

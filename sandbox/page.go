@@ -49,6 +49,7 @@ func (p *pages) handler() http.Handler {
 	mux.HandleFunc("GET /messages/{id}/html", p.html)
 	mux.HandleFunc("GET /messages/{id}/raw", p.raw)
 	mux.HandleFunc("GET /api/counts", p.apiCounts)
+	mux.HandleFunc("GET /api/log", p.apiLog)
 	mux.HandleFunc("GET /api/messages", p.apiList)
 	mux.HandleFunc("GET /api/messages/{id}", p.apiMessage)
 	mux.HandleFunc("GET /api/messages/{id}/raw", p.raw)

@@ -17,10 +17,12 @@
 package sandbox
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"net"
@@ -282,3 +284,24 @@ func (s *Server) Counts() Counts { return s.store.totals() }
 
 // WaitCallbacks returns when every accepted text is at its end and all callbacks were made, or given up.
 func (s *Server) WaitCallbacks(ctx context.Context) error { return s.network.wait(ctx) }
+
+// WriteLog writes what was decided about each mail whose Message-ID is known, a line each, in the order in which it became
+// durable: the Message-ID, accepted or refused, the reply code and the words. It is the mail server's log, as sapa resolve
+// reads it.
+func (s *Server) WriteLog(w io.Writer) error {
+	lines := bufio.NewWriter(w)
+	for m := range s.Each(Filter{Which: All, Channel: ChannelEmail}) {
+		if m.MessageID == "" {
+			continue
+		}
+		verdict := "refused"
+		if m.Verdict.Accepted {
+			verdict = "accepted"
+		}
+		fmt.Fprintf(lines, "%s %s %d %s\n", m.MessageID, verdict, m.Verdict.Code, strings.Join(strings.Fields(m.Verdict.Words), " "))
+	}
+	if err := lines.Flush(); err != nil {
+		return fmt.Errorf("write the sandbox's log: %w", err)
+	}
+	return nil
+}

@@ -34,7 +34,7 @@ func (a *app) commands() []*cobra.Command {
 		newInitCommand(a), newImportCommand(a), newDoctorCommand(a), newMigrateCommand(a),
 		newValidateCommand(a), newPreviewCommand(a), newApplyCommand(a), newApproveCommand(a), newSegmentCommand(a), newSchemaCommand(a),
 		newRunCommand(a), newServeCommand(a), newPauseCommand(a), newResumeCommand(a), newCancelCommand(a), newRetryCommand(a),
-		newStatusCommand(a), newReportCommand(a), newMessagesCommand(a), newRepliesCommand(a), newCheckCommand(a), newAdoptCommand(a),
+		newStatusCommand(a), newReportCommand(a), newMessagesCommand(a), newResolveCommand(a), newRepliesCommand(a), newCheckCommand(a), newAdoptCommand(a),
 		newSuppressCommand(a), newConsentCommand(a),
 		newUserCommand(a), newLogCommand(a),
 		newEraseCommand(a), newExportCustomerCommand(a), newRetentionCommand(a), newPruneCommand(a),
