@@ -3,6 +3,7 @@ package segment
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -14,7 +15,11 @@ func (r *Rule) lower(clock Clock) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.node(r.root), nil
+	lowered := l.node(r.root)
+	if *l.err != nil {
+		return nil, fmt.Errorf("rule %q: %w", r.Text(), *l.err)
+	}
+	return lowered, nil
 }
 
 func (r *Rule) lowering(clock Clock) (lowering, error) {
@@ -22,7 +27,7 @@ func (r *Rule) lowering(clock Clock) (lowering, error) {
 		return lowering{}, fmt.Errorf("rule %q: %w", r.Text(), err)
 	}
 	clock.Now = clock.Now.Truncate(time.Microsecond) // what the database can tell apart
-	return lowering{clock, r.mutate}, nil
+	return lowering{rule: r, clock: clock, mutate: r.mutate, err: new(error)}, nil
 }
 
 func (c Clock) check() error {
@@ -41,8 +46,10 @@ func (c Clock) check() error {
 }
 
 type lowering struct {
+	rule   *Rule
 	clock  Clock
 	mutate mutation
+	err    *error // the first that a rank met
 }
 
 func (l lowering) node(n node) node {
@@ -50,8 +57,17 @@ func (l lowering) node(n node) node {
 		return n
 	}
 	n = rebuild(n, l.node)
+	if r, ok := n.(*standing); ok {
+		n = l.bind(r)
+	}
 	if foldable(n) {
 		return l.fold(n)
+	}
+	if ranged, ok := l.calendar(n); ok {
+		return ranged
+	}
+	if bounded, ok := l.compareWhole(n); ok {
+		return bounded
 	}
 	switch n := n.(type) {
 	case *and:
@@ -71,7 +87,7 @@ func (l lowering) node(n node) node {
 // foldable nodes have constants only, and a type that a constant can have.
 func foldable(n node) bool {
 	switch n.(type) {
-	case *column, *rowRef, *rowsRef, *mapped, *aggregate, *quantifier, *listNode:
+	case *column, *rowRef, *rowsRef, *mapped, *aggregate, *quantifier, *listNode, *fact:
 		return false
 	}
 	for _, c := range children(n) {
@@ -83,16 +99,25 @@ func foldable(n node) bool {
 }
 
 func (l lowering) fold(n node) node {
-	v := compiler{clock: l.clock}.value(n)(&frame{})
+	f := &frame{}
+	v := compiler{clock: l.clock}.value(n)(f)
+	if f.err != nil && *l.err == nil {
+		*l.err = f.err
+	}
 	return &constant{base{t: n.typ(), loc: n.at(), null: v == nil}, v, ""}
 }
 
 // fixedValue is the value of an expression without time and rows; false when it has either.
 func fixedValue(n node) (any, bool) {
-	if c, ok := n.(*call); ok && len(c.args) == 0 || !isFixed(n) {
+	if !isFixed(n) || readsClock(n) {
 		return nil, false
 	}
 	return compiler{}.value(n)(&frame{}), true
+}
+
+func readsClock(n node) bool {
+	c, ok := n.(*call)
+	return ok && c.fn.clocked || slices.ContainsFunc(children(n), readsClock)
 }
 
 // junction drops the parts that decide nothing.
@@ -136,8 +161,11 @@ func days(n node) (node, bool) {
 	if !ok || c.t != typeDate {
 		return nil, false
 	}
-	_, isColumn := c.a.(*column)
-	return c.a, isColumn
+	switch c.a.(type) {
+	case *column, *aggregate:
+		return c.a, true
+	}
+	return nil, false
 }
 
 func constantDate(n node) (time.Time, bool) {
@@ -192,6 +220,9 @@ func (l lowering) equalDays(n *equal) node {
 		if d, constantB = constantDate(n.a); !ok || !constantB {
 			return n
 		}
+	}
+	if _, aggregated := x.(*aggregate); aggregated { // one question of a group, not two
+		return n
 	}
 	return &and{condition(n.at()), []node{
 		&compare{condition(n.at()), ">=", x, l.start(x, d)},

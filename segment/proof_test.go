@@ -102,7 +102,7 @@ type drawn struct {
 func (w *world) questions() *rapid.Generator[question] {
 	return rapid.Custom(func(rt *rapid.T) question {
 		g := &generator{t: rt, schema: w.schema, residual: rapid.Bool().Draw(rt, "residual")}
-		return question{g.condition(3), w.clocks[g.n(len(w.clocks))]}
+		return w.question(g.condition(3), w.clocks[g.n(len(w.clocks))])
 	})
 }
 

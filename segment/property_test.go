@@ -136,7 +136,8 @@ func TestKeysStreamTheAudience(t *testing.T) {
 	for range (*proofRules + 499) / 500 {
 		rapid.Check(t, func(rt *rapid.T) {
 			g := &generator{t: rt, schema: w.schema, residual: true}
-			w.compareKeys(rt, db, g.condition(3), w.clocks[g.n(len(w.clocks))])
+			q := w.question(g.condition(3), w.clocks[g.n(len(w.clocks))])
+			w.compareKeys(rt, db, q.text, q.clock)
 		})
 	}
 }

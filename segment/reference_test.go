@@ -90,6 +90,7 @@ func workshop() *customer.Schema {
 	}
 	orders := entity("orders", "orders", "id", col("id!", customer.Int, "bigint"), col("total", customer.Numeric, money),
 		col("ordered_at", customer.Timestamptz, instant), col("kind", customer.Text, "text"))
+	orders.At, orders.Amount = "ordered_at", "total"
 	customers := entity("customer", "customers", "id", col("id!", customer.Int, "bigint"), col("name", customer.Text, "text"),
 		col("city", customer.Text, "text"), col("income", customer.Int, "bigint"), col("visits", customer.Int, "integer"),
 		col("birth_date", customer.Date, "date"), col("created_at!", customer.Timestamptz, instant),

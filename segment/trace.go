@@ -46,6 +46,9 @@ func (r *Rule) Trace(clock Clock, row Row) (t *Trace, err error) {
 		return nil, err
 	}
 	t = tr.trace(r.root)
+	if *low.err != nil {
+		return nil, fmt.Errorf("rule %q: %w", r.Text(), *low.err)
+	}
 	if tr.frame.err != nil {
 		return nil, fmt.Errorf("rule %q: %w", r.Text(), tr.frame.err)
 	}
