@@ -23,6 +23,46 @@ type JSONPath struct {
 	Mixed []string // the words of its types where the sample has shown several, and Kind is Other
 }
 
+// JSONValue is where a value stands within a JSON column.
+type JSONValue struct {
+	Column string
+	Binary bool // jsonb
+	Keys   []string
+	Mixed  []string // JSONPath's
+}
+
+// Value is a value within a JSON column as a column of its own, whose name is ValueName's; false when nothing is known of
+// it. It is nullable, and its PGType is that of what is read out.
+func (c Column) Value(keys []string) (Column, bool) {
+	if c.JSON == nil {
+		return Column{}, false
+	}
+	p, ok := c.JSON.Find(keys)
+	pgTypes := map[Kind]string{
+		Numeric: "numeric", Text: "text", Bool: "boolean", Date: "date",
+		Timestamptz: "timestamp with time zone", TextArray: "text[]",
+	}
+	return Column{
+		Name: ValueName(c.Name, keys), Kind: p.Kind, PGType: pgTypes[p.Kind], Nullable: true, JSON: c.JSON,
+		Within: &JSONValue{Column: c.Name, Binary: c.PGType == "jsonb", Keys: keys, Mixed: p.Mixed},
+	}, ok
+}
+
+// ValueName is what a row of values calls a value within a JSON column: the column and the keys with NUL between them.
+func ValueName(column string, keys []string) string {
+	return column + "\x00" + strings.Join(keys, "\x00")
+}
+
+// Value finds a column by its exact name, or what is within one by its ValueName.
+func (e *Entity) Value(name string) (Column, bool) {
+	parts := strings.Split(name, "\x00")
+	c, ok := e.Column(parts[0])
+	if !ok || len(parts) == 1 {
+		return c, ok
+	}
+	return c.Value(parts[1:])
+}
+
 // Find is the path with these keys. An object is known by what is within it.
 func (s *JSONShape) Find(keys []string) (JSONPath, bool) {
 	within := false

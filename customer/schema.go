@@ -56,9 +56,10 @@ type Column struct {
 	PGType   string // format_type's words, such as "character varying(80)"
 	Nullable bool   // false only where the catalog says NOT NULL (columns of views are nullable)
 
-	JSON  *JSONShape // of a JSON column: what is known of the values within; nil for nothing
-	Enum  *Labels    // of an Enum column: its values
-	Folds bool       // its collation takes texts for equal that are not the same
+	JSON   *JSONShape // of a JSON column: what is known of the values within; nil for nothing
+	Within *JSONValue // of what Value gives: where it stands
+	Enum   *Labels    // of an Enum column: its values
+	Folds  bool       // its collation takes texts for equal that are not the same
 }
 
 // Labels are the values of an enum type, in its order.

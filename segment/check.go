@@ -73,7 +73,8 @@ type checker struct {
 	scope    *Scope
 	vars     *vars
 	roots    []*variable
-	closures []closure // innermost last
+	closures []closure         // innermost last
+	texts    map[ast.Node]bool // which arguments are lists of texts
 	lets     []let
 	picks    []knownPick
 	visits   int
@@ -293,18 +294,32 @@ func (c *checker) pointer(n *ast.PointerNode) node {
 		return c.problem(c.extent(n), pointerHint(n.Name), "#%s can't be used in rules", n.Name)
 	}
 	inner := c.closures[len(c.closures)-1]
+	if text, ok := inner.value.(*element); ok {
+		return &element{base{t: typeText, loc: c.extent(n)}, text.item}
+	}
 	if inner.value != nil {
 		return inner.value
 	}
 	return &rowRef{base{t: typeRow, loc: c.extent(n)}, path{from: inner.row}}
 }
 
-func (c *checker) member(n *ast.MemberNode) node {
-	of := c.expr(n.Node)
+func (c *checker) member(n *ast.MemberNode) node { return c.oneType(c.follow(n)) }
+
+// follow is a member that may be an object here and something else there: what follows it decides.
+func (c *checker) follow(n *ast.MemberNode) node {
+	var of node
+	if inner, ok := n.Node.(*ast.MemberNode); ok {
+		of = c.follow(inner)
+	} else {
+		of = c.expr(n.Node)
+	}
 	if of == nil {
 		return nil
 	}
 	name, ok := n.Property.(*ast.StringNode)
+	if !ok && of.typ() == typeTexts {
+		return c.textAt(n, of)
+	}
 	if !ok {
 		return c.problem(c.extent(n), c.elementHint(of, n.Property), "elements can't be picked by number in rules")
 	}
@@ -313,6 +328,10 @@ func (c *checker) member(n *ast.MemberNode) node {
 		return c.score(n, of, name)
 	case *rowRef:
 		return c.field(n, of.path, name)
+	case *column:
+		if hasValues(of) {
+			return c.inside(n, of, name)
+		}
 	case *rowsRef:
 		return c.problem(c.extent(name), c.eachHint(n, of, name.Value),
 			"%s is a list of rows: ask about its rows with any, all, none, count or sum", c.words(of))

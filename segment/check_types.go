@@ -29,7 +29,7 @@ func isConstant(n node) bool {
 // isFixed says that a value is the same for all rows.
 func isFixed(n node) bool {
 	switch n.(type) {
-	case *column, *rowRef, *rowsRef, *aggregate, *quantifier, *mapped, *fact:
+	case *column, *rowRef, *rowsRef, *aggregate, *quantifier, *mapped, *fact, *element, *overTexts:
 		return false
 	}
 	for _, c := range children(n) {

@@ -52,7 +52,7 @@ type decision struct {
 }
 
 func newDecision(q *Query, tx pgx.Tx) (*decision, error) {
-	d := &decision{query: q, loader: loader{tx}, needs: map[string]*Columns{}, keys: 1}
+	d := &decision{query: q, loader: loader{tx: tx, zone: q.clock.Zone.String()}, needs: map[string]*Columns{}, keys: 1}
 	if q.scope.Each != nil {
 		d.keys = 2
 	}
@@ -111,7 +111,7 @@ func (d *decision) sql() string {
 		list = append(list, d.eachKey())
 	}
 	for _, root := range d.roots {
-		list = append(list, selectList(q.Aliases[root], d.needs[root])...)
+		list = append(list, d.loader.selectList(q.Aliases[root], d.needs[root])...)
 	}
 	list = append(list, d.asked...)
 	return "select " + strings.Join(list, ", ") + " from " + q.From + " where " + q.Where

@@ -58,6 +58,10 @@ func (c compiler) value(n node) valueFunc {
 		return c.standing(n)
 	case *scores:
 		return c.scores(n)
+	case *element:
+		return c.element(n)
+	case *overTexts:
+		return c.overTexts(n)
 	case *aggregate:
 		return c.aggregate(n)
 	case *extremum:

@@ -55,6 +55,8 @@ func (c compiler) test(n node) testFunc {
 		return c.junction(n.parts, true)
 	case *quantifier:
 		return c.quantifier(n)
+	case *overTexts:
+		return c.anyText(n)
 	case *named:
 		return c.test(n.a)
 	case *fact:

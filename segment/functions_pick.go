@@ -6,17 +6,17 @@ import "github.com/expr-lang/expr/ast"
 func pickFunctions() []*Function {
 	return []*Function{
 		{
-			Name: "first", Usage: "first(rows)", form: formPick,
+			Name: "first", Usage: "first(rows)", form: orTexts(formPick),
 			Sentence: "The earliest row by the relation's time (at: in sapa.yaml), missing when there is none.",
 			Example:  `first(customer.orders).ordered_at > ago(days(30))`,
 		},
 		{
-			Name: "last", Usage: "last(rows)", form: formPick,
+			Name: "last", Usage: "last(rows)", form: orTexts(formPick),
 			Sentence: "The latest row by the relation's time (at: in sapa.yaml), missing when there is none.",
 			Example:  `last(customer.orders).total > 100_000`,
 		},
 		{
-			Name: "find", Usage: "find(rows, condition)", form: formFind,
+			Name: "find", Usage: "find(rows, condition)", form: orTexts(formFind),
 			Sentence: "The earliest row that satisfies the condition, missing when none does.",
 			Example:  `find(customer.vehicles, .km > 100_000).dealer.city == "Solo"`,
 		},

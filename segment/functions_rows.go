@@ -3,37 +3,37 @@ package segment
 func rowFunctions() []*Function {
 	return []*Function{
 		{
-			Name: "any", Usage: "any(rows, condition)", form: formQuantifier,
+			Name: "any", Usage: "any(rows, condition)", form: orTexts(formQuantifier),
 			Sentence: "True when at least one row satisfies the condition.",
 			Example:  `any(customer.vehicles, .next_service_on <= today())`,
 		},
 		{
-			Name: "none", Usage: "none(rows, condition)", form: formQuantifier,
+			Name: "none", Usage: "none(rows, condition)", form: orTexts(formQuantifier),
 			Sentence: "True when no row satisfies the condition; so also when there are no rows.",
 			Example:  `none(customer.orders, .ordered_at > ago(days(180)))`,
 		},
 		{
-			Name: "one", Usage: "one(rows, condition)", form: formQuantifier,
+			Name: "one", Usage: "one(rows, condition)", form: orTexts(formQuantifier),
 			Sentence: "True when exactly one row satisfies the condition.",
 			Example:  `one(customer.vehicles, .km > 100_000)`,
 		},
 		{
-			Name: "all", Usage: "all(rows, condition)", form: formQuantifier,
+			Name: "all", Usage: "all(rows, condition)", form: orTexts(formQuantifier),
 			Sentence: "True when every row satisfies the condition; so also when there are no rows.",
 			Example:  `all(customer.vehicles, .km < 100_000)`,
 		},
 		{
-			Name: "filter", Usage: "filter(rows, condition)", form: formFilter,
+			Name: "filter", Usage: "filter(rows, condition)", form: orTexts(formFilter),
 			Sentence: "The rows that satisfy the condition, for another function.",
 			Example:  `sum(filter(customer.orders, .kind == "part"), .total) > 500_000`,
 		},
 		{
-			Name: "map", Usage: "map(rows, column)", form: formMap,
+			Name: "map", Usage: "map(rows, column)", form: orTexts(formMap),
 			Sentence: "The values of a column, missing ones left out, for sum, min, max, mean, in and the functions above, in which # is the value.",
 			Example:  `max(map(customer.orders, .ordered_at)) < ago(days(90))`,
 		},
 		{
-			Name: "count", Usage: "count(rows) or count(rows, condition)", form: formCount,
+			Name: "count", Usage: "count(rows) or count(rows, condition)", form: orTexts(formCount),
 			Sentence: "How many rows there are, or how many satisfy the condition.",
 			Example:  `count(customer.orders, .ordered_at > ago(days(90))) >= 3`,
 		},

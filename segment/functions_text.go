@@ -49,7 +49,7 @@ func evalLen(_ Clock, args []any) any {
 
 func sqlLen(args []sqlArg) string {
 	if args[0].t == typeTexts {
-		return "cardinality(array_remove(" + args[0].text + ", null))"
+		return presentCount(args[0].text)
 	}
 	return "length(" + args[0].text + ")"
 }

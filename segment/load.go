@@ -15,7 +15,10 @@ import (
 )
 
 // loader reads rows of the company's tables in the Go types of the VM.
-type loader struct{ tx pgx.Tx }
+type loader struct {
+	tx   pgx.Tx
+	zone string // the company's
+}
 
 // values does not prepare: a cached FETCH would keep the columns of another cursor.
 func (l loader) values(ctx context.Context, sql string, args ...any) ([][]any, error) {
@@ -27,10 +30,10 @@ func (l loader) values(ctx context.Context, sql string, args ...any) ([][]any, e
 }
 
 // selectList is the needed columns and, as text, the join column of each needed relation.
-func selectList(alias string, need *Columns) []string {
+func (l loader) selectList(alias string, need *Columns) []string {
 	var list []string
 	for _, name := range need.Names {
-		list = append(list, loadSQL(alias, need.column(name)))
+		list = append(list, loadSQL(alias, need.column(name), l.zone))
 	}
 	for _, r := range need.Relations {
 		list = append(list, need.pair(r).localText(alias))
@@ -41,14 +44,17 @@ func selectList(alias string, need *Columns) []string {
 func (c *Columns) width() int { return len(c.Names) + len(c.Relations) }
 
 func (c *Columns) column(name string) customer.Column {
-	if col, ok := c.Entity.Column(name); ok {
+	if col, ok := c.Entity.Value(name); ok {
 		return col
 	}
 	return customer.Column{Name: name} // a join column that is not mapped: only whether it is nil can be asked
 }
 
 // loadSQL reads a column in one Go type per kind.
-func loadSQL(alias string, c customer.Column) string {
+func loadSQL(alias string, c customer.Column, zone string) string {
+	if c.Within != nil {
+		return withinSQL(alias+"."+quote(c.Within.Column), c, zone, noMutation)
+	}
 	sql := alias + "." + c.SQL()
 	switch c.Kind {
 	case customer.Int:
@@ -58,7 +64,7 @@ func loadSQL(alias string, c customer.Column) string {
 	case customer.Text, customer.UUID, customer.Enum:
 		return sql + "::text"
 	case customer.TextArray:
-		return "array_remove(" + sql + "::text[], null)"
+		return presentTexts(sql + "::text[]")
 	case customer.Other, customer.JSON:
 		return "case when " + sql + " is not null then true end"
 	}
@@ -116,7 +122,7 @@ func (l loader) related(ctx context.Context, by pair, r *Related, parents [][]an
 	if _, ok := rel.Target.Column(rel.Remote); !ok {
 		return nil, fmt.Errorf("relation %s: its column %q is not mapped", rel.Name, rel.Remote)
 	}
-	list := append([]string{by.remoteText("r")}, selectList("r", r.Columns)...)
+	list := append([]string{by.remoteText("r")}, l.selectList("r", r.Columns)...)
 	values, err := l.values(ctx, fmt.Sprintf("select %s from %s r where r.%s = any($1::text[]::%s[])", strings.Join(list, ", "),
 		rel.Target.Table.SQL(), quote(rel.Remote), by.keyType()), keys)
 	if err != nil {

@@ -87,7 +87,7 @@ func (l lowering) node(n node) node {
 // foldable nodes have constants only, and a type that a constant can have.
 func foldable(n node) bool {
 	switch n.(type) {
-	case *column, *rowRef, *rowsRef, *mapped, *aggregate, *quantifier, *listNode, *fact:
+	case *column, *rowRef, *rowsRef, *mapped, *aggregate, *quantifier, *listNode, *fact, *element, *overTexts:
 		return false
 	}
 	for _, c := range children(n) {

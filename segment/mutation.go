@@ -33,5 +33,8 @@ const (
 	mutateFirstYear              // the day itself is an anniversary, too
 	mutateAge                    // an age is reached on the day after the birthday
 	mutateSplit                  // random shares of different names are the same
+	mutateJSONText               // a text within JSON that looks like a number is one
+	mutateJSONGuard              // a value within JSON is cast whatever it is
+	mutateListNull               // a missing text in a list counts
 	lastMutation
 )

@@ -219,6 +219,9 @@ type (
 
 // isCondition says that the node is one of the conditions, which are two-valued and which cond translates.
 func isCondition(n node) bool {
+	if over, ok := n.(*overTexts); ok {
+		return over.op == "any"
+	}
 	switch n.(type) {
 	case *compare, *equal, *isNil, *member, *between, *contains, *textTest, *match, *truth, *and, *or, *not, *quantifier, *named, *fact:
 		return true
@@ -229,8 +232,10 @@ func isCondition(n node) bool {
 // children are the direct parts of a node, closures and filters included.
 func children(n node) []node {
 	switch n := n.(type) {
-	case *constant, *fact:
+	case *constant, *fact, *element:
 		return nil
+	case *overTexts:
+		return n.parts()
 	case *column:
 		return n.path.filters()
 	case *rowRef:

@@ -5,8 +5,10 @@ import "fmt"
 // rebuild copies a node with each of its children replaced by f's result.
 func rebuild(n node, f func(node) node) node {
 	switch n := n.(type) {
-	case *constant, *fact:
+	case *constant, *fact, *element:
 		return n
+	case *overTexts:
+		return n.rebuild(f)
 	case *column:
 		c := *n
 		c.path = n.path.rebuild(f)

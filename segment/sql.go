@@ -18,6 +18,7 @@ type emitter struct {
 	hops     []hop                    // to-one rows that have an alias here
 	grouped  map[node]string          // aggregates that have a text here: those of the HAVING clause that is being written
 	used     map[string][]string      // columns of picked rows that are used, by the row's alias
+	raw      map[*column]bool         // texts within JSON that are written without their type's test
 	next     int                      // number of the last alias
 	residual []Reason                 //
 	inside   []*named                 // segments that are being written, the innermost last
@@ -42,6 +43,7 @@ const (
 func newEmitter(r *Rule, args *Args, clock Clock, aliases map[string]string) *emitter {
 	e := &emitter{
 		rule: r, args: args, clock: clock, aliases: map[*variable]string{}, grouped: map[node]string{}, used: map[string][]string{},
+		raw:     map[*column]bool{},
 		reasons: map[residualKey]struct{}{}, mutate: r.mutate,
 	}
 	for i, root := range r.scope.roots() {
@@ -209,7 +211,12 @@ func unsayable(n node) *reason {
 }
 
 func (e *emitter) positive(n node) string {
+	if text, ok := e.rawText(n); ok {
+		return text
+	}
 	switch n := n.(type) {
+	case *overTexts:
+		return e.overTextsSQL(n)
 	case *compare:
 		return e.compareSQL(n.a, n.op, n.b)
 	case *equal:

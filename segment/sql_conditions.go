@@ -134,6 +134,9 @@ func (e *emitter) anySQL(x node, op string, constants []any) string {
 }
 
 func (e *emitter) containsSQL(n *contains) string {
+	if text, ok := e.containsWithin(n); ok {
+		return text
+	}
 	elements := "::text[]"
 	if col, ok := n.list.(*column); ok && strings.HasPrefix(col.col.PGType, "character varying") {
 		elements = "::varchar[]"

@@ -444,6 +444,8 @@ func falseWithout(n node, p path) bool {
 		return missingWithout(n.a, p) && !n.b.nullable() || missingWithout(n.b, p) && !n.a.nullable()
 	case *member:
 		return missingWithout(n.x, p) && !n.withNil
+	case *overTexts:
+		return missingWithout(n.list, p)
 	case *compare, *between, *contains, *textTest, *match, *truth:
 		return slices.ContainsFunc(children(n), func(c node) bool { return missingWithout(c, p) })
 	}
@@ -453,6 +455,8 @@ func falseWithout(n node, p path) bool {
 // missingWithout says that the value is missing when the row at p is missing.
 func missingWithout(n node, p path) bool {
 	switch n := n.(type) {
+	case *overTexts:
+		return n.op != "any" && n.op != "count" && missingWithout(n.list, p)
 	case *column:
 		return len(n.path.via) >= len(p.via) && samePath(path{n.path.from, n.path.via[:len(p.via)]}, p)
 	case *coalesce:

@@ -33,6 +33,12 @@ func (e *emitter) value(n node) string {
 		return e.standingSQL(n)
 	case *scores:
 		return e.scoresSQL(n)
+	case *element:
+		return e.aliases[n.item] + ".v"
+	case *overTexts:
+		if n.op != "any" {
+			return e.overTextsSQL(n)
+		}
 	case *aggregate:
 		return e.aggregateSQL(n)
 	case *extremum:
@@ -48,6 +54,8 @@ func (e *emitter) value(n node) string {
 func (e *emitter) columnValue(n *column) string {
 	sql := e.columnSQL(n)
 	switch {
+	case n.col.Folds:
+		return sql + ` collate "C"`
 	case n.t == typeFloat && n.col.PGType != "double precision": // real, whose cast to numeric would keep 6 digits
 		return sql + "::float8"
 	case n.t == typeText && !plainText(n.col.PGType):
@@ -64,7 +72,17 @@ func plainText(pgType string) bool {
 }
 
 // columnSQL is the bare column, by a scalar subquery where it stands behind a to-one relation that has no alias here.
-func (e *emitter) columnSQL(n *column) string { return e.field(n.path, n.col.SQL()) }
+func (e *emitter) columnSQL(n *column) string {
+	w := n.col.Within
+	if w == nil {
+		return e.field(n.path, n.col.SQL())
+	}
+	base := e.field(n.path, quote(w.Column))
+	if e.raw[n] {
+		return jsonDoc{base, *w}.text()
+	}
+	return withinSQL(base, n.col, e.clock.Zone.String(), e.mutate)
+}
 
 func (e *emitter) field(p path, column string) string {
 	if alias, ok := e.alias(p); ok {
