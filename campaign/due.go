@@ -65,6 +65,9 @@ func (p *Planner) dueSQL(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) (s
 	if err != nil {
 		return "", nil, err
 	}
+	if r.only != "" {
+		q.Only(r.only)
+	}
 	if !q.Exact {
 		if err := p.choose(ctx, tx, q); err != nil {
 			return "", nil, err
@@ -73,6 +76,9 @@ func (p *Planner) dueSQL(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) (s
 			return "", nil, err
 		}
 		q.Where = "exists (select from chosen h where h.customer_key = " + c.keySQL() + " and h.row_key = " + c.rowKeySQL("''") + ")"
+		if r.only != "" {
+			q.Only(r.only)
+		}
 	}
 	return c.dueSelect(r, q, clock)
 }
@@ -136,7 +142,7 @@ func (c *Campaign) dueSelect(r *Run, q *segment.Query, clock segment.Clock) (str
 }
 
 // regional says whether the channel's addresses are read by the customer's region.
-func (c *Campaign) regional() bool { return c.channel != "email" }
+func (c *Campaign) regional() bool { return customer.Regional(c.channel) }
 
 // regionSQL is the customer's region: a code of two letters (ISO 3166-1), the default where the column has none; null where
 // addresses need none.
@@ -144,13 +150,7 @@ func (c *Campaign) regionSQL(q *segment.Query) string {
 	if !c.regional() {
 		return "null::text"
 	}
-	region := c.schema.Region
-	byDefault := q.Args.Bind(strings.ToUpper(region.Default), "text")
-	if region.Column == "" {
-		return byDefault
-	}
-	written := "upper(btrim(" + segment.CustomerAlias + "." + pgx.Identifier{region.Column}.Sanitize() + "::text))"
-	return "case when " + written + " ~ '^[A-Z]{2}$' then " + written + " else " + byDefault + " end"
+	return c.schema.RegionSQL(segment.CustomerAlias, q.Args.Bind(c.schema.DefaultRegion(), "text"))
 }
 
 // addressRegion is the region of a row's address in the address book.

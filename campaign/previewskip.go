@@ -71,14 +71,18 @@ func (c *Campaign) dissent(ctx context.Context, db pg.DBTX, key string, now time
 	if err != nil {
 		return "", err
 	}
-	st := c.schema.Standing(ledger, person.Opted(c.Channel()), c.Channel(), c.Topic(), now)
+	return dissenting(c, c.schema.Standing(ledger, person.Opted(c.Channel()), c.Channel(), c.Topic(), now)), nil
+}
+
+// dissenting is the reason for which a plan would skip a customer with that standing; "" where it would not.
+func dissenting(c *Campaign, st customer.Standing) string {
 	switch {
 	case st.Paused():
-		return "paused", nil
+		return "paused"
 	case c.Confirms() && st.From != customer.FromColumn && (st.Entry == nil || !st.Entry.Pending):
-		return "no request to confirm", nil
+		return "no request to confirm"
 	case !st.Granted && !c.Confirms(), c.Confirms() && st.From == customer.FromColumn:
-		return "no consent", nil
+		return "no consent"
 	}
-	return "", nil
+	return ""
 }

@@ -54,10 +54,11 @@ type Run struct {
 	Reason     string
 	Scheduled  bool
 
-	planned     bool // its messages exist
-	wanted      bool // there is table wanted, of requests to be confirmed
-	confirmed   bool // a person has said that its size is meant
-	look        int  // how many of a dry run's first messages are looked at
+	planned     bool   // its messages exist
+	wanted      bool   // there is table wanted, of requests to be confirmed
+	confirmed   bool   // a person has said that its size is meant
+	only        string // key of the one customer who is asked about; "": all
+	look        int    // how many of a dry run's first messages are looked at
 	first       []*Preview
 	messageBase int64
 }

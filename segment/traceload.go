@@ -89,3 +89,42 @@ func (c *Columns) addKeys() {
 		r.Columns.addKeys()
 	}
 }
+
+// Meant says whether one of the candidates satisfies all of the rules. A nil rule is satisfied by everybody.
+func Meant(clock Clock, candidates []Candidate, rules ...*Rule) (bool, error) {
+	var programs []*Program
+	for _, r := range rules {
+		if r == nil {
+			continue
+		}
+		p, err := r.Program(clock)
+		if err != nil {
+			return false, err
+		}
+		programs = append(programs, p)
+	}
+	for _, c := range candidates {
+		ok := true
+		for _, p := range programs {
+			var err error
+			if ok, err = p.Match(c.Row); err != nil {
+				return false, err
+			}
+			if !ok {
+				break
+			}
+		}
+		if ok {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Ahead is the clock so many days later, at the same time of day in the company's zone. What a run prepares stays as it is.
+func (c Clock) Ahead(days int) Clock {
+	now := c.Now.In(c.Zone)
+	c.Today = c.Today.AddDate(0, 0, days)
+	c.Now = now.AddDate(0, 0, days)
+	return c
+}
