@@ -60,7 +60,7 @@ func (e *CompanyError) Unwrap() error { return e.Err }
 // dueSQL is the audience as a select of the columns of table due. Where SQL can't say the rule exactly, the rows are
 // decided first, one by one, and their keys kept in a temporary table, which then stands for the rule.
 func (p *Planner) dueSQL(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) (string, []any, error) {
-	clock := c.clock(r.Tick, r.AsOf)
+	clock := c.clockOf(r)
 	q, err := segment.Audience(c.scope, c.base, c.where, &segment.Args{}, clock)
 	if err != nil {
 		return "", nil, err

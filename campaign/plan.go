@@ -46,10 +46,16 @@ func (p *Planner) plan(ctx context.Context, r *Run, c *Campaign, dryRun bool) (*
 	if err := customer.CheckKeys(ctx, p.Pool, p.Schema); err != nil {
 		return nil, err
 	}
+	if err := c.fillFacts(ctx, p.Pool, r); err != nil {
+		return nil, err
+	}
 	if !dryRun {
 		if err := p.prepareRun(ctx, r); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.giveFor(ctx, r, c, dryRun); err != nil {
+		return nil, err
 	}
 	for tries := 1; ; tries++ {
 		plan, err := p.planOnce(ctx, r, c, dryRun)

@@ -50,6 +50,12 @@ func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, no
 	} else {
 		r.AsOf = instant(tick, zone) // the same moment as a run's
 	}
+	if err := c.fillFacts(ctx, db, r); err != nil {
+		return nil, err
+	}
+	if err := c.give(ctx, db, r); err != nil {
+		return nil, err
+	}
 	ledger, err := kept(ctx, db)
 	if err != nil {
 		return nil, err
@@ -128,7 +134,7 @@ func (c *Campaign) choose(ctx context.Context, db pg.DBTX, r *Run, key string, l
 // chooseFrom finds the customer, or the first, for whom the rule holds; nil when there is none. The rows of `each` come
 // in the order in which they are sent.
 func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key string, where *segment.Rule, ledger bool) (*Preview, error) {
-	clock := c.clock(r.Tick, r.AsOf)
+	clock := c.clockOf(r)
 	q, err := segment.Audience(c.scope, c.base, where, &segment.Args{}, clock)
 	if err == nil && !q.Exact {
 		q, err = c.decided(ctx, db, q, key, clock)

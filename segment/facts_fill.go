@@ -15,13 +15,14 @@ import (
 // ErrNoTables says that a rule asks what Sapa knows in a database that has none of Sapa's tables.
 var ErrNoTables = errors.New("the rule asks what Sapa itself has sent and heard, and this database has no tables of Sapa's yet; make them with: sapa migrate")
 
-// FillFacts makes ready what the rules' facts are asked of. For has_channel the address book must have the address of
+// FillFacts makes ready what the questions' facts are asked of. For has_channel the address book must have the address of
 // every customer whom base means (nil: of all): those that it has not met are read as a plan reads them, and stay in the
 // book. Of erased customers nothing is read. It commits a transaction of its own; without facts it does nothing. The error
-// is ErrNoTables before the database was migrated. A nil rule asks nothing.
-func FillFacts(ctx context.Context, db DB, base *Rule, clock Clock, rules ...*Rule) error {
+// is ErrNoTables before the database was migrated.
+func FillFacts(ctx context.Context, db DB, base *Rule, clock Clock, questions ...Question) error {
 	channels, schema := map[string]bool{}, (*customer.Schema)(nil)
-	for _, r := range rules {
+	for _, q := range questions {
+		r := q.asked()
 		if r == nil {
 			continue
 		}
