@@ -37,6 +37,10 @@ prove: postgres ## rules that nobody has seen for ten minutes, then each fuzz ta
 fuzz: postgres ## every fuzz target for a minute; FUZZTIME=10m for longer
 	@scripts/fuzz.sh $(FUZZTIME) .
 
+.PHONY: test-mailers
+test-mailers: ## the SMTP dialogue against Debian's Postfix and Exim, taken apart in a temporary folder; as root
+	@scripts/mail-servers.sh go test -count 1 -timeout 5m -run 'MailServers' ./channels/email
+
 .PHONY: bench
 bench: postgres ## every benchmark
 	@go test -run '^$$' -bench . -benchmem -timeout 60m ./...
