@@ -132,8 +132,10 @@ func (c compiler) cast(n *cast) valueFunc {
 	switch {
 	case to == typeFloat:
 		return strict1(a, nearestFloat)
+	case to == typeText:
+		return strict1(a, func(v any) any { return canonical(v, from) })
 	case to == typeNumeric:
-		return a
+		return strict1(a, toExact)
 	}
 	return strict1(a, func(v any) any {
 		t := v.(time.Time)

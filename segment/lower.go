@@ -56,7 +56,7 @@ func (l lowering) node(n node) node {
 	if isConstant(n) {
 		return n
 	}
-	n = rebuild(n, l.node)
+	n = l.foldText(rebuild(n, l.node))
 	if r, ok := n.(*standing); ok {
 		n = l.bind(r)
 	}

@@ -36,5 +36,8 @@ const (
 	mutateJSONText               // a text within JSON that looks like a number is one
 	mutateJSONGuard              // a value within JSON is cast whatever it is
 	mutateListNull               // a missing text in a list counts
+	mutateSplitEmpty             // splitting an empty text gives no part
+	mutateRoundEven              // a half is rounded to the even number
+	mutateFoldASCII              // only A to Z have small letters
 	lastMutation
 )

@@ -194,8 +194,8 @@ func unsayable(n node) *reason {
 	case *named:
 		return n.unsayable()
 	case *match:
-		if _, ok := likePattern(n.re); !ok {
-			return &reason{n.at(), "databases read regular expressions in their own way; only literal text with ^ and $ is the same everywhere"}
+		if _, ok := pgPattern(n.re); !ok {
+			return &reason{n.at(), "databases have their own idea of word boundaries, line ends and very large patterns in a regular expression"}
 		}
 	case *call:
 		if n.fn.sql == nil && n.fn.residual != "" {
@@ -232,8 +232,7 @@ func (e *emitter) positive(n node) string {
 	case *textTest:
 		return e.textTestSQL(n)
 	case *match:
-		test, _ := likePattern(n.re)
-		return e.value(n.a) + test.operator() + e.bind(test.pattern(e.mutate), "text")
+		return e.matchSQL(n)
 	case *truth:
 		return e.value(n.a)
 	}

@@ -188,6 +188,15 @@ func (t literalTest) pattern(m mutation) string {
 	return t.literal
 }
 
+// matchSQL prefers LIKE, which more indexes serve.
+func (e *emitter) matchSQL(n *match) string {
+	if test, ok := likePattern(n.re); ok {
+		return e.value(n.a) + test.operator() + e.bind(test.pattern(e.mutate), "text")
+	}
+	pattern, _ := pgPattern(n.re)
+	return e.value(n.a) + " ~ " + e.bind(pattern, "text")
+}
+
 // likePattern recognises the regular expressions that mean the same in every engine: literal text, with or without
 // ^ and $ around it.
 func likePattern(re *regexp.Regexp) (literalTest, bool) {

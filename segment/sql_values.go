@@ -257,6 +257,8 @@ func (e *emitter) castSQL(n *cast) string {
 	switch {
 	case to == typeFloat:
 		return e.float(n.a)
+	case to == typeText:
+		return e.canonical(n.a)
 	case to == typeNumeric:
 		return e.exact(n.a)
 	}
