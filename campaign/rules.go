@@ -108,5 +108,5 @@ func (k *checker) cutShort(at, text string) bool {
 // anyClock is for asking how a rule translates, not what it means today.
 func anyClock() segment.Clock {
 	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	return segment.Clock{Today: day, Now: day, Zone: time.UTC}
+	return segment.Clock{Today: day, Now: day, Zone: time.UTC, Given: segment.Pretended()}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/pg"
+	"github.com/sapa-crm/sapa/segment"
 )
 
 // Errors that callers branch on.
@@ -61,6 +62,7 @@ type Run struct {
 	look        int    // how many of a dry run's first messages are looked at
 	first       []*Preview
 	messageBase int64
+	given       *segment.Given // what its rules need of all customers
 }
 
 // Planner plans runs and changes their state. All fields are required but Log.

@@ -350,6 +350,7 @@ create table runs (
   created_at timestamp with time zone not null default now(),
   planned_at timestamp with time zone,
   finished_at timestamp with time zone,
+  given jsonb,
   constraint runs_pkey PRIMARY KEY (id),
   constraint runs_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id),
   constraint runs_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id)

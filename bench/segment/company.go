@@ -128,11 +128,15 @@ func clock() segment.Clock {
 	}
 }
 
-func (c *company) query(rule string) (*segment.Query, error) {
+func (c *company) query(ctx context.Context, rule string) (*segment.Query, error) {
 	scope := segment.NewScope(c.schema)
 	parsed, problems := segment.ParseRule(segment.Text(rule), scope)
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	return segment.Audience(scope, nil, parsed, &segment.Args{}, clock())
+	now, err := segment.Prepare(ctx, c.conn, scope, nil, clock(), parsed)
+	if err != nil {
+		return nil, err
+	}
+	return segment.Audience(scope, nil, parsed, &segment.Args{}, now)
 }

@@ -84,7 +84,7 @@ func (c *company) measure(ctx context.Context, o options, url string) error {
 
 // compare runs both statements in turns; the first of a pair changes from pair to pair.
 func (c *company) compare(ctx context.Context, q question, o options) (ruleResult, error) {
-	compiled, err := c.query(q.rule)
+	compiled, err := c.query(ctx, q.rule)
 	if err != nil {
 		return ruleResult{}, err
 	}
@@ -178,7 +178,7 @@ func beResidual(ctx context.Context, url string, out io.Writer) error {
 		return err
 	}
 	defer c.conn.Close(ctx) //nolint:errcheck // it is over
-	q, err := c.query(residualRule)
+	q, err := c.query(ctx, residualRule)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func segmentVerb(a *app, o *segmentOptions, use, short string, f func(context.Co
 				return err
 			}
 			defer s.close()
-			q, err := s.segment(a, args[0], *o)
+			q, err := s.segment(c.Context(), a, args[0], *o)
 			if err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func segmentVerb(a *app, o *segmentOptions, use, short string, f func(context.Co
 }
 
 // segment compiles a rule of the command line.
-func (s *session) segment(a *app, rule string, o segmentOptions) (*segment.Query, error) {
+func (s *session) segment(ctx context.Context, a *app, rule string, o segmentOptions) (*segment.Query, error) {
 	scope := segment.NewScope(s.schema)
 	parsed, problems := segment.ParseRule(segment.Text(rule), scope)
 	if err := problems.Err(); err != nil {
@@ -68,6 +68,9 @@ func (s *session) segment(a *app, rule string, o segmentOptions) (*segment.Query
 	clock, err := s.clock(a, o.asOf)
 	if err != nil {
 		return nil, err
+	}
+	if clock, err = segment.Prepare(ctx, s.pool, scope, s.library.Base(), clock, parsed); err != nil {
+		return nil, fmt.Errorf("ask the company's tables: %w", err)
 	}
 	return segment.Audience(scope, s.library.Base(), parsed, &segment.Args{}, clock)
 }
