@@ -71,7 +71,7 @@ func formDays(c *checker, fn *Function, at span, args []ast.Node) node {
 	}
 	checked := []node{c.argument(fn, typeDate, args[0])}
 	if len(args) == 2 {
-		checked = append(checked, c.within(fn, args[1]))
+		checked = append(checked, c.lookAround(fn, args[1]))
 	}
 	for _, a := range checked {
 		if a == nil {
@@ -81,8 +81,8 @@ func formDays(c *checker, fn *Function, at span, args []ast.Node) node {
 	return test(fn, at, checked...)
 }
 
-// within checks how many days a function looks ahead or back.
-func (c *checker) within(fn *Function, arg ast.Node) node {
+// lookAround checks how many days a function looks ahead or back.
+func (c *checker) lookAround(fn *Function, arg ast.Node) node {
 	a := c.expr(arg)
 	switch {
 	case a == nil:

@@ -32,7 +32,7 @@ func formHoliday(c *checker, fn *Function, at span, args []ast.Node) node {
 	}
 	checked := []node{&constant{base{t: typeText, loc: where}, found, ""}}
 	if len(args) > 1 {
-		within := c.within(fn, args[1])
+		within := c.lookAround(fn, args[1])
 		if within == nil {
 			return nil
 		}
@@ -98,13 +98,13 @@ func evalHoliday(clock Clock, args []any) any {
 			return impossible{fmt.Errorf("the rule can't be asked: %w", h.Missing(year))}
 		}
 		for _, d := range days {
-			found = found || within(s, d.Date)
+			found = found || s.has(d.Date)
 		}
 	}
 	return found
 }
 
-func within(s dateSpan, d time.Time) bool { return !d.Before(s.from) && !d.After(s.to) }
+func (s dateSpan) has(d time.Time) bool { return !d.Before(s.from) && !d.After(s.to) }
 
 // pretends says that a rule is asked whether it translates, not whom it means.
 func (c Clock) pretends() bool { return c.Given != nil && c.Given.pretend }

@@ -30,6 +30,12 @@ func plantedMistakes() map[mutation]string {
 		mutatePickEnd:       "last for first",
 		mutateTieCollate:    "ties of text keys in the order of the database",
 		mutatePickFilters:   "find without its condition",
+		mutateLeapDay:       "29 February is not celebrated in common years",
+		mutateWithinEnd:     "the last day of within does not count",
+		mutateNewYear:       "what lies behind New Year does not count",
+		mutateFirstYear:     "the day itself is an anniversary",
+		mutateAge:           "an age is reached on the day after the birthday",
+		mutateSplit:         "all random shares are the same",
 		mutateHopShare:      "conditions on different rows asked of one",
 	}
 }
@@ -70,7 +76,7 @@ type hunt struct {
 
 // try asks a question with each mistake that is still sought.
 func (h *hunt) try(q question) error {
-	scope := NewScope(h.world.schema)
+	scope := testScope(h.world.schema)
 	rule, problems := ParseRule(Text(q.text), scope)
 	if problems != nil {
 		return nil // TestSQLAgreesWithVM says so if it should not be refused

@@ -30,13 +30,15 @@ func newOpinion(w *world) *opinion {
 	o := &opinion{}
 	seen := map[string]map[string]any{}
 	for _, row := range w.customers {
-		o.rows = append(o.rows, opinionRow(row, w.schema.Customer, seen))
+		of := opinionRow(row, w.schema.Customer, seen)
+		of[ledgerKey] = aboutLedger{w, row}
+		o.rows = append(o.rows, of)
 	}
 	return o
 }
 
 func (o *opinion) check(t fataler, w *world, text string, clock Clock) {
-	rule, problems := ParseRule(Text(text), NewScope(w.schema))
+	rule, problems := ParseRule(Text(text), testScope(w.schema))
 	if problems != nil {
 		if tooBig(problems.Error()) {
 			return
@@ -222,6 +224,9 @@ func (opinionPatcher) Visit(n *ast.Node) {
 		if name := x.Callee.(*ast.IdentifierNode).Value; !strings.HasSuffix(name, "_") {
 			if name == "random_split" {
 				x.Arguments = append(x.Arguments, &ast.IdentifierNode{Value: "customer"})
+			}
+			if aboutCustomer(name) {
+				x.Arguments = append([]ast.Node{&ast.IdentifierNode{Value: "customer"}}, x.Arguments...)
 			}
 			ast.Patch(n, callTo("fn_", append([]ast.Node{word(name)}, x.Arguments...)...))
 		}

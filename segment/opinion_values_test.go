@@ -178,6 +178,8 @@ func reckon(clock Clock, op string, a, b any) (any, error) {
 	switch x := a.(type) {
 	case string:
 		return x + b.(string), nil
+	case period:
+		return x.plus(b.(period), map[string]int{"+": 1, "-": -1}[op]), nil
 	case moment:
 		p := b.(period)
 		if op == "-" {

@@ -39,7 +39,7 @@ func formSplit(c *checker, fn *Function, at span, args []ast.Node) node {
 		return nil
 	}
 	if strings.TrimSpace(name) == "" || len(name) > 200 || strings.ContainsFunc(name, unicode.IsControl) {
-		return c.problem(where, "for example "+fn.Example, "a name of 1 to 200 bytes is wanted, without line ends")
+		return c.problem(where, "for example "+fn.Example, "a random share needs a name, of at most 200 bytes and without line ends")
 	}
 	var shares []decimal.Decimal
 	for _, arg := range args[1:] {
@@ -129,6 +129,9 @@ func emitSplit(e *emitter, n *call) string {
 	if col, ok := n.args[0].(*column); !ok || col.col.Kind != customer.Text && col.col.Kind != customer.UUID {
 		key += "::text"
 	}
+	if s.from == nil && s.to == nil {
+		return key + " is not null"
+	}
 	prefix := s.prefix
 	if e.mutate == mutateSplit {
 		prefix = ""
@@ -140,9 +143,6 @@ func emitSplit(e *emitter, n *call) string {
 	}
 	if s.to != nil {
 		parts = append(parts, hash+" < "+e.bind(s.to, "bytea"))
-	}
-	if len(parts) == 0 {
-		return key + " is not null"
 	}
 	return "(" + strings.Join(parts, " and ") + ")"
 }

@@ -56,7 +56,8 @@ func testSchema() *customer.Schema {
 		col("seen", customer.Timestamp, "timestamp without time zone"), col("created_at", customer.Timestamptz, "timestamp with time zone"),
 		col("uid", customer.UUID, "uuid"), col("mood", customer.Enum, "public.mood"), col("tags", customer.TextArray, "text[]"),
 		col("labels!", customer.TextArray, "character varying(20)[]"), col("extra", customer.JSON, "jsonb"),
-		col("dealer_id", customer.Int, "bigint"))
+		col("dealer_id", customer.Int, "bigint"), col("email", customer.Text, "text"), col("phone", customer.Text, "text"),
+		col("country", customer.Text, "text"), col("news_ok", customer.Bool, "boolean"))
 	one := func(name, local string, target *customer.Entity) *customer.Relation {
 		return &customer.Relation{Name: name, One: true, Local: local, Remote: "id", Target: target}
 	}
@@ -71,7 +72,9 @@ func testSchema() *customer.Schema {
 		one("dealer", "dealer_id", dealers), many("vehicles", "customer_id", vehicles),
 		many("orders", "customer_id", orders),
 	}
-	return &customer.Schema{Customer: customers, Zone: "America/New_York", Country: "ID"}
+	s := &customer.Schema{Customer: customers, Zone: "America/New_York", Country: "ID"}
+	peopleColumns(s)
+	return s
 }
 
 func entities(s *customer.Schema) []*customer.Entity {
@@ -96,6 +99,7 @@ type world struct {
 	customers []map[string]any
 	tables    map[*customer.Entity][]map[string]any
 	clocks    []Clock
+	ledger    *ledger
 }
 
 const worldSize = 150
@@ -116,6 +120,7 @@ func newWorld(seed uint64) *world {
 		w.relate(r, w.add(r, c, nil), c)
 	}
 	w.customers = w.tables[c]
+	w.ledger = newLedger(seed, w.clocks, w.customers)
 	return w
 }
 
@@ -187,6 +192,9 @@ func anyOf[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
 // pool is the values of a column, from which the literals of rules are drawn, too.
 func pool(c customer.Column) []any {
+	if values := peoplePool(c.Name); values != nil {
+		return values
+	}
 	switch c.Kind {
 	case customer.Bool:
 		return []any{true, false}
@@ -341,6 +349,7 @@ func (w *world) create(t testing.TB, pool *pgxpool.Pool) {
 	for _, e := range entities(w.schema) {
 		w.createTable(t, pool, e)
 	}
+	w.ledger.create(t, pool, w.schema)
 }
 
 func (w *world) createTable(t testing.TB, pool *pgxpool.Pool, e *customer.Entity) {
