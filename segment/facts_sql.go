@@ -163,10 +163,11 @@ func subscribable(s *customer.Schema, topic string) []string {
 func (e *emitter) consents(n *fact, channel string) string {
 	schema := e.rule.scope.Schema
 	byDefault := schema.GrantedByDefault(n.Of)
-	text := existence(true) + e.word(n, channel, "word.granted")
+	wanted := "word.granted"
 	if byDefault {
-		text = existence(false) + e.word(n, channel, "not word.granted")
+		wanted = "not word.granted"
 	}
+	text := existence(!byDefault) + e.word(n, channel, wanted)
 	column := schema.Consent.Columns[channel]
 	if column == "" {
 		return text

@@ -23,7 +23,7 @@ func FuzzParseRule(f *testing.F) {
 	w, db := fuzzWorld(f)
 	words := newVocabulary(f, w.schema)
 	f.Fuzz(func(t *testing.T, text string) {
-		scope := NewScope(w.schema)
+		scope := testScope(w.schema)
 		rule, problems := ParseRule(Text(text), scope)
 		if problems != nil {
 			checkProblems(t, text, problems)
@@ -55,7 +55,7 @@ func FuzzParseValue(f *testing.F) {
 	w, db := fuzzWorld(f)
 	words := newVocabulary(f, w.schema)
 	f.Fuzz(func(t *testing.T, text string) {
-		value, problems := ParseValue(Text(text), NewScope(w.schema))
+		value, problems := ParseValue(Text(text), testScope(w.schema))
 		if problems != nil {
 			checkProblems(t, text, problems)
 			return

@@ -29,7 +29,7 @@ func TestRules(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			t.Parallel()
 			rule, want, _ := strings.Cut(read(t, file), divider)
-			got := translate(rule, NewScope(schema)) + "\n"
+			got := translate(rule, testScope(schema)) + "\n"
 			if *update {
 				write(t, file, rule+divider+got)
 				return

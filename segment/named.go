@@ -57,15 +57,14 @@ func (c *checker) segmentHint(name string) string {
 // inline checks the segment's rule, which speaks of the customer alone, and gives it as one condition.
 func (c *checker) inline(at span, name string, rule NamedRule) node {
 	c.vars.use(name)
-	inner := &checker{
-		src: newSource(Text(rule.Text)), scope: c.scope, vars: c.vars, roots: c.roots[:1], visits: c.visits,
-		negated: map[ast.Node]*ast.BinaryNode{}, chain: append(c.chain[:len(c.chain):len(c.chain)], name),
-	}
+	inner := *c
+	inner.src, inner.roots, inner.chain = newSource(Text(rule.Text)), c.roots[:1], append(c.chain[:len(c.chain):len(c.chain)], name)
+	inner.closures, inner.lets, inner.problems = nil, nil, nil
 	var root node
 	if tree := parse(inner.src, &inner.problems); tree != nil {
 		root = inner.condition(tree)
 	}
-	c.visits = inner.visits
+	c.visits, c.picks = inner.visits, inner.picks
 	for _, p := range rule.place(inner.src, inner.problems) {
 		if !slices.Contains(c.problems, p) { // once, however often the segment is used
 			c.problems = append(c.problems, p)

@@ -257,7 +257,7 @@ var errTooLarge = errors.New("too large")
 
 // try has everything done that needs no database.
 func (p *proof) try(q question) (tried *trial, err error) {
-	scope := NewScope(p.world.schema)
+	scope := testScope(p.world.schema)
 	rule, problems := ParseRule(Text(q.text), scope)
 	if problems != nil && tooBig(problems.Error()) {
 		return nil, errTooLarge

@@ -48,7 +48,7 @@ func attempt(what func(t fataler)) (err error) {
 
 // compare asks one database and the VM the same rule.
 func (w *world) compare(t fataler, db *pgxpool.Pool, text string, clock Clock) {
-	scope := NewScope(w.schema)
+	scope := testScope(w.schema)
 	rule, problems := ParseRule(Text(text), scope)
 	if problems != nil {
 		if tooBig(problems.Error()) {
@@ -91,7 +91,7 @@ func (w *world) match(t fataler, rule *Rule, clock Clock) []int64 {
 	}
 	var ids []int64
 	for _, row := range w.customers {
-		ok, err := program.Match(Row{"customer": row})
+		ok, err := program.Match(w.row(row, rule, clock))
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
@@ -143,7 +143,7 @@ func TestKeysStreamTheAudience(t *testing.T) {
 }
 
 func (w *world) compareKeys(t fataler, db *pgxpool.Pool, text string, clock Clock) {
-	scope := NewScope(w.schema)
+	scope := testScope(w.schema)
 	rule, problems := ParseRule(Text(text), scope)
 	if problems != nil {
 		return

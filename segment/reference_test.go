@@ -66,7 +66,7 @@ func TestDocumentedRulesAreRight(t *testing.T) {
 			t.Errorf("%s: its example does not use it, or its sentence does not end", f.Name)
 		}
 	}
-	scope := NewScope(workshop())
+	scope := NewScope(workshop()).WithNames(workshopNames())
 	for _, text := range rules {
 		rule, problems := ParseRule(Text(text), scope)
 		if problems != nil {
@@ -99,5 +99,17 @@ func workshop() *customer.Schema {
 		{Name: "vehicles", Local: "id", Remote: "customer_id", Target: vehicles},
 		{Name: "orders", Local: "id", Remote: "customer_id", Target: orders},
 	}
-	return &customer.Schema{Customer: customers, Zone: "Asia/Jakarta"}
+	return &customer.Schema{
+		Customer: customers, Zone: "Asia/Jakarta", Consent: customer.Consent{Granted: true},
+		Email: customer.Field{Column: "email"}, Phone: customer.Field{Column: "phone"},
+	}
+}
+
+// workshopNames are what the examples name.
+func workshopNames() *Names {
+	campaigns := []string{"newsletter", "oil-change", "spring-sale"}
+	return &Names{
+		Segments:  map[string]NamedRule{"regulars": {Text: "count(customer.orders) >= 3"}},
+		Campaigns: campaigns, Goals: campaigns, Topics: []string{"newsletter"},
+	}
 }

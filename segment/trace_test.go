@@ -55,7 +55,7 @@ func TestTraceAgreesWithProgram(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		g := &generator{t: rt, schema: w.schema, residual: rapid.Bool().Draw(rt, "residual")}
 		text := g.condition(3)
-		rule, problems := ParseRule(Text(text), NewScope(w.schema))
+		rule, problems := ParseRule(Text(text), testScope(w.schema))
 		if problems != nil && tooBig(problems.Error()) {
 			return
 		}
@@ -68,7 +68,7 @@ func TestTraceAgreesWithProgram(t *testing.T) {
 			rt.Fatal(err)
 		}
 		for i := range 20 {
-			row := Row{"customer": w.customers[i]}
+			row := w.row(w.customers[i], rule, clock)
 			want, err := program.Match(row)
 			if err != nil {
 				rt.Fatal(err)
@@ -104,6 +104,8 @@ func consistent(rt *rapid.T, t *Trace) {
 		want = yes == 0
 	case "choice":
 		want = t.Parts[1].Holds
+	case "segment":
+		want = t.Parts[0].Holds
 	case "any":
 		want = t.Rows.Matching > 0
 	case "none":
@@ -130,7 +132,7 @@ func TestTraceOfLoadedRows(t *testing.T) {
 	w := newWorld(3)
 	db := pgtest.Empty(t)
 	w.create(t, db)
-	scope := NewScope(w.schema)
+	scope := testScope(w.schema)
 	rule := mustRule(t, `any(customer.vehicles, .km > 5 && any(.services, lower(.kind) == "a")) || customer.dealer.city == "Solo"`, scope)
 	for _, row := range w.customers[:50] {
 		want, err := rule.Trace(w.clocks[0], Row{"customer": row})

@@ -33,7 +33,7 @@ func TestValuesHaveOneText(t *testing.T) {
 
 // compareValue compares the canonical text of every row's value.
 func (w *world) compareValue(t fataler, db *pgxpool.Pool, text string, clock Clock) {
-	value, problems := ParseValue(Text(text), NewScope(w.schema))
+	value, problems := ParseValue(Text(text), testScope(w.schema))
 	if problems != nil {
 		t.Fatalf("a value of correct types is refused:\n%v", problems)
 	}
@@ -61,7 +61,7 @@ func (w *world) texts(t fataler, value *Value, clock Clock) []*string {
 	}
 	var texts []*string
 	for _, row := range w.customers {
-		text, ok, err := program.Text(Row{"customer": row})
+		text, ok, err := program.Text(w.row(row, &value.rule, clock))
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
