@@ -69,7 +69,7 @@ func (p *Planner) dueSQL(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) (s
 		q.Only(r.only)
 	}
 	if !q.Exact {
-		if err := p.choose(ctx, tx, q); err != nil {
+		if err := p.choose(ctx, tx, r, q); err != nil {
 			return "", nil, err
 		}
 		if q, err = segment.Audience(c.scope, nil, nil, &segment.Args{}, clock); err != nil {
@@ -85,16 +85,24 @@ func (p *Planner) dueSQL(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) (s
 
 // choose asks each candidate of the query and keeps the keys of those whom the rule means. The company's tables are read
 // on a connection of their own, in chunks.
-func (p *Planner) choose(ctx context.Context, tx pgx.Tx, q *segment.Query) error {
+func (p *Planner) choose(ctx context.Context, tx pgx.Tx, r *Run, q *segment.Query) error {
 	_, err := tx.Exec(ctx, `create temporary table chosen (customer_key text collate "C", row_key text collate "C") on commit drop`)
 	if err != nil {
 		return fmt.Errorf("make temporary tables: %w", err)
 	}
-	err = q.Keys(ctx, p.Pool, func(keys []segment.Key) error {
+	keep := func(keys []segment.Key) error {
 		_, err := tx.CopyFrom(ctx, pgx.Identifier{"chosen"}, []string{"customer_key", "row_key"},
 			pgx.CopyFromSlice(len(keys), func(i int) ([]any, error) { return []any{keys[i].Customer, keys[i].Each}, nil }))
 		return err
-	})
+	}
+	if r.only == "" {
+		err = q.Keys(ctx, p.Pool, keep)
+	} else { // within the transaction, so that what it has not committed counts, too
+		var keys []segment.Key
+		if keys, err = allKeys(ctx, tx, q); err == nil {
+			err = keep(keys)
+		}
+	}
 	if err != nil {
 		return &CompanyError{fmt.Errorf("ask the company's tables: %w", pg.WithoutValues(err))}
 	}
@@ -102,6 +110,12 @@ func (p *Planner) choose(ctx context.Context, tx pgx.Tx, q *segment.Query) error
 		return fmt.Errorf("make temporary tables: %w", err)
 	}
 	return nil
+}
+
+// allKeys are those of a small audience.
+func allKeys(ctx context.Context, db segment.DB, q *segment.Query) (all []segment.Key, err error) {
+	err = q.Keys(ctx, db, func(keys []segment.Key) error { all = append(all, keys...); return nil })
+	return all, err
 }
 
 func (c *Campaign) keySQL() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,6 +74,7 @@ const whyAhead = 400
 // inquiry is the making of a Why.
 type inquiry struct {
 	p     *Planner // its clock stands still
+	tx    pgx.Tx   // taken back at the end
 	c     *Campaign
 	r     *Run
 	clock segment.Clock
@@ -100,7 +102,14 @@ func (p *Planner) Why(ctx context.Context, name, key string, tick time.Time) (*W
 	if err := p.Pool.QueryRow(ctx, `select number from versions where id = $1`, r.VersionID).Scan(&q.out.Version); err != nil {
 		return nil, fmt.Errorf("read the version of %s: %w", name, err)
 	}
-	if err := q.ask(ctx, !tick.IsZero()); err != nil {
+	err = pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
+		q.tx = tx
+		if err := q.ask(ctx, !tick.IsZero()); err != nil {
+			return err
+		}
+		return errDryRun
+	})
+	if !errors.Is(err, errDryRun) {
 		return nil, err
 	}
 	return q.out, nil
@@ -108,7 +117,7 @@ func (p *Planner) Why(ctx context.Context, name, key string, tick time.Time) (*W
 
 func (q *inquiry) ask(ctx context.Context, asOf bool) error {
 	var err error
-	if q.who, err = q.c.recipient(ctx, q.p.Pool, q.out.CustomerKey); err != nil {
+	if q.who, err = q.c.recipient(ctx, q.tx, q.out.CustomerKey); err != nil {
 		return err
 	}
 	q.out.Name = q.who.name
@@ -116,12 +125,18 @@ func (q *inquiry) ask(ctx context.Context, asOf bool) error {
 	if err != nil {
 		return err
 	}
-	q.clock = q.c.clock(q.r.Tick, q.r.AsOf)
+	if err := q.c.give(ctx, q.tx, q.r); err != nil {
+		return err
+	}
+	q.clock = q.c.clockOf(q.r)
+	if err := q.fillFacts(ctx); err != nil {
+		return err
+	}
 	q.out.Today = q.clock.Today.Format(time.DateOnly)
 	if err := q.askRules(ctx); err != nil {
 		return err
 	}
-	judged, err := q.p.judge(ctx, q.r, q.c, q.out.CustomerKey)
+	judged, err := q.judge(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,6 +149,22 @@ func (q *inquiry) ask(ctx context.Context, asOf bool) error {
 	return q.next(ctx)
 }
 
+// fillFacts is Campaign.fillFacts for the one customer, whose rule stands for customers.where.
+func (q *inquiry) fillFacts(ctx context.Context) error {
+	column, key := q.c.schema.KeyColumn(), q.out.CustomerKey
+	if column.Kind != customer.Int {
+		key = strconv.Quote(key)
+	}
+	one, problems := segment.ParseRule(segment.Text(fmt.Sprintf("customer[%q] == %s", column.Name, key)), segment.NewScope(q.c.schema))
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	if err := segment.FillFacts(ctx, q.tx, one, q.clock, q.c.questions()...); err != nil {
+		return &CompanyError{fmt.Errorf("ask the company's tables: %w", pg.WithoutValues(err))}
+	}
+	return nil
+}
+
 func (q *inquiry) check(name string, ok bool, format string, args ...any) {
 	q.out.Checks = append(q.out.Checks, WhyCheck{name, ok, fmt.Sprintf(format, args...)})
 }
@@ -141,13 +172,13 @@ func (q *inquiry) check(name string, ok bool, format string, args ...any) {
 // askRules evaluates customers.where and the campaign's rule.
 func (q *inquiry) askRules(ctx context.Context) (err error) {
 	c, key := q.c, q.out.CustomerKey
-	if q.base, err = segment.Candidates(ctx, q.p.Pool, segment.NewScope(c.schema), key, q.clock, c.base); err != nil {
+	if q.base, err = segment.Candidates(ctx, q.tx, segment.NewScope(c.schema), key, q.clock, c.base); err != nil {
 		return &CompanyError{err}
 	}
 	if len(q.base) == 0 {
 		return fmt.Errorf("customer %q: %w in %s", key, customer.ErrNoCustomer, c.schema.Customer.Table)
 	}
-	if q.rows, err = segment.Candidates(ctx, q.p.Pool, c.scope, key, q.clock, c.base, c.where); err != nil {
+	if q.rows, err = segment.Candidates(ctx, q.tx, c.scope, key, q.clock, c.base, c.where); err != nil {
 		return &CompanyError{err}
 	}
 	if c.base != nil {
@@ -225,18 +256,18 @@ type judgement struct {
 	NotBefore *time.Time
 }
 
-// judge plans the run for one customer alone, by the statements that plan it for all, and takes everything back.
-func (p *Planner) judge(ctx context.Context, r *Run, c *Campaign, key string) (list []judgement, err error) {
-	one := *r
-	one.only = key
-	err = pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
+// judge plans the run for one customer alone, by the statements that plan it for all, and takes it back.
+func (q *inquiry) judge(ctx context.Context) (list []judgement, err error) {
+	one := *q.r
+	one.only = q.out.CustomerKey
+	err = pg.InTx(ctx, q.tx, func(tx pgx.Tx) error {
 		if err := customer.ShareErasures(ctx, tx); err != nil {
 			return err
 		}
-		if err := p.selectDue(ctx, tx, &one, c); err != nil {
+		if err := q.p.selectDue(ctx, tx, &one, q.c); err != nil {
 			return err
 		}
-		if err := p.draft(ctx, tx, &one, c); err != nil {
+		if err := q.p.draft(ctx, tx, &one, q.c); err != nil {
 			return err
 		}
 		rows, _ := tx.Query(ctx, `

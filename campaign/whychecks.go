@@ -15,7 +15,7 @@ import (
 // askLedger asks what Sapa knows itself, in a plan's order. Every question is asked, so that all that stands in the way is
 // said, not only the first.
 func (q *inquiry) askLedger(ctx context.Context) error {
-	erased, err := customer.ErasedAt(ctx, q.p.Pool, q.out.CustomerKey)
+	erased, err := customer.ErasedAt(ctx, q.tx, q.out.CustomerKey)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (q *inquiry) moment(t time.Time) string {
 const earlierMost = 5
 
 func (q *inquiry) askOccasions(ctx context.Context) error {
-	rows, _ := q.p.Pool.Query(ctx, `
+	rows, _ := q.tx.Query(ctx, `
 		select o.occasion, coalesce(m.state::text, '') as state, coalesce(m.reason, '') as reason, coalesce(m.run_id, 0) as run,
 		       coalesce(s.at, o.planned_at) as at, o.spent
 		from occasions o
@@ -118,7 +118,7 @@ func (q *inquiry) askAddress(ctx context.Context) error {
 		return nil
 	}
 	q.check("address", true, "%s", a.Normalised)
-	s, suppressed, err := customer.Suppressed(ctx, q.p.Pool, q.c.Channel(), a.Normalised)
+	s, suppressed, err := customer.Suppressed(ctx, q.tx, q.c.Channel(), a.Normalised)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (q *inquiry) askAddress(ctx context.Context) error {
 }
 
 func (q *inquiry) askConsent(ctx context.Context) error {
-	ledger, err := customer.ReadLedger(ctx, q.p.Pool, q.out.CustomerKey)
+	ledger, err := customer.ReadLedger(ctx, q.tx, q.out.CustomerKey)
 	if err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func (q *inquiry) askCooldown(ctx context.Context) error {
 		return nil
 	}
 	var last time.Time
-	err := q.p.Pool.QueryRow(ctx, `
+	err := q.tx.QueryRow(ctx, `
 		select planned_at from occasions where campaign_id = $1 and customer_key = $2 and spent order by planned_at desc limit 1`,
 		q.r.CampaignID, q.out.CustomerKey).Scan(&last)
 	switch over := last.Add(cooldown); {
@@ -235,7 +235,7 @@ func (q *inquiry) askRails(ctx context.Context) error {
 		limits += fmt.Sprintf("; at most %s messages a run", thousands(most))
 	}
 	q.check("limits", true, "%s", limits)
-	quarantine, err := readQuarantine(ctx, q.p.Pool, q.r.CampaignID)
+	quarantine, err := readQuarantine(ctx, q.tx, q.r.CampaignID)
 	if err == nil && quarantine != nil {
 		q.check("quarantine", false, "the campaign is in quarantine since run %d: %s", quarantine.Run, quarantine.Reason)
 	}

@@ -53,7 +53,7 @@ func (q *inquiry) tick(ctx context.Context, asOf bool) (*time.Time, error) {
 		return nil, nil
 	}
 	var noted *time.Time
-	err := q.p.Pool.QueryRow(ctx, `select next_tick from schedules where campaign_id = $1`, q.r.CampaignID).Scan(&noted)
+	err := q.tx.QueryRow(ctx, `select next_tick from schedules where campaign_id = $1`, q.r.CampaignID).Scan(&noted)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return nil, fmt.Errorf("read the schedule of %s: %w", q.out.Campaign, err)
 	}
@@ -84,12 +84,12 @@ func (q *inquiry) next(ctx context.Context) error {
 			dated = dated || !q.until.IsZero()
 		}
 	}
-	if !dated || segment.Needs(q.c.base, q.c.where) { // what is placed among all customers isn't known of other days
+	if !dated || segment.Needs(q.c.questions()...) { // what is placed among all customers isn't known of other days
 		return nil
 	}
 	tries := 0
 	for _, r := range q.ahead() {
-		clock := q.c.clock(r.Tick, r.AsOf)
+		clock := q.c.clockOf(r)
 		meant, err := segment.Meant(clock, q.rows, q.c.base, q.c.where)
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ func (q *inquiry) ahead() []*Run {
 
 // free says whether a run would find an occasion of the customer's that is not spent.
 func (q *inquiry) free(ctx context.Context, r *Run) (free bool, err error) {
-	err = pg.InTx(ctx, q.p.Pool, func(tx pgx.Tx) error {
+	err = pg.InTx(ctx, q.tx, func(tx pgx.Tx) error {
 		one := *r
 		one.only = q.out.CustomerKey
 		if one.wanted = q.c.Confirms(); one.wanted {
