@@ -39,20 +39,21 @@ func (q *Query) Keys(ctx context.Context, db DB, visit func([]Key) error) error 
 	return nil
 }
 
-// decision goes through the candidates by a cursor.
+// decision goes through the candidates.
 type decision struct {
 	query    *Query
 	loader   loader
 	programs []*Program
 	roots    []string // with columns, in the order of the select list
 	needs    map[string]*Columns
+	row      Columns  // the key of spare Rows
 	keys     int      // how many columns of the select list are keys
 	facts    []string // the last columns, by their keys in Row[FactsKey]
 	asked    []string // their SQL
 }
 
 func newDecision(q *Query, tx pgx.Tx) (*decision, error) {
-	d := &decision{query: q, loader: loader{tx: tx, zone: q.clock.Zone.String()}, needs: map[string]*Columns{}, keys: 1}
+	d := &decision{query: q, loader: loader{tx: tx, zone: companyZone(q.scope)}, needs: map[string]*Columns{}, keys: 1}
 	if q.scope.Each != nil {
 		d.keys = 2
 	}
@@ -86,6 +87,53 @@ func (d *decision) run(ctx context.Context, visit func([]Key) error) error {
 	if err != nil {
 		return err
 	}
+	d.loader.spare = spare{}
+	if d.related() {
+		return d.byCursor(ctx, visit)
+	}
+	return d.stream(ctx, visit)
+}
+
+// related says whether rows behind relations must be loaded.
+func (d *decision) related() bool {
+	for _, need := range d.needs {
+		if len(need.Relations) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// stream reads the candidates by one query: the database goes on while Go decides, and it may use several processes, which
+// no cursor does.
+func (d *decision) stream(ctx context.Context, visit func([]Key) error) error {
+	rows, err := d.loader.tx.Query(ctx, d.sql(), d.query.args()...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	candidates := make([][]any, 0, chunk)
+	for rows.Next() {
+		values, err := rows.Values()
+		if err != nil {
+			return err
+		}
+		if candidates = append(candidates, values); len(candidates) == chunk {
+			if err := d.pass(ctx, candidates, visit); err != nil {
+				_ = rows.Conn().PgConn().CancelRequest(ctx) // else Close would read all that is left
+				return err
+			}
+			candidates = candidates[:0]
+		}
+	}
+	if rows.Err() != nil || len(candidates) == 0 {
+		return rows.Err()
+	}
+	return d.pass(ctx, candidates, visit)
+}
+
+// byCursor reads the candidates in chunks, between which the connection is free for what is related to them.
+func (d *decision) byCursor(ctx context.Context, visit func([]Key) error) error {
 	if _, err := d.loader.tx.Exec(ctx, "declare sapa_candidates no scroll cursor for "+d.sql(), d.query.args()...); err != nil {
 		return err
 	}
@@ -94,14 +142,20 @@ func (d *decision) run(ctx context.Context, visit func([]Key) error) error {
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		keys, err := d.decide(ctx, rows)
-		if err != nil {
-			return err
-		}
-		if err := visit(keys); err != nil {
+		if err := d.pass(ctx, rows, visit); err != nil {
 			return err
 		}
 	}
+}
+
+// pass decides a chunk and shows those who were accepted.
+func (d *decision) pass(ctx context.Context, rows [][]any, visit func([]Key) error) error {
+	keys, err := d.decide(ctx, rows)
+	if err != nil {
+		return err
+	}
+	d.loader.spare.free()
+	return visit(keys)
 }
 
 func (d *decision) sql() string {
@@ -145,10 +199,7 @@ func (d *decision) decide(ctx context.Context, rows [][]any) ([]Key, error) {
 
 // candidates are the rows as Programs want them, with what is related to them.
 func (d *decision) candidates(ctx context.Context, rows [][]any) ([]Row, error) {
-	candidates := make([]Row, len(rows))
-	for i := range rows {
-		candidates[i] = Row{}
-	}
+	candidates := d.loader.spare.take(len(rows), &d.row)
 	at := d.keys
 	for _, root := range d.roots {
 		loaded, err := d.loader.rows(ctx, rows, at, d.needs[root])

@@ -16,8 +16,49 @@ import (
 
 // loader reads rows of the company's tables in the Go types of the VM.
 type loader struct {
-	tx   pgx.Tx
-	zone string // the company's
+	tx    pgx.Tx
+	zone  string // the company's
+	spare spare
+}
+
+// spare are rows that are used again for the next chunk: half the time went into making them. All rows that are loaded for
+// the same Columns have the same keys. Nil keeps none.
+type spare map[*Columns]*spareRows
+
+type spareRows struct {
+	rows []map[string]any
+	used int
+}
+
+// take gives n rows whose values are from before.
+func (s spare) take(n int, need *Columns) []map[string]any {
+	if s == nil {
+		return fill(make([]map[string]any, n), need)
+	}
+	of := s[need]
+	if of == nil {
+		of = &spareRows{}
+		s[need] = of
+	}
+	if missing := of.used + n - len(of.rows); missing > 0 {
+		of.rows = append(of.rows, fill(make([]map[string]any, missing), need)...)
+	}
+	of.used += n
+	return of.rows[of.used-n : of.used : of.used]
+}
+
+func fill(rows []map[string]any, need *Columns) []map[string]any {
+	for i := range rows {
+		rows[i] = make(map[string]any, need.width())
+	}
+	return rows
+}
+
+// free says that nobody needs the rows any more.
+func (s spare) free() {
+	for _, of := range s {
+		of.used = 0
+	}
 }
 
 // values does not prepare: a cached FETCH would keep the columns of another cursor.
@@ -73,11 +114,11 @@ func loadSQL(alias string, c customer.Column, zone string) string {
 
 // rows makes maps of the values from position at on, and loads what is related to them.
 func (l loader) rows(ctx context.Context, values [][]any, at int, need *Columns) ([]map[string]any, error) {
-	out := make([]map[string]any, len(values))
-	for i, row := range values {
-		out[i] = make(map[string]any, need.width())
-		for j, name := range need.Names {
-			v, err := goValue(row[at+j], need.column(name).Kind)
+	out := l.spare.take(len(values), need)
+	for j, name := range need.Names {
+		kind := need.column(name).Kind
+		for i, row := range values {
+			v, err := goValue(row[at+j], kind)
 			if err != nil {
 				return nil, fmt.Errorf("column %s of %s: %w", name, need.Entity.Table, err)
 			}

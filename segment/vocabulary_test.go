@@ -13,8 +13,8 @@ import (
 	"github.com/sapa-crm/sapa/customer"
 )
 
-// vocabulary is what SQL may consist of: the words, numbers and quoted texts that stand in this package's own string
-// literals, and the names of the schema. Everything else came from a rule and should have been bound.
+// vocabulary is what SQL may consist of: the words, numbers and quoted texts that stand in the sources of this package and
+// of customer, and the names of the schema. Everything else came from a rule and should have been bound.
 type vocabulary map[string]bool
 
 // Tokens of SQL; what is none of them may be an operator.
@@ -22,15 +22,20 @@ var (
 	token_    = regexp.MustCompile(`"(?:[^"]|"")*"|'[^']*'|\$\d+|[a-z]\d*n?\b|[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?`)
 	alias_    = regexp.MustCompile(`^[a-z]\d*n?$`)
 	operators = regexp.MustCompile(`^[ \n()=<>!,.:*+\-/%|&@#?~\[\]^]*$`)
+	numbers   = regexp.MustCompile(`\d+|%d`)
 	comment   = regexp.MustCompile(`--|/\*|;|\\`)
 )
 
 func newVocabulary(t testing.TB, schema *customer.Schema) vocabulary {
 	t.Helper()
 	v := vocabulary{"c": true, "e": true, `"public"`: true}
-	files, err := filepath.Glob("*.go")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no source: ", err)
+	var files []string
+	for _, folder := range []string{".", "../customer"} {
+		found, err := filepath.Glob(folder + "/*.go")
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no source in %s: %v", folder, err)
+		}
+		files = append(files, found...)
 	}
 	for _, file := range files {
 		if !strings.HasSuffix(file, "_test.go") {
@@ -50,7 +55,7 @@ func newVocabulary(t testing.TB, schema *customer.Schema) vocabulary {
 	return v
 }
 
-// learn reads the string literals of a file.
+// learn reads the literals of a file: its texts, and the numbers that may stand in them by way of %d.
 func (v vocabulary) learn(t testing.TB, file string) {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
@@ -58,10 +63,17 @@ func (v vocabulary) learn(t testing.TB, file string) {
 		t.Fatal(err)
 	}
 	ast.Inspect(parsed, func(n ast.Node) bool {
-		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+		lit, ok := n.(*ast.BasicLit)
+		switch {
+		case ok && lit.Kind == token.STRING:
 			if text, err := strconv.Unquote(lit.Value); err == nil {
 				v.add(text)
+				if strings.HasPrefix(text, "^") { // a pattern that is put into quotes later
+					v.add("'" + text + "'")
+				}
 			}
+		case ok && lit.Kind == token.INT:
+			v[strings.ReplaceAll(lit.Value, "_", "")] = true
 		}
 		return true
 	})
@@ -69,8 +81,14 @@ func (v vocabulary) learn(t testing.TB, file string) {
 
 func (v vocabulary) add(text string) {
 	for _, word := range token_.FindAllString(text, -1) {
+		v[numbers.ReplaceAllString(word, "%d")] = true
 		v[word] = true
 	}
+}
+
+// knows takes any number for %d in a quoted text.
+func (v vocabulary) knows(word string) bool {
+	return v[word] || alias_.MatchString(word) || word[0] == '\'' && v[numbers.ReplaceAllString(word, "%d")]
 }
 
 // check wants that SQL has no other words, and that exactly its placeholders are bound.
@@ -81,7 +99,7 @@ func (v vocabulary) check(t *testing.T, sql string, args *Args) {
 		switch {
 		case word[0] == '$':
 			used[word] = true
-		case !v[word] && !alias_.MatchString(word):
+		case !v.knows(word):
 			t.Fatalf("%s is not bound, and no word of the translation:\n%s", word, sql)
 		}
 	}
