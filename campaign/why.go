@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -42,7 +41,8 @@ type Reason struct {
 
 // WhyRow is what the rule says of the customer, or of one of the customer's rows of `each`, and what a plan would make of it.
 type WhyRow struct {
-	Key      string         `json:"key,omitempty"` // of the row of `each`
+	Key      string         `json:"key,omitempty"`  // of the row of `each`
+	Name     string         `json:"name,omitempty"` // vehicle 21
 	Rule     *segment.Trace `json:"rule"`
 	Occasion string         `json:"occasion,omitempty"` // of a row that is meant
 	Outcome  string         `json:"outcome"`            // not meant, no request, already, planned, skipped
@@ -151,12 +151,8 @@ func (q *inquiry) ask(ctx context.Context, asOf bool) error {
 
 // fillFacts is Campaign.fillFacts for the one customer, whose rule stands for customers.where.
 func (q *inquiry) fillFacts(ctx context.Context) error {
-	column, key := q.c.schema.KeyColumn(), q.out.CustomerKey
-	if column.Kind != customer.Int {
-		key = strconv.Quote(key)
-	}
-	one, problems := segment.ParseRule(segment.Text(fmt.Sprintf("customer[%q] == %s", column.Name, key)), segment.NewScope(q.c.schema))
-	if err := problems.Err(); err != nil {
+	one, err := segment.One(q.c.schema, q.out.CustomerKey)
+	if err != nil {
 		return err
 	}
 	if err := segment.FillFacts(ctx, q.tx, one, q.clock, q.c.questions()...); err != nil {
@@ -196,10 +192,17 @@ func (q *inquiry) askRules(ctx context.Context) (err error) {
 		if t.Holds {
 			meant++
 		}
-		q.out.Rows = append(q.out.Rows, WhyRow{Key: row.Key.Each, Rule: t, Outcome: notMeant})
+		q.out.Rows = append(q.out.Rows, WhyRow{Key: row.Key.Each, Name: q.rowName(row.Key.Each), Rule: t, Outcome: notMeant})
 	}
 	q.check("rule", meant > 0, "%s", q.meantText(meant))
 	return nil
+}
+
+func (q *inquiry) rowName(key string) string {
+	if key == "" {
+		return ""
+	}
+	return q.c.eachName + " " + key
 }
 
 func (q *inquiry) meantText(meant int) string {

@@ -58,7 +58,7 @@ func (r *Rule) Trace(clock Clock, row Row) (t *Trace, err error) {
 // tracer evaluates the parts of a rule's tree as its author wrote it. Each part is lowered by itself, so that what lowering
 // turns into something else means the same here.
 type tracer struct {
-	rule   *Rule
+	src    *source // where the text of the part stands that is traced: the rule, or a segment that it uses
 	low    lowering
 	frame  frame
 	tests  map[node]testFunc
@@ -67,7 +67,7 @@ type tracer struct {
 
 func newTracer(r *Rule, low lowering) *tracer {
 	return &tracer{
-		rule: r, low: low, frame: newFrame(r.vars),
+		src: r.source, low: low, frame: newFrame(r.vars),
 		tests: map[node]testFunc{}, values: map[node]valueFunc{},
 	}
 }
@@ -100,6 +100,8 @@ func (t *tracer) trace(n node) *Trace {
 		return t.not(n)
 	case *quantifier:
 		return t.quantifier(n)
+	case *named:
+		return t.named(n)
 	case *truth:
 		if c, ok := n.a.(*choose); ok && c.t == typeBool {
 			return t.choice(c)
@@ -113,7 +115,7 @@ func (t *tracer) one(n node, kind string) *Trace {
 }
 
 func (t *tracer) text(n node) string {
-	return strings.Join(strings.Fields(t.rule.source.quote(n.at())), " ")
+	return strings.Join(strings.Fields(t.src.quote(n.at())), " ")
 }
 
 func (t *tracer) condition(n node) *Trace {
@@ -140,6 +142,16 @@ func (t *tracer) not(n *not) *Trace {
 	}
 	out := t.one(n, "not")
 	out.Parts = []*Trace{inner}
+	return out
+}
+
+// named is a segment with the clauses of its own rule.
+func (t *tracer) named(n *named) *Trace {
+	out := t.one(n, "segment")
+	outer := t.src
+	defer func() { t.src = outer }()
+	t.src = n.src
+	out.Parts = []*Trace{t.trace(n.a)}
 	return out
 }
 
@@ -259,6 +271,8 @@ func (t *Trace) away(want bool) int {
 	switch {
 	case t.Kind == "not":
 		return t.Parts[0].away(!want)
+	case t.Kind == "segment":
+		return t.Parts[0].away(want)
 	case t.Kind != "and" && t.Kind != "or":
 		return 1
 	}

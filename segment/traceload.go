@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
@@ -32,6 +34,19 @@ func Candidates(ctx context.Context, db DB, scope *Scope, key string, clock Cloc
 		return nil, fmt.Errorf("read customer %s: %w", key, pg.WithoutValues(err))
 	}
 	return found, nil
+}
+
+// One is the rule that means one customer alone. The key is as the database writes it.
+func One(s *customer.Schema, key string) (*Rule, error) {
+	column := s.KeyColumn()
+	if column.Kind != customer.Int {
+		key = strconv.Quote(key)
+	}
+	rule, problems := ParseRule(Text(fmt.Sprintf("customer[%q] == %s", column.Name, key)), NewScope(s))
+	if err := problems.Err(); err != nil {
+		return nil, fmt.Errorf("ask about one customer: %w", err)
+	}
+	return rule, nil
 }
 
 // Only restricts the query to one customer. The key is as the database writes it; one that the key column's type can't have

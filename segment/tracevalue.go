@@ -36,7 +36,7 @@ func operands(n node) []node {
 	case *not:
 		return operands(n.a)
 	}
-	if !isCondition(n) {
+	if _, ok := n.(*named); ok || !isCondition(n) {
 		return []node{n}
 	}
 	return children(n)
@@ -54,7 +54,7 @@ func (t *tracer) addOperand(out []TraceValue, n node) []TraceValue {
 	if isLiteral(n) {
 		return out
 	}
-	if isCondition(n) {
+	if _, ok := n.(*named); !ok && isCondition(n) {
 		return append(out, t.valuesOf(n)...)
 	}
 	_, isCall := n.(*call)
