@@ -57,3 +57,27 @@ func (w *world) matching(b *testing.B, rule *Rule) int {
 	}
 	return int(ids[0]) - 1
 }
+
+// BenchmarkTranslate is what a rule costs before the database sees it: parser, checker, lowering and SQL.
+func BenchmarkTranslate(b *testing.B) {
+	w := newWorld(1)
+	for name, text := range map[string]string{
+		"simple": `customer.city == "Solo" && customer.income >= 10_000_000`,
+		"groups": `max(map(customer.orders, .ordered_at)) < ago(days(180)) && count(customer.orders) >= 5 && customer.city == "Solo"`,
+		"nested": `any(customer.vehicles, .km > 200_000 && none(.services, .at > ago(years(1)))) && birthday(customer.birth_date)`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				scope := NewScope(w.schema)
+				rule, problems := ParseRule(Text(text), scope)
+				if problems != nil {
+					b.Fatal(problems)
+				}
+				if _, err := Audience(scope, nil, rule, &Args{}, w.clocks[0]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
