@@ -15,7 +15,7 @@ const module = "github.com/sapa-crm/sapa/"
 
 // order is the import order: each folder may import only what stands behind it.
 var order = []string{
-	"cmd", "sandbox", "web", "report", "campaign", "delivery", "response", "segment", "templates", "channels",
+	"cmd", "sandbox", "web", "metrics", "report", "campaign", "delivery", "response", "segment", "templates", "channels",
 	"customer", "access", "migrations", "internal",
 }
 

@@ -116,6 +116,7 @@ func (e *Engine) sendDue(ctx context.Context, l *lease, s *sender, fill *filler)
 			return e.cantOpen(ctx, l, s, err)
 		}
 		claimed, err := e.claim(ctx, l, s.claimSize(), fill.content)
+		e.Meter.Claimed(l.channel, len(claimed))
 		if err != nil || len(claimed) == 0 {
 			return 0, err
 		}

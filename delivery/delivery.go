@@ -94,6 +94,7 @@ type Config struct {
 	// Drain is how long a stopping process waits for the replies to what it handed over; default 25 s.
 	Drain time.Duration
 	Lease Lease
+	Meter Meter // nil: nobody watches
 }
 
 // Engine sends what is due until its context ends. Any number of engines, in any number of processes, share the work.
@@ -110,8 +111,9 @@ type Engine struct {
 	limits   map[string]*rate.Limiter
 	client   *river.Client[pgxTx]
 	held     holdings
-	stopping chan struct{} // closed when nothing new may be claimed
-	over     chan struct{} // closed when nothing is waited for any more
+	running  atomic.Pointer[running] // nil before it works
+	stopping chan struct{}           // closed when nothing new may be claimed
+	over     chan struct{}           // closed when nothing is waited for any more
 }
 
 // New checks the configuration.
@@ -128,6 +130,9 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Drain == 0 {
 		cfg.Drain = 25 * time.Second
 	}
+	if cfg.Meter == nil {
+		cfg.Meter = unmetered{}
+	}
 	cfg.Lease = cfg.Lease.withDefaults()
 	if err := cfg.Lease.check(); err != nil {
 		return nil, err
@@ -138,6 +143,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	for name, a := range cfg.Accounts {
 		e.sessions[name] = newSessionPool(a.Channel)
+		e.sessions[name].opened = func(err error) { cfg.Meter.Opened(name, err) }
 		e.limits[name] = limiter(a.Rate)
 	}
 	return e, nil
@@ -178,6 +184,7 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 		}
 		return err
 	}
+	e.running.Store(&running{e.node, map[string]*pgxpool.Pool{"books": e.books, "lifeline": lifeline}})
 	e.gate = newGate(lifeline)
 	background, stopBackground := context.WithCancel(free)
 	defer stopBackground()

@@ -37,7 +37,9 @@ func newRecorder(e *Engine, l *lease, ready []filled) *recorder {
 
 // done is the session's callback.
 func (r *recorder) done(mail *channels.Message, receipt channels.Receipt, err error) {
-	switch channels.VerdictOf(err) {
+	verdict := channels.VerdictOf(err)
+	r.engine.Meter.Attempted(r.lease.channel, verdict, answeredAfter(receipt))
+	switch verdict {
 	case channels.VerdictUnavailable, channels.VerdictUnknown:
 	default:
 		r.answered = true

@@ -17,6 +17,7 @@ const idleSession = 30 * time.Second
 // answered. While it is open nothing is tried; then one sender alone tries, and the others follow when that went well.
 type sessionPool struct {
 	channel channels.Channel
+	opened  func(error) // hears of every attempt to open one
 	mu      sync.Mutex
 	idle    []idle
 	strikes int       // new sessions in a row that broke without an answer
@@ -31,7 +32,9 @@ type idle struct {
 	since   time.Time
 }
 
-func newSessionPool(c channels.Channel) *sessionPool { return &sessionPool{channel: c} }
+func newSessionPool(c channels.Channel) *sessionPool {
+	return &sessionPool{channel: c, opened: func(error) {}}
+}
 
 // maxStrikes is how many new sessions may break before any message was answered until the breaker opens.
 const maxStrikes = 3
@@ -53,6 +56,7 @@ func (p *sessionPool) get(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	s, err := p.channel.Open(ctx)
+	p.opened(err)
 	if err != nil {
 		p.refused(ctx, probe, err)
 		return nil, err

@@ -106,6 +106,7 @@ type sending struct {
 	Rate        float64
 	Lease       delivery.Lease
 	Drain       time.Duration
+	Meter       delivery.Meter
 }
 
 func (c *company) engine(s sending) (*delivery.Engine, error) {
@@ -123,7 +124,7 @@ func (c *company) engine(s sending) (*delivery.Engine, error) {
 func (c *company) engineOn(channel channels.Channel, s sending) (*delivery.Engine, error) {
 	return delivery.New(delivery.Config{
 		Pool: c.pool, DBSchema: pg.DefaultSchema, Schema: c.schema, Library: c.library, URLs: c.urls, Log: c.log,
-		Now: c.clock.now, Lease: s.Lease, Drain: s.Drain,
+		Now: c.clock.now, Lease: s.Lease, Drain: s.Drain, Meter: s.Meter,
 		Accounts: map[string]delivery.Account{"email": {
 			Channel: channel, From: channels.Address{Name: "Bengkel Maju", Addr: "halo@bengkel.example"},
 			Connections: s.Connections, Rate: s.Rate,

@@ -20,14 +20,14 @@ func (p *public) guard(next http.Handler) http.Handler {
 		h.Set("X-Robots-Tag", "noindex, nofollow")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		seen := &statusWriter{ResponseWriter: w}
-		defer settle(p.Log, seen, r, start)
+		defer settle(p.Log, p.Requested, seen, r, start)
 		next.ServeHTTP(seen, r)
 	})
 }
 
 // settle ends a request: a panic becomes an answer and an error in the log, and every request a line for debugging. It is
 // deferred itself, as recover needs it.
-func settle(log *slog.Logger, seen *statusWriter, r *http.Request, start time.Time) {
+func settle(log *slog.Logger, requested func(string, int, time.Duration), seen *statusWriter, r *http.Request, start time.Time) {
 	if cause := recover(); cause != nil {
 		if cause == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
 			panic(cause)
@@ -37,7 +37,11 @@ func settle(log *slog.Logger, seen *statusWriter, r *http.Request, start time.Ti
 			http.Error(seen, "something went wrong; please try again later", http.StatusInternalServerError)
 		}
 	}
-	log.Debug("request", slog.String("method", method(r)), slog.String("route", route(r)), slog.Int("status", seen.status), slog.Duration("took", time.Since(start)))
+	took := time.Since(start)
+	if requested != nil {
+		requested(route(r), seen.status, took)
+	}
+	log.Debug("request", slog.String("method", method(r)), slog.String("route", route(r)), slog.Int("status", seen.status), slog.Duration("took", took))
 }
 
 // statusWriter remembers the status.

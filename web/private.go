@@ -16,7 +16,7 @@ import (
 //go:embed private
 var privateFiles embed.FS
 
-// PrivateDeps is what the private listener needs. All but Healthy, Ready, Trusted, Zone, Now and Log are required.
+// PrivateDeps is what the private listener needs. All from Ready on are optional.
 type PrivateDeps struct {
 	Gate     *access.Gate
 	Runs     *campaign.Planner
@@ -29,23 +29,27 @@ type PrivateDeps struct {
 
 	Company string
 	Secure  bool                        // browsers come by TLS, whoever terminates it: cookies never go without
-	Healthy func(context.Context) error // nil: always
-	Ready   func(context.Context) error // whether it may be sent requests; nil: as Healthy
-	Trusted []netip.Prefix              // proxies whose X-Forwarded-For is believed, besides those on this machine (loopback)
-	Zone    *time.Location              // in which times are shown; nil: UTC
-	Now     func() time.Time            // nil: time.Now
-	Log     *slog.Logger                // nil: slog.Default()
+	Ready   func(context.Context) error // whether it may be sent requests; nil: always
+	Metrics http.Handler                // for those who may read reports; nil: there are none
+	// Requested hears of each request that was answered, with the pattern of its route.
+	Requested func(route string, status int, took time.Duration)
+	Trusted   []netip.Prefix   // proxies whose X-Forwarded-For is believed, besides those on this machine (loopback)
+	Zone      *time.Location   // in which times are shown; nil: UTC
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // nil: slog.Default()
 }
 
 // private is the handler.
 type private struct {
 	PrivateDeps
-	pages map[string]*privatePage
-	css   []byte
+	pages    map[string]*privatePage
+	css      []byte
+	scrapers metricsGate
 }
 
 // Private is the handler of the private listener: pages for people who have logged in, and the API below /v1/ for
-// programs with a token. Without either it shows the login page, its style, /healthz and /readyz, and nothing else.
+// programs with a token; /metrics takes a token, too. Without either it shows the login page, its style, /healthz and
+// /readyz, and nothing else.
 func Private(deps PrivateDeps) http.Handler {
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -56,14 +60,14 @@ func Private(deps PrivateDeps) http.Handler {
 	if deps.Zone == nil {
 		deps.Zone = time.UTC
 	}
-	if deps.Ready == nil {
-		deps.Ready = deps.Healthy
-	}
 	p := &private{PrivateDeps: deps}
 	p.loadPages()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", p.answers(deps.Healthy))
-	mux.HandleFunc("GET /readyz", p.answers(deps.Ready))
+	mux.HandleFunc("GET /healthz", alive)
+	mux.Handle("GET /readyz", &probe{ready: deps.Ready, log: deps.Log})
+	if deps.Metrics != nil {
+		mux.HandleFunc("GET /metrics", p.metrics)
+	}
 	mux.HandleFunc("GET /private.css", p.style)
 	mux.HandleFunc("GET /login", p.showLogin)
 	mux.HandleFunc("POST /login", p.login)
@@ -117,24 +121,6 @@ func (p *private) site() handlerFor {
 			return
 		}
 		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, s)))
-	}
-}
-
-// answers is a probe: 200 or 503.
-func (p *private) answers(probe func(context.Context) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
-		defer cancel()
-		if probe != nil {
-			if err := probe(ctx); err != nil {
-				p.Log.Warn("probe", slog.String("route", r.URL.Path), slog.Any("error", err))
-				w.WriteHeader(http.StatusServiceUnavailable)
-				_, _ = w.Write([]byte("not ready; the log says why\n"))
-				return
-			}
-		}
-		_, _ = w.Write([]byte("ok\n"))
 	}
 }
 

@@ -72,7 +72,7 @@ func privateDeps(t *testing.T, pool *pgxpool.Pool, gate *access.Gate, now func()
 		t.Fatal(err)
 	}
 	return PrivateDeps{
-		Gate: gate, Runs: &campaign.Planner{Pool: pool, Queue: queue, Now: now}, Company: "Bengkel Maju", Now: now, Healthy: pool.Ping,
+		Gate: gate, Runs: &campaign.Planner{Pool: pool, Queue: queue, Now: now}, Company: "Bengkel Maju", Now: now, Ready: pool.Ping,
 		Reports: func(ctx context.Context, f report.Filter) (report.Report, error) {
 			return report.Campaigns(ctx, pool, f)
 		},

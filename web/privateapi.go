@@ -79,6 +79,14 @@ func (route apiRoute) answer(w http.ResponseWriter, r *http.Request, user *acces
 // caller is whose token the request has; without one it is answered here.
 func (p *private) caller(w http.ResponseWriter, r *http.Request) (*access.User, bool) {
 	user, err := p.Gate.Token(r.Context(), r.Header.Get("Authorization"), clientIP(r, p.Trusted))
+	if err != nil {
+		p.refuseCaller(w, r, err)
+	}
+	return user, err == nil
+}
+
+// refuseCaller answers a request whose token was not let in.
+func (p *private) refuseCaller(w http.ResponseWriter, r *http.Request, err error) {
 	var blocked *access.BlockedError
 	switch {
 	case errors.Is(err, access.ErrDenied):
@@ -92,10 +100,9 @@ func (p *private) caller(w http.ResponseWriter, r *http.Request) (*access.User, 
 			Status: http.StatusTooManyRequests, Code: "too_many_failures", Detail: "too many wrong tokens came from this address",
 			Mend: "correct the token, then try again " + p.wait(w, blocked),
 		})
-	case err != nil:
+	default:
 		p.fail(w, r, err)
 	}
-	return user, err == nil
 }
 
 // noSuchOperation tells apart a path that is not there and a method that it does not have.

@@ -42,7 +42,7 @@ func (p *private) guard(next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		seen := &statusWriter{ResponseWriter: w}
-		defer settle(p.Log, seen, r, start)
+		defer settle(p.Log, p.Requested, seen, r, start)
 		next.ServeHTTP(seen, r)
 	})
 }

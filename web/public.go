@@ -10,7 +10,8 @@
 //	POST /p/TOKEN   acts: topics, channels, a pause, an end of everything
 //	GET  /k/TOKEN   the page that confirms a double opt-in; shows, never changes anything
 //	POST /k/TOKEN   confirms it
-//	GET  /healthz   ok, when the database answers
+//	GET  /healthz   ok: the process lives
+//	GET  /readyz    ok, when requests may be sent here
 //	POST /hooks/CHANNEL/report/TOKEN   a provider reports on a message
 //	POST /hooks/CHANNEL/inbound        a provider hands on a message of a customer
 //
@@ -47,10 +48,12 @@ type PublicDeps struct {
 	Webhooks  map[string]channels.Webhook // by channel: who verifies what providers tell us
 	Hooks     *response.Hooks             // keeps it; nil: providers are not listened to
 	Language  string                      // of pages for browsers that ask for none we have: "id" (default) or "en"
-	Healthy   func(context.Context) error // nil: always
-	Trusted   []netip.Prefix              // proxies whose X-Forwarded-For is believed, besides those on this machine (loopback)
-	Now       func() time.Time            // nil: time.Now
-	Log       *slog.Logger                // nil: slog.Default()
+	Ready     func(context.Context) error // whether it may be sent requests; nil: always
+	// Requested hears of each request that was answered, with the pattern of its route.
+	Requested func(route string, status int, took time.Duration)
+	Trusted   []netip.Prefix   // proxies whose X-Forwarded-For is believed, besides those on this machine (loopback)
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // nil: slog.Default()
 }
 
 // public is the handler.
@@ -75,6 +78,7 @@ func Public(deps PublicDeps) http.Handler {
 	if err != nil {
 		p.Log.Error("public_url's path is not served", slog.Any("error", err))
 	}
+	ready := &probe{ready: deps.Ready, log: deps.Log}
 	for _, prefix := range below {
 		mux.Handle(prefix+"/o/{token}", p.only(p.open, "GET", "HEAD"))
 		mux.Handle(prefix+"/c/{token}", p.only(p.click, "GET", "HEAD"))
@@ -82,7 +86,8 @@ func Public(deps PublicDeps) http.Handler {
 		mux.Handle(prefix+"/u/{token}", p.only(p.unsubscribe, "GET", "HEAD", "POST"))
 		mux.Handle(prefix+"/p/{token}", p.only(p.preferences, "GET", "HEAD", "POST"))
 		mux.Handle(prefix+"/k/{token}", p.only(p.confirm, "GET", "HEAD", "POST"))
-		mux.Handle(prefix+"/healthz", p.only(p.health, "GET", "HEAD"))
+		mux.Handle(prefix+"/healthz", p.only(alive, "GET", "HEAD"))
+		mux.Handle(prefix+"/readyz", p.only(ready.ServeHTTP, "GET", "HEAD"))
 		mux.Handle(prefix+"/hooks/", p.hooks(prefix))
 	}
 	mux.HandleFunc("/", p.notFound)
@@ -166,21 +171,6 @@ func (p *public) redirect(w http.ResponseWriter, r *http.Request, target string,
 // "(https://sapa.example/s/Ab3dE9xZ)." None of it ends a token or a code.
 func withoutPunctuation(token string) string {
 	return strings.TrimRight(token, ".,;:!?…'\"’”»*)]}> ")
-}
-
-func (p *public) health(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
-	defer cancel()
-	if p.Healthy != nil {
-		if err := p.Healthy(ctx); err != nil {
-			p.Log.Warn("not healthy", slog.Any("error", err))
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = w.Write([]byte("the database does not answer\n"))
-			return
-		}
-	}
-	_, _ = w.Write([]byte("ok\n"))
 }
 
 func (p *public) notFound(w http.ResponseWriter, r *http.Request) {

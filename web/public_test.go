@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
-
 	"github.com/sapa-crm/sapa/response"
 )
 
@@ -121,32 +121,45 @@ func TestLogsNameNobody(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
-	sick := errors.New("no connection")
-	var mu sync.Mutex
-	var state error
-	s := newSite(t, func(d *PublicDeps) {
-		d.PublicURL = "https://bengkel.example/sapa/"
-		d.Healthy = func(context.Context) error { mu.Lock(); defer mu.Unlock(); return state }
-	})
-	base, _, _ := strings.Cut(s.urls.Open(1), "/o/")
-	if a := s.do("GET", base+"/sapa/healthz", ""); a.StatusCode != 200 || a.body != "ok\n" {
-		t.Errorf("%s %q", a.Status, a.body)
-	}
-	mu.Lock()
-	state = sick
-	mu.Unlock()
-	if a := s.do("GET", base+"/healthz", ""); a.StatusCode != 503 || a.body != "the database does not answer\n" {
-		t.Errorf("%s %q", a.Status, a.body)
+	for name, sick := range map[string]error{"ready": nil, "not ready": errors.New("no connection")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int32
+			began := time.Now()
+			s := newSite(t, func(d *PublicDeps) {
+				d.PublicURL = "https://bengkel.example/sapa/"
+				d.Ready = func(context.Context) error { asked.Add(1); return sick }
+			})
+			base, _, _ := strings.Cut(s.urls.Open(1), "/o/")
+			status, body := 200, "ok\n"
+			if sick != nil {
+				status, body = 503, "not ready; the log says why\n"
+			}
+			for range 5 {
+				if a := s.do("GET", base+"/sapa/readyz", ""); a.StatusCode != status || a.body != body {
+					t.Errorf("readyz: %s %q", a.Status, a.body)
+				}
+				if a := s.do("GET", base+"/healthz", ""); a.StatusCode != 200 || a.body != "ok\n" {
+					t.Errorf("healthz: %s %q", a.Status, a.body)
+				}
+			}
+			if n := time.Duration(asked.Load() - 1); n*probeHolds > time.Since(began) {
+				t.Errorf("five who asked within %s had it looked up %d times", time.Since(began), n+1)
+			}
+			if sick != nil && !strings.Contains(s.log.text(), "no connection") {
+				t.Error("the log does not say why")
+			}
+		})
 	}
 }
 
 func TestPanicIsOutlived(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(d *PublicDeps) {
-		d.Healthy = func(context.Context) error { panic("boom") }
+		d.Ready = func(context.Context) error { panic("boom") }
 	})
 	base, _, _ := strings.Cut(s.urls.Open(1), "/o/")
-	if a := s.do("GET", base+"/healthz", ""); a.StatusCode != 500 || strings.Contains(a.body, "boom") {
+	if a := s.do("GET", base+"/readyz", ""); a.StatusCode != 500 || strings.Contains(a.body, "boom") {
 		t.Errorf("%s %q", a.Status, a.body)
 	}
 	if !strings.Contains(s.log.text(), "panic=boom") {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/migrations"
 	"github.com/sapa-crm/sapa/report"
 	"github.com/sapa-crm/sapa/response"
@@ -125,7 +126,7 @@ func (s *session) privateDeps(ctx context.Context, a *app, planner *campaign.Pla
 		},
 		Users:   func(ctx context.Context) ([]access.User, error) { return access.Users(ctx, s.pool, a.now()) },
 		Company: s.companyName(), Secure: secure, Trusted: s.trusted, Zone: zone, Now: a.now, Log: a.log(),
-		Healthy: s.pool.Ping, Ready: s.ready,
+		Ready: s.ready,
 	}, nil
 }
 
@@ -138,14 +139,30 @@ func servePrivateOn(ctx context.Context, l net.Listener, deps web.PrivateDeps) e
 	return web.ServeListener(ctx, l, web.Private(deps))
 }
 
-// ready says that the database answers and has the tables that this program knows.
+// ready says that the database answers and has the tables that this program knows, and that the engine's heart beats.
 func (s *session) ready(ctx context.Context) error {
+	if s.health != nil {
+		if err := beating(s.health()); err != nil {
+			return err
+		}
+	}
 	pending, err := migrations.Pending(ctx, s.pool, s.dbSchema)
 	if err != nil {
 		return err
 	}
 	if len(pending) > 0 {
 		return errors.New("Sapa's tables are out of date; bring them up with: sapa migrate")
+	}
+	return nil
+}
+
+// beating says that the engine works and may hand over.
+func beating(h delivery.Health) error {
+	switch {
+	case !h.Working:
+		return errors.New("the engine has not begun, or is stopping")
+	case h.Beat > h.Permit:
+		return fmt.Errorf("the engine's last heartbeat was %s ago; it hands nothing over after %s", h.Beat.Round(time.Second), h.Permit)
 	}
 	return nil
 }

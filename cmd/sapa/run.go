@@ -237,7 +237,7 @@ func (s *session) notApplied(a *app, name string, err error) error {
 
 // warnUnapplied tells the author that the file on disk is not what is being sent.
 func (s *session) warnUnapplied(ctx context.Context, a *app, name string) {
-	project, _, err := campaign.LoadProject(os.DirFS(a.dir), s.schema, s.library.Base())
+	project, _, err := s.library.Project(ctx, os.DirFS(a.dir))
 	if err != nil {
 		return // there need be no project folder to run an applied version
 	}
@@ -270,10 +270,14 @@ func (s *session) engine(ctx context.Context, a *app) (*delivery.Engine, error) 
 	if err != nil {
 		return nil, err
 	}
-	return delivery.New(delivery.Config{
+	cfg := delivery.Config{
 		Pool: s.pool, DBSchema: s.dbSchema, Schema: s.schema, Accounts: accounts,
 		Library: s.library, URLs: urls, Log: a.log(), Now: a.now,
-	})
+	}
+	if s.metrics != nil {
+		cfg.Meter = s.metrics
+	}
+	return delivery.New(cfg)
 }
 
 // work sends from this process until the run needs no more: done, cancelled, or paused by the engine.

@@ -55,7 +55,7 @@ func runServe(ctx context.Context, a *app, listen string, private privateOptions
 	if err != nil {
 		return err
 	}
-	engine, err := s.engine(ctx, a)
+	engine, err := s.watched(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -67,6 +67,7 @@ func runServe(ctx context.Context, a *app, listen string, private privateOptions
 		return err
 	}
 	deps, err := s.privateDeps(ctx, a, planner, private.secure())
+	deps.Metrics, deps.Requested = s.metrics.Handler(), s.metrics.Requests("private")
 	if err != nil {
 		return errors.Join(err, public.Close())
 	}
@@ -140,6 +141,10 @@ func (s *session) servePublicOn(ctx context.Context, a *app, l net.Listener) err
 	tracker := response.NewTracker(s.pool, keys, recorder)
 	tracker.Offer(s.schema, s.chosenChannels())
 	deps := s.publicDeps(a, tracker)
+	if s.metrics != nil {
+		s.metrics.Hits(recorder.Stats)
+		deps.Requested = s.metrics.Requests("public")
+	}
 	if err := s.addHooks(a, &deps); err != nil {
 		return errors.Join(err, l.Close(), recorder.Close(ctx))
 	}
@@ -168,7 +173,7 @@ func (s *session) compact(ctx context.Context, a *app) error {
 func (s *session) publicDeps(a *app, tracker *response.Tracker) web.PublicDeps {
 	return web.PublicDeps{
 		Tracker: tracker, Company: s.companyName(), PublicURL: s.config.PublicURL, Now: a.now, Log: a.log(),
-		Trusted: s.trusted, Healthy: func(ctx context.Context) error { return s.pool.Ping(ctx) },
+		Trusted: s.trusted, Ready: s.ready,
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/pg"
+	"github.com/sapa-crm/sapa/metrics"
 	"github.com/sapa-crm/sapa/migrations"
 	"github.com/sapa-crm/sapa/sandbox"
 )
@@ -33,8 +34,10 @@ type session struct {
 	library      *campaign.Library
 	projectDir   string
 	businessTime func() time.Time
-	sandbox      *sandbox.Server // the only provider there is, for verbs that never reach a real one; nil: those of sapa.yaml
-	trusted      []netip.Prefix  // proxies whose X-Forwarded-For is believed
+	sandbox      *sandbox.Server        // the only provider there is, for verbs that never reach a real one; nil: those of sapa.yaml
+	trusted      []netip.Prefix         // proxies whose X-Forwarded-For is believed
+	metrics      *metrics.Metrics       // nil: nobody watches
+	health       func() delivery.Health // of the engine; nil: there is none
 }
 
 // privateDatabase is the name of the database in a private cluster.
