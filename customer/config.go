@@ -93,6 +93,14 @@ type Company struct {
 	Address string `yaml:"address"` // postal address, which many laws want in every commercial mail
 }
 
+// HomeCountry is the company's country by ISO 3166, whose holidays rules know: Country, or the customers' default region.
+func (cfg *Config) HomeCountry() string {
+	if cfg.Country != "" {
+		return cfg.Country
+	}
+	return cfg.Customers.Region.Default
+}
+
 // LoadConfig reads sapa.yaml from its text. ${NAME} is replaced by what env says; a variable that env answers with ""
 // counts as not set. All problems are reported at once, and with any there is no Config.
 func LoadConfig(name, text string, env func(string) string) (*Config, diag.List) {

@@ -28,7 +28,7 @@ func Resolve(ctx context.Context, db pg.DBTX, cfg *Config) (*Schema, diag.List, 
 	schema := r.schema(&cfg.Customers)
 	schema.Topics = cfg.topicList()
 	schema.Rails = cfg.Rails
-	schema.Country, schema.Holidays = cmp.Or(cfg.Country, cfg.Customers.Region.Default), cfg.Holidays
+	schema.Country, schema.Holidays = cfg.HomeCountry(), cfg.Holidays
 	if len(r.problems) > 0 {
 		return nil, r.problems, nil
 	}

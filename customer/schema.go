@@ -147,7 +147,7 @@ type Schema struct {
 	Topics   []Topic // of sapa.yaml, in its order
 	Zone     string  // the company's own IANA zone: Timezone.Default, or UTC
 	Rails    Rails
-	Country  string                  // the company's, by ISO 3166: Config.Country, or Region.Default; "" when neither is there
+	Country  string                  // the company's, by ISO 3166: Config.HomeCountry; "" when neither is there
 	Holidays map[string]almanac.Days // the company's own
 }
 

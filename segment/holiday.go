@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -95,7 +94,7 @@ func evalHoliday(clock Clock, args []any) any {
 	for year := s.from.Year() - 1; year <= s.to.Year()+1; year++ { // a rule such as 01-01 - 7 gives a day of the year before
 		days := h.In(year)
 		if len(days) == 0 && year >= s.from.Year() && year <= s.to.Year() && !clock.pretends() {
-			return impossible{fmt.Errorf("the rule can't be asked: %w", h.Missing(year))}
+			return impossible{h.Missing(year)}
 		}
 		for _, d := range days {
 			found = found || s.has(d.Date)
@@ -108,3 +107,32 @@ func (s dateSpan) has(d time.Time) bool { return !d.Before(s.from) && !d.After(s
 
 // pretends says that a rule is asked whether it translates, not whom it means.
 func (c Clock) pretends() bool { return c.Given != nil && c.Given.pretend }
+
+// Ready says which holidays of the rule the table does not know at a time, so that authors hear of it before a run does.
+func (r *Rule) Ready(clock Clock) diag.List {
+	if clock.check() != nil {
+		return nil
+	}
+	var problems diag.List
+	r.ready(lowering{rule: r, clock: clock, err: new(error)}, r.root, nil, &problems)
+	return problems
+}
+
+// ready goes through the tree; inside is the segment that it has come into, nil in the rule itself.
+func (r *Rule) ready(l lowering, n node, inside *named, problems *diag.List) {
+	if s, ok := n.(*named); ok && inside == nil {
+		inside = s
+	}
+	if c, ok := n.(*call); ok && c.fn.Name == "holiday" {
+		*l.err = nil
+		l.node(c)
+		if *l.err != nil && inside != nil {
+			problems.Add(r.source.file, r.source.span(inside.at()), "", "in the segment %s: %v", inside.name, *l.err)
+		} else if *l.err != nil {
+			problems.Add(r.source.file, r.source.span(c.at()), "", "%v", *l.err)
+		}
+	}
+	for _, child := range children(n) {
+		r.ready(l, child, inside, problems)
+	}
+}

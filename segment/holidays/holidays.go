@@ -81,7 +81,7 @@ func (h *Holiday) status(merged almanac.Days, year int) Status {
 
 // Missing is the error that the table does not know a holiday's days of a year: it says what to add to sapa.yaml.
 func (h *Holiday) Missing(year int) error {
-	return fmt.Errorf("when is %s in %d? Write it in sapa.yaml: holidays: {%s: %d-…}", h.Name, year, h.Name, year)
+	return fmt.Errorf("no date of %s in %d is known: write it in sapa.yaml, as in holidays: {%s: %d-…}", h.Name, year, h.Name, year)
 }
 
 // Table is the holidays of a country, the company's own among them.

@@ -126,7 +126,7 @@ func TestOwnDatesFillATable(t *testing.T) {
 	if got := h.In(2026); len(got) != 2 || got[0].Status != Official {
 		t.Errorf("%v", got)
 	}
-	const want = "when is idul_fitri in 2033? Write it in sapa.yaml: holidays: {idul_fitri: 2033-…}"
+	const want = "no date of idul_fitri in 2033 is known: write it in sapa.yaml, as in holidays: {idul_fitri: 2033-…}"
 	if got := h.Missing(2033).Error(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
