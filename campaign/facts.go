@@ -12,11 +12,7 @@ import (
 // fillFacts makes ready what the campaign's rules ask of Sapa's own tables, in a transaction of its own: the address book
 // is locked before the campaign, and only while it is filled.
 func (c *Campaign) fillFacts(ctx context.Context, db segment.DB, r *Run) error {
-	questions := []segment.Question{c.where}
-	for _, v := range c.occasion {
-		questions = append(questions, v)
-	}
-	err := segment.FillFacts(ctx, db, c.base, c.clock(r.Tick, r.AsOf), questions...)
+	err := segment.FillFacts(ctx, db, c.base, c.clock(r.Tick, r.AsOf), c.questions()...)
 	if err == nil || errors.Is(err, segment.ErrNoTables) {
 		return err
 	}

@@ -247,7 +247,7 @@ func writeFile(path, text string) error {
 
 // play applies and runs the campaigns, lets the simulated customers respond and prints the report.
 func (d *demo) play(ctx context.Context, o demoOptions) error {
-	project, problems, err := campaign.LoadProject(os.DirFS(d.dir), d.schema, d.library.Base())
+	project, problems, err := d.library.Project(ctx, os.DirFS(d.dir))
 	if err != nil {
 		return err
 	}

@@ -65,10 +65,15 @@ func starterFiles() (map[string]string, error) {
 		return nil, err
 	}
 	for name, text := range files {
-		if strings.HasPrefix(name, "campaigns/") {
+		if strings.HasPrefix(name, "campaigns/") || strings.HasPrefix(name, "segments/") {
 			files[name] = schemaLine + text
 		}
 	}
+	segments, err := campaign.SegmentSchema()
+	if err != nil {
+		return nil, err
+	}
+	files["segments/.schema.json"] = string(segments)
 	schema, err := campaign.JSONSchema()
 	if err != nil {
 		return nil, err

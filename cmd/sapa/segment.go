@@ -17,14 +17,21 @@ type segmentOptions struct {
 	asOf  string
 	limit int
 	json  bool
+	sizes bool
 }
 
 func newSegmentCommand(a *app) *cobra.Command {
 	var o segmentOptions
 	c := &cobra.Command{
-		Use:   "segment",
-		Short: "Ask a rule of all customers: how many, who, and by which SQL",
+		Use:     "segment",
+		Aliases: []string{"segments"},
+		Short:   "List the named segments; ask a rule or a segment of all customers: how many, who, and by which SQL",
+		Long: `Without a verb it lists the named segments, the files of segments/. The verbs take a rule, or the
+name of a segment.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return listSegments(c.Context(), a, o) },
 	}
+	c.Flags().BoolVar(&o.sizes, "count", false, "also count the customers of each segment")
 	c.PersistentFlags().StringVar(&o.asOf, "as-of", "", "ask as of this date, or date and time (default: now)")
 	c.PersistentFlags().BoolVar(&o.json, "json", false, "print JSON")
 	list := segmentVerb(a, &o, "list RULE", "List the customers that a rule means: key, name, address", listSegment)
@@ -60,10 +67,13 @@ func segmentVerb(a *app, o *segmentOptions, use, short string, f func(context.Co
 
 // segment compiles a rule of the command line.
 func (s *session) segment(ctx context.Context, a *app, rule string, o segmentOptions) (*segment.Query, error) {
-	scope := segment.NewScope(s.schema)
+	scope, rule, err := s.scopeOf(ctx, a, rule)
+	if err != nil {
+		return nil, err
+	}
 	parsed, problems := segment.ParseRule(segment.Text(rule), scope)
 	if err := problems.Err(); err != nil {
-		return nil, fmt.Errorf("the rule can't be used\n%w", err)
+		return nil, unreadable(err)
 	}
 	clock, err := s.clock(a, o.asOf)
 	if err != nil {
@@ -71,6 +81,9 @@ func (s *session) segment(ctx context.Context, a *app, rule string, o segmentOpt
 	}
 	if clock, err = segment.Prepare(ctx, s.pool, scope, s.library.Base(), clock, parsed); err != nil {
 		return nil, fmt.Errorf("ask the company's tables: %w", err)
+	}
+	if err := segment.FillFacts(ctx, s.pool, s.library.Base(), clock, parsed); err != nil {
+		return nil, askCompany(err)
 	}
 	return segment.Audience(scope, s.library.Base(), parsed, &segment.Args{}, clock)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,11 @@ func runValidate(ctx context.Context, a *app) error {
 	}
 	defer s.close()
 	a.warn(project)
-	fmt.Fprintf(a.stdout, "%d campaigns are in order.\n", len(project.Campaigns))
+	segments := ""
+	if n := len(project.Segments.List); n > 0 {
+		segments = " and " + counted(n, "segment")
+	}
+	fmt.Fprintf(a.stdout, "%d campaigns%s are in order.\n", len(project.Campaigns), segments)
 	return nil
 }
 
@@ -48,7 +53,7 @@ func (a *app) openProject(ctx context.Context) (*session, *campaign.Project, err
 	if err != nil {
 		return nil, nil, err
 	}
-	project, problems, err := campaign.LoadProject(os.DirFS(a.dir), s.schema, s.library.Base())
+	project, problems, err := s.library.Project(ctx, os.DirFS(a.dir))
 	if err == nil {
 		err = findings(problems)
 	}
@@ -136,6 +141,9 @@ func (a *app) printChanges(changes []campaign.Change) {
 			continue
 		}
 		fmt.Fprintf(a.stdout, "%s %s version %d", marks[c.Action], c.Campaign, c.Number)
+		if len(c.Segments) > 0 {
+			fmt.Fprintf(a.stdout, " (changed: segment %s)", strings.Join(c.Segments, ", "))
+		}
 		if c.Withdraw > 0 {
 			fmt.Fprintf(a.stdout, " (version %d, which waited for approval, is withdrawn)", c.Withdraw)
 		}

@@ -120,7 +120,7 @@ func TestWriteProjectKeepsWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"campaigns/birthday.yaml", "campaigns/oil-change.yaml", "campaigns/upsell.yaml", "sapa.yaml",
+		"campaigns/birthday.yaml", "campaigns/oil-change.yaml", "campaigns/upsell.yaml", "sapa.yaml", "segments/good-customers.yaml",
 		"templates/birthday.html.liquid", "templates/upsell.html.liquid",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
