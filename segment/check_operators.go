@@ -35,15 +35,15 @@ func (c *checker) negation(n *ast.UnaryNode) node {
 		return nil
 	}
 	if a.typ() != typeBool {
-		return c.problem(at, c.negationHint(n), "%s negates a condition, but %s is %s", n.Operator, c.words(a), a.typ())
+		return c.problem(at, c.negationHint(n, a), "%s negates a condition, but %s is %s", n.Operator, c.words(a), a.typ())
 	}
 	return &not{condition(at), asCondition(a)}
 }
 
-func (c *checker) negationHint(n *ast.UnaryNode) string {
+func (c *checker) negationHint(n *ast.UnaryNode, a node) string {
 	outer, ok := c.negated[n]
 	if !ok {
-		return ""
+		return conditionHint(a)
 	}
 	whole := span{c.extent(n.Node).from, c.extent(outer).to}
 	return fmt.Sprintf("write %s (%s)", n.Operator, c.src.quote(whole))
@@ -53,8 +53,11 @@ func (c *checker) binary(n *ast.BinaryNode) node {
 	if _, ok := n.Left.(*ast.UnaryNode); ok {
 		c.negated[n.Left] = n
 	}
-	if _, ok := n.Left.(*ast.MemberNode); ok {
-		c.left[n.Left] = n
+	switch l := n.Left.(type) {
+	case *ast.MemberNode:
+		c.left[l] = n
+	case *ast.ChainNode:
+		c.left[l.Node] = n
 	}
 	switch n.Operator {
 	case "&&", "and", "||", "or":
@@ -71,6 +74,9 @@ func (c *checker) binary(n *ast.BinaryNode) node {
 		return nil
 	}
 	at := c.extent(n)
+	if hint := c.chainHint(n, a, b); hint != "" {
+		return c.problem(at, hint, "%s is between two values", n.Operator)
+	}
 	switch n.Operator {
 	case "==":
 		return c.equal(at, n.Operator, a, b)
@@ -139,6 +145,8 @@ func equalHint(c *checker, t Type, a node) string {
 		return "write any(…), all(…) or count(…)"
 	case typeRow:
 		return "compare their keys, as in .id == …"
+	case typeList:
+		return "write … in […]"
 	}
 	return ""
 }

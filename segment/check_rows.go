@@ -87,8 +87,13 @@ func (c *checker) listOf(fn *Function, arg ast.Node) (list, bool) {
 		return list{a.present(), a.of}, true
 	}
 	hint := "for example " + fn.Example
-	if a.typ() == typeTexts {
+	switch a.typ() {
+	case typeTexts:
 		hint = fmt.Sprintf(`write "…" in %s`, c.words(a))
+	case typeRow:
+		hint = "it is one row already: write " + c.columnLike(a, typeNothing)
+	case typeList:
+		hint = "write … in […], or the conditions with || between them"
 	}
 	c.problem(a.at(), hint, "%s takes the rows of a relation, but %s is %s", fn.Name, c.words(a), a.typ())
 	return list{}, false
@@ -98,8 +103,11 @@ func (c *checker) listOf(fn *Function, arg ast.Node) (list, bool) {
 func (c *checker) rowsOf(fn *Function, arg ast.Node) (rows, bool) {
 	l, ok := c.listOf(fn, arg)
 	if ok && l.value != nil {
-		c.problem(c.extent(arg), "for example "+fn.Example, "%s takes the rows of a relation, but %s is %s", fn.Name,
-			c.short(c.extent(arg)), typeList)
+		hint := "for example " + fn.Example
+		if m, ok := arg.(*ast.BuiltinNode); ok && m.Name == "map" && len(m.Arguments) == 2 {
+			hint = fmt.Sprintf("write %s(%s)%s", fn.Name, c.short(c.extent(m.Arguments[0])), c.short(c.extent(m.Arguments[1])))
+		}
+		c.problem(c.extent(arg), hint, "%s takes the rows of a relation, but %s is %s", fn.Name, c.short(c.extent(arg)), typeList)
 		return rows{}, false
 	}
 	return l.rows, ok
@@ -234,7 +242,7 @@ func (c *checker) aggregateOver(fn *Function, at span, l list, args []ast.Node) 
 }
 
 func (c *checker) aggregate(fn *Function, at span, r rows, of node) node {
-	fits := of.typ().isNumber()
+	fits, needs := of.typ().isNumber(), "numbers"
 	out := base{t: of.typ(), loc: at, null: true}
 	switch fn.Name {
 	case "sum":
@@ -243,9 +251,10 @@ func (c *checker) aggregate(fn *Function, at span, r rows, of node) node {
 		out.t = typeFloat
 	default:
 		fits = of.typ().isOrdered()
+		needs = "numbers, texts, or dates and times"
 	}
 	if !fits {
-		return c.problem(of.at(), "for example "+fn.Example, "%s needs numbers, but %s is %s", fn.Name, c.words(of), of.typ())
+		return c.problem(of.at(), "for example "+fn.Example, "%s needs %s, but %s is %s", fn.Name, needs, c.words(of), of.typ())
 	}
 	return &aggregate{out, fn.Name, r, of}
 }

@@ -200,8 +200,14 @@ func (c *checker) oneSidedHint(a, b node) string {
 		return "write " + strings.ToLower(k.v.(string)) + " without quotes"
 	case t == typeTexts && b.typ() == typeText:
 		return fmt.Sprintf("write %s in %s", c.words(b), c.words(a))
+	case t == typeRows && b.typ() == typeList:
+		return fmt.Sprintf("write count(%s) == 0 to ask for none", c.words(a))
 	case t == typeRows:
 		return "write any(…), all(…) or count(…)"
+	case t == typeRow && b.typ().isScalar():
+		if column := c.columnLike(a, b.typ()); column != "" {
+			return "compare one of its columns, as in " + column
+		}
 	}
 	return ""
 }

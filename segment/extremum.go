@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -16,6 +17,10 @@ type extremum struct {
 func (c *checker) extremumOf(fn *Function, at span, first node, others []ast.Node) node {
 	if fn.Name != "min" && fn.Name != "max" || len(others) == 0 {
 		hint := "for example " + fn.Example
+		if len(others) == 1 {
+			sum := fmt.Sprintf("%s + %s", c.words(first), c.short(c.extent(others[0])))
+			hint = map[string]string{"sum": "write " + sum, "mean": "write (" + sum + ") / 2"}[fn.Name]
+		}
 		return c.problem(first.at(), hint, "%s takes a column of rows, but %s is %s", fn.Name, c.words(first), first.typ())
 	}
 	items := []node{first}

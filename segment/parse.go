@@ -114,6 +114,8 @@ func syntaxHint(s *source, at span, kind, word string) string {
 		return columnHint(string(s.runes[:at.from]), string(s.runes[at.from:]))
 	case kind == "Operator" && word == "<>":
 		return "write !="
+	case kind == "Operator" && word == "if":
+		return "write if … { … } else { … }, or && between conditions"
 	case kind == "Identifier":
 		return wordHint(word)
 	case kind == "Operator" && word == ">" && at.from > 0 && s.runes[at.from-1] == '<':

@@ -142,8 +142,25 @@ func (c *checker) eachHint(n *ast.MemberNode, of *rowsRef, name string) string {
 	return fmt.Sprintf("write any(%s, .%s == …)", c.words(of), name)
 }
 
+// chainHint is for a == b == c, of which expr compares the first two and then their answer with the third.
+func (c *checker) chainHint(n *ast.BinaryNode, a, b node) string {
+	left, ok := n.Left.(*ast.BinaryNode)
+	if !ok || a.typ() != typeBool || b.typ() == typeBool || b.typ() == typeNothing {
+		return ""
+	}
+	switch left.Operator {
+	case "==", "!=", "<", "<=", ">", ">=", "contains", "startsWith", "endsWith":
+		middle := c.short(c.extent(left.Right))
+		if n.Operator == "contains" || n.Operator == "startsWith" || n.Operator == "endsWith" {
+			middle = c.short(c.extent(left.Left))
+		}
+		return fmt.Sprintf("write %s && %s %s %s", c.short(c.extent(left)), middle, n.Operator, c.words(b))
+	}
+	return ""
+}
+
 // aggregateBefore is an aggregate whose second argument begins where the text ends.
-var aggregateBefore = regexp.MustCompile(`\b(min|max|mean|len|first|last|median)\(([^(),]+),\s*$`)
+var aggregateBefore = regexp.MustCompile(`\b(min|max|mean|avg|len|first|last|exists)\(([^(),]+),\s*$`)
 
 // columnHint is for .column where expr's grammar has no current row.
 func columnHint(before, after string) string {
@@ -152,5 +169,15 @@ func columnHint(before, after string) string {
 	if m == nil || column == "" {
 		return "a column of the current row (.name) only stands inside any(…), all(…), count(…) and their like"
 	}
-	return fmt.Sprintf("write %s(map(%s, %s))", m[1], strings.TrimSpace(m[2]), column)
+	rows := strings.TrimSpace(m[2])
+	switch name := m[1]; name {
+	case "first", "last":
+		return fmt.Sprintf("write %s(%s)%s", name, rows, column)
+	case "exists":
+		return fmt.Sprintf("write any(%s, %s)", rows, column)
+	case "avg":
+		return fmt.Sprintf("write mean(map(%s, %s))", rows, column)
+	default:
+		return fmt.Sprintf("write %s(map(%s, %s))", name, rows, column)
+	}
 }

@@ -160,6 +160,9 @@ func (e *emitter) leaf(n node, want bool, d direction) string {
 	if why := unsayable(n); why != nil {
 		return e.unknown(why, d)
 	}
+	if extreme, ok := e.asExtreme(n); ok {
+		n = extreme
+	}
 	if text, ok := e.groupLeaf(n, want); ok {
 		return text
 	}

@@ -9,78 +9,100 @@ import (
 )
 
 // pickHop is the picked row as a subquery in which alias stands for it, and which inside narrows. Where the pick asks
-// nothing of rows outside its relation, it is made for all owners in one pass over the relation, which PostgreSQL can join,
-// else it is looked up for each.
+// nothing of rows outside its relation, it is the row before which there is no other: two passes over the relation for all
+// owners, where a lookup for each would take ten times as long. Else it is looked up.
 func (e *emitter) pickHop(p path, inside func() string) string {
 	s, alias := p.last(), e.newAlias()
 	owner := e.field(p.owner(), quote(s.rel.Local))
 	e.hops = append(e.hops, hop{p, alias})
 	text := inside()
 	e.hops = e.hops[:len(e.hops)-1]
-	columns := e.used[alias]
 	if !e.forAll(p) {
-		return fmt.Sprintf("(select from %s %s where %s)", e.pickOf(s, owner, columns), alias, text)
+		return fmt.Sprintf("(select from %s %s where %s)", e.pickOf(s, owner, e.used[alias]), alias, text)
 	}
-	remote := quote(s.rel.Remote)
-	if !slices.Contains(columns, remote) {
-		columns = append([]string{remote}, columns...)
-	}
-	return fmt.Sprintf("(select from %s %s where %s.%s = %s and %s)", e.pickOf(s, "", columns), alias, alias, remote, owner, text)
+	remote, other := quote(s.rel.Remote), e.newAlias()
+	parts := append([]string{alias + "." + remote + " = " + owner}, e.pickable(s.pick, alias, s.pick.order)...)
+	better := append([]string{other + "." + remote + " = " + alias + "." + remote}, e.pickable(s.pick, other, s.pick.order[1:])...)
+	better = append(better, e.before(s.pick, other, alias))
+	table := s.rel.Target.Table.SQL()
+	parts = append(parts, fmt.Sprintf("not exists (select from %s %s where %s)", table, other, strings.Join(better, " and ")), text)
+	return fmt.Sprintf("(select from %s %s where %s)", table, alias, strings.Join(parts, " and "))
 }
+
+// pickable are the conditions on a row that can be picked: the filters, and that what decides between rows is there.
+func (e *emitter) pickable(p *pick, alias string, order []sortColumn) []string {
+	e.aliases[p.row] = alias
+	var parts []string
+	for _, n := range p.filters {
+		if text := e.cond(n, true, widen); text != "true" && e.mutate != mutatePickFilters {
+			parts = append(parts, text)
+		}
+	}
+	for _, o := range order {
+		if o.column.Nullable && !o.missing {
+			parts = append(parts, alias+"."+o.column.SQL()+" is not null")
+		}
+	}
+	return parts
+}
+
+// before says that one row is to be picked rather than another.
+func (e *emitter) before(p *pick, one, other string) string {
+	op := " < "
+	if e.fromEnd(p) {
+		op = " > "
+	}
+	var ones, others []string
+	for _, o := range p.order {
+		ones, others = append(ones, e.sortSQL(one, o)), append(others, e.sortSQL(other, o))
+	}
+	if first := p.order[0]; first.missing && first.column.Nullable {
+		a, b := ones[0], others[0]
+		return fmt.Sprintf("(%s%s%s or %s is not null and %s is null or %s is not distinct from %s and %s%s%s)",
+			a, op, b, a, b, a, b, ones[1], op, others[1])
+	}
+	if len(ones) == 1 {
+		return ones[0] + op + others[0]
+	}
+	return "(" + strings.Join(ones, ", ") + ")" + op + "(" + strings.Join(others, ", ") + ")"
+}
+
+func (e *emitter) fromEnd(p *pick) bool { return p.last != (e.mutate == mutatePickEnd) }
 
 // pickedField is one column of a picked row, NULL where there is none.
 func (e *emitter) pickedField(p path, column string) string {
 	return e.pickOf(p.last(), e.field(p.owner(), quote(p.last().rel.Local)), []string{column})
 }
 
-// pickOf is the query for the picked row of one owner, or, without one, of each value of the join column.
+// pickOf is the query for the picked row of one owner.
 func (e *emitter) pickOf(s step, owner string, columns []string) string {
 	alias := e.newAlias()
-	e.aliases[s.pick.row] = alias
-	remote := alias + "." + quote(s.rel.Remote)
-	var where, by []string
-	if owner != "" {
-		where = append(where, remote+" = "+owner)
-	}
-	for _, n := range s.pick.filters {
-		if text := e.cond(n, true, widen); text != "true" && e.mutate != mutatePickFilters {
-			where = append(where, text)
-		}
-	}
-	for _, o := range s.pick.order {
-		if o.column.Nullable && !o.missing {
-			where = append(where, alias+"."+o.column.SQL()+" is not null")
-		}
-		by = append(by, e.sortSQL(alias, o, s.pick.last))
-	}
+	where := append([]string{alias + "." + quote(s.rel.Remote) + " = " + owner}, e.pickable(s.pick, alias, s.pick.order)...)
 	list := make([]string, len(columns))
 	for i, c := range columns {
 		list[i] = alias + "." + c
 	}
-	distinct, limit := "", " limit 1"
-	if owner == "" {
-		distinct, limit, by = "distinct on ("+remote+") ", "", append([]string{remote}, by...)
+	by := make([]string, len(s.pick.order))
+	for i, o := range s.pick.order {
+		if by[i] = e.sortSQL(alias, o); e.fromEnd(s.pick) {
+			by[i] += " desc"
+		}
 	}
-	text := fmt.Sprintf("(select %s%s from %s %s", distinct, strings.Join(list, ", "), s.rel.Target.Table.SQL(), alias)
-	if len(where) > 0 {
-		text += " where " + strings.Join(where, " and ")
-	}
-	return text + " order by " + strings.Join(by, ", ") + limit + ")"
+	return fmt.Sprintf("(select %s from %s %s where %s order by %s limit 1)", strings.Join(list, ", "), s.rel.Target.Table.SQL(),
+		alias, strings.Join(where, " and "), strings.Join(by, ", "))
 }
 
 // sortSQL sorts as Go does: texts by their bytes.
-func (e *emitter) sortSQL(alias string, o sortColumn, last bool) string {
+func (e *emitter) sortSQL(alias string, o sortColumn) string {
 	text := alias + "." + o.column.SQL()
-	if columnType(o.column.Kind) == typeText && o.column.Kind != customer.UUID {
-		if !plainText(o.column.PGType) {
-			text += "::text"
-		}
-		if e.mutate != mutateTieCollate {
-			text += ` collate "C"`
-		}
+	if columnType(o.column.Kind) != typeText || o.column.Kind == customer.UUID {
+		return text
 	}
-	if last != (e.mutate == mutatePickEnd) {
-		text += " desc"
+	if !plainText(o.column.PGType) {
+		text += "::text"
+	}
+	if e.mutate != mutateTieCollate {
+		text += ` collate "C"`
 	}
 	return text
 }
@@ -90,7 +112,7 @@ func (e *emitter) forAll(p path) bool {
 	s := p.last()
 	local, _ := p.owner().entity().Column(s.rel.Local)
 	remote, _ := s.rel.Target.Column(s.rel.Remote)
-	if isCitext(remote) && !isCitext(local) { // the groups of one are not those of the other
+	if isCitext(remote) && !isCitext(local) { // rows of one owner by one comparison are of two by the other
 		return false
 	}
 	inside := map[*variable]bool{s.pick.row: true}
@@ -192,4 +214,51 @@ func asksOnly(n node, p path) bool {
 		return false
 	}
 	return !slices.ContainsFunc(parts, func(c node) bool { return !asksOnly(c, p) })
+}
+
+// asExtreme writes a leaf about nothing but the time of the last row, such as last(orders).ordered_at < ago(days(90)), by
+// the latest time, which takes one pass over the relation.
+func (e *emitter) asExtreme(n node) (node, bool) {
+	var found *pick
+	fits := true
+	var replace func(node) node
+	replace = func(c node) node {
+		col, ok := c.(*column)
+		if !ok {
+			return rebuild(c, replace)
+		}
+		agg, ok := extremeTime(col)
+		_, here := e.alias(col.path)
+		fits = fits && ok && !here && found == nil
+		if !fits {
+			return c
+		}
+		found = col.path.last().pick
+		return agg
+	}
+	if rowsIn(n) {
+		return nil, false
+	}
+	out := replace(n)
+	return out, fits && found != nil && e.groupable(out) != nil
+}
+
+func rowsIn(n node) bool { return rowsOfNode(n) != nil || slices.ContainsFunc(children(n), rowsIn) }
+
+// extremeTime is the first column by which a row was picked, where the other has a value in every row.
+func extremeTime(n *column) (*aggregate, bool) {
+	if len(n.path.via) == 0 || n.path.last().pick == nil {
+		return nil, false
+	}
+	s := n.path.last()
+	by := s.pick.order
+	if len(by) != 2 || by[0].missing || by[0].column.Name != n.col.Name || by[1].column.Nullable {
+		return nil, false
+	}
+	op := "min"
+	if s.pick.last {
+		op = "max"
+	}
+	of := &column{base{t: n.t, loc: n.loc, null: by[0].column.Nullable}, path{from: s.pick.row}, n.col}
+	return &aggregate{base{t: n.t, loc: n.loc, null: true}, op, rows{of: n.path.owner(), rel: s.rel, row: s.pick.row, filters: s.pick.filters}, of}, true
 }
