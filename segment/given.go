@@ -157,7 +157,7 @@ func (w writtenThresholds) read() (thresholds, error) {
 func thresholdText(v any) string {
 	switch v := v.(type) {
 	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64)
+		return strconv.FormatFloat(v+0, 'g', -1, 64) // -0 + 0 is 0
 	case time.Time:
 		switch {
 		case v.Equal(Infinity):

@@ -66,7 +66,6 @@ type preparation struct {
 	clock  Clock
 	wanted []distribution
 	found  map[string]int // their places in wanted, by key
-	joins  int
 }
 
 // distribution is an expression whose thresholds are wanted.
@@ -180,22 +179,20 @@ func fractions() []float64 {
 // read asks one statement for the thresholds of all expressions.
 func (p *preparation) read(ctx context.Context, tx pgx.Tx, q *Query) (map[string]thresholds, error) {
 	at := q.Args.Bind(fractions(), "float8[]")
-	var columns []string
-	from := q.From
-	for _, d := range p.wanted {
-		value, joins, err := p.valueSQL(d, q.Args)
-		if err != nil {
-			return nil, err
-		}
-		from += joins
-		columns = append(columns, fmt.Sprintf("(percentile_disc(%s) within group (order by %s))::%s[]", at, value, readType(d.of.typ())))
+	values, joins, err := p.valuesSQL(q.Args)
+	if err != nil {
+		return nil, err
 	}
-	sql := "select " + strings.Join(columns, ", ") + " from " + from + " where " + q.Where
+	var columns []string
+	for i, d := range p.wanted {
+		columns = append(columns, fmt.Sprintf("(percentile_disc(%s) within group (order by %s))::%s[]", at, values[i], readType(d.of.typ())))
+	}
+	sql := "select " + strings.Join(columns, ", ") + " from " + q.From + joins + " where " + q.Where
 	found := make([]any, len(p.wanted))
 	for i, d := range p.wanted {
 		found[i] = scanner(d.of.typ())
 	}
-	err := tx.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeDescribeExec}, q.Args.Values()...)...).Scan(found...)
+	err = tx.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeDescribeExec}, q.Args.Values()...)...).Scan(found...)
 	if err != nil {
 		return nil, err
 	}
