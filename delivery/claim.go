@@ -11,8 +11,8 @@ import (
 // BatchSize is how many messages a batch has at most: one River job.
 const BatchSize = 500
 
-// claimMost bounds what a worker that is killed leaves unknown.
-const claimMost = 64
+// ClaimMost bounds what a process that is killed leaves unknown on each connection.
+const ClaimMost = 64
 
 // message is a claimed message on its way.
 type message struct {
@@ -38,9 +38,14 @@ func (e *Engine) claim(ctx context.Context, l *lease, n int, c *Content) ([]*mes
 }
 
 func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (claimed []*message, seen int, err error) {
-	rows, err := e.books.Query(ctx, claimSQL, pgx.NamedArgs{
+	books, forget, err := e.claimant(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
+	}
+	defer forget()
+	rows, err := books.Query(ctx, claimSQL, pgx.NamedArgs{
 		"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.next, "hi": l.hi,
-		"channel": l.channel, "topic": c.Topic, "confirms": c.Confirms, "each": c.Each != nil, "now": e.Now(), "n": min(n, claimMost),
+		"channel": l.channel, "topic": c.Topic, "confirms": c.Confirms, "each": c.Each != nil, "now": e.Now(), "n": min(n, ClaimMost),
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)

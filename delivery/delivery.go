@@ -95,6 +95,7 @@ type Config struct {
 	Drain time.Duration
 	Lease Lease
 	Meter Meter // nil: nobody watches
+	Fault Fault // for drills that must fail
 }
 
 // Engine sends what is due until its context ends. Any number of engines, in any number of processes, share the work.

@@ -41,12 +41,12 @@ func (s *sender) putBack() {
 	}
 }
 
-// claimSize is how many messages to claim: at most claimMost, and at most what the rate allows in a second.
+// claimSize is how many messages to claim: at most ClaimMost, and at most what the rate allows in a second.
 func (s *sender) claimSize() int {
 	if s.account.Rate <= 0 {
-		return claimMost
+		return ClaimMost
 	}
-	return max(1, min(claimMost, int(s.account.Rate)/s.account.connections()))
+	return max(1, min(ClaimMost, int(s.account.Rate)/s.account.connections()))
 }
 
 // handOver feeds the messages to the session at the account's rate and records every verdict. The error is the
@@ -68,7 +68,11 @@ func (s *sender) handOver(ctx context.Context, ready []filled) (err error) {
 	defer stopFeeding()
 	fed := make(chan int, 1)
 	go func() { fed <- s.feed(feedCtx, ready, in) }()
-	cause = session.Deliver(ctx, in, s.permit, rec.done)
+	var channel channels.Session = session
+	if s.engine.Fault == FaultEarlyRecord {
+		channel = hasty{session}
+	}
+	cause = channel.Deliver(ctx, in, s.permit, rec.done)
 	stopFeeding()
 	rec.rest(ready, <-fed)
 	return nil

@@ -31,9 +31,14 @@ const defaultSilence = 30 * time.Second
 
 func (l Lease) withDefaults() Lease {
 	if l == (Lease{}) {
-		return Lease{Heartbeat: 5 * time.Second, Permit: 20 * time.Second, Silence: defaultSilence}
+		return DefaultLease()
 	}
 	return l
+}
+
+// DefaultLease is what the zero value stands for.
+func DefaultLease() Lease {
+	return Lease{Heartbeat: 5 * time.Second, Permit: 20 * time.Second, Silence: defaultSilence}
 }
 
 func (l Lease) check() error {

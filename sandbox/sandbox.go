@@ -119,6 +119,7 @@ type Server struct {
 	store   *store
 	rules   *misbehaviour
 	network *network
+	room    *mailroom
 	optOuts *optOuts
 	since   time.Time
 
@@ -194,8 +195,8 @@ func isLoopback(host string) bool {
 }
 
 func (s *Server) serve() {
-	room := &mailroom{store: s.store, rules: s.rules, now: s.config.Now, done: s.done}
-	s.smtp = newSMTPServer(room, s.config.Log)
+	s.room = &mailroom{store: s.store, rules: s.rules, now: s.config.Now, done: s.done}
+	s.smtp = newSMTPServer(s.room, s.config.Log)
 	s.http = &http.Server{
 		Handler:           newPages(s).handler(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -280,7 +281,11 @@ func (s *Server) EachRaw() iter.Seq2[[]byte, error] {
 }
 
 // Counts are totals since the folder was made.
-func (s *Server) Counts() Counts { return s.store.totals() }
+func (s *Server) Counts() Counts {
+	c := s.store.totals()
+	c.Cut = int(s.room.cut.Load())
+	return c
+}
 
 // WaitCallbacks returns when every accepted text is at its end and all callbacks were made, or given up.
 func (s *Server) WaitCallbacks(ctx context.Context) error { return s.network.wait(ctx) }

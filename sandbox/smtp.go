@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-sasl"
@@ -23,6 +24,7 @@ type mailroom struct {
 	rules *misbehaviour
 	now   func() time.Time
 	done  <-chan struct{} // closed when the sandbox shuts down; ends delays
+	cut   atomic.Int64    // connections cut after a mail was complete
 }
 
 func newSMTPServer(room *mailroom, log *slog.Logger) *smtp.Server {
@@ -108,6 +110,7 @@ func (d *dialogue) Data(r io.Reader) error {
 	case found && rule.Reply.Code != 0:
 		return d.refuse(m, rule)
 	case rule.Drop == DropBefore:
+		d.room.cut.Add(1)
 		return d.hangUp()
 	default:
 		return d.accept(m, rule)
@@ -137,6 +140,7 @@ func (d *dialogue) accept(m Message, rule Rule) error {
 		return err
 	}
 	if m.Verdict.Withheld {
+		d.room.cut.Add(1)
 		return d.hangUp()
 	}
 	return nil

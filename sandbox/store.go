@@ -100,6 +100,7 @@ type Counts struct {
 	Bytes    int64 `json:"bytes"`             // of accepted mail, and of the requests for accepted texts
 	Texts    int   `json:"texts,omitempty"`   // of those accepted
 	Inbound  int   `json:"inbound,omitempty"` // texts of customers; they count nowhere else
+	Cut      int   `json:"cut,omitempty"`     // connections cut after a mail was complete, instead of a reply, since the sandbox started
 }
 
 // ErrNotFound says that there is no message with that id.

@@ -38,7 +38,7 @@ func (a *app) commands() []*cobra.Command {
 		newSuppressCommand(a), newConsentCommand(a), newWhyCommand(a),
 		newUserCommand(a), newLogCommand(a),
 		newEraseCommand(a), newExportCustomerCommand(a), newRetentionCommand(a), newPruneCommand(a),
-		newSandboxCommand(a), newDemoCommand(a),
+		newSandboxCommand(a), newDemoCommand(a), newDrillCommand(a), newDrillWorkerCommand(a),
 	}
 }
 

@@ -90,7 +90,7 @@ func startDemo(ctx context.Context, parent *app, o demoOptions) (*demo, error) {
 		o.dir = filepath.Join(parent.dir, ".sapa", "demo")
 	}
 	d := &demo{app: parent.private(o.dir)}
-	if err := claimDemoFolder(o.dir); err != nil {
+	if err := claimFolder(o.dir, demoMark); err != nil {
 		return nil, err
 	}
 	mailDir := filepath.Join(o.dir, "mail")
@@ -118,15 +118,17 @@ func startDemo(ctx context.Context, parent *app, o demoOptions) (*demo, error) {
 // demoMark is in each folder that a demo made, and in no other: only such a one, with its database, is begun anew.
 const demoMark = ".sapa-demo"
 
-func claimDemoFolder(dir string) error {
+// claimFolder makes a folder that a verb begins anew every time, and refuses one that has anything else in it.
+func claimFolder(dir, mark string) error {
+	verb := strings.TrimPrefix(mark, ".sapa-")
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the demo's folder: %w", err)
+		return fmt.Errorf("the %s's folder: %w", verb, err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, demoMark)); err != nil && len(entries) > 0 {
-		return fmt.Errorf("%s is not a demo's folder; the demo begins anew every time and would overwrite it. Name an empty one: sapa demo --dir FOLDER", dir)
+	if _, err := os.Stat(filepath.Join(dir, mark)); err != nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not a %[2]s's folder; the %[2]s begins anew every time and would overwrite it. Name an empty one: sapa %[2]s --dir FOLDER", dir, verb)
 	}
-	return writeFile(filepath.Join(dir, demoMark), "This folder and its private database belong to sapa demo, which begins them anew.\n")
+	return writeFile(filepath.Join(dir, mark), fmt.Sprintf("This folder and its private database belong to sapa %s, which begins them anew.\n", verb))
 }
 
 // private is the app for a project that must never see the company's database, nor its providers: of the environment it

@@ -259,25 +259,33 @@ func (s *session) warnUnapplied(ctx context.Context, a *app, name string) {
 
 // engine is ready to send.
 func (s *session) engine(ctx context.Context, a *app) (*delivery.Engine, error) {
-	if err := delivery.CheckInstallation(ctx, s.pool); err != nil {
+	cfg, err := s.engineConfig(ctx, a)
+	if err != nil {
 		return nil, err
+	}
+	return delivery.New(cfg)
+}
+
+func (s *session) engineConfig(ctx context.Context, a *app) (cfg delivery.Config, err error) {
+	if err := delivery.CheckInstallation(ctx, s.pool); err != nil {
+		return cfg, err
 	}
 	accounts, err := s.accounts()
 	if err != nil {
-		return nil, err
+		return cfg, err
 	}
 	urls, err := s.urls(ctx)
 	if err != nil {
-		return nil, err
+		return cfg, err
 	}
-	cfg := delivery.Config{
+	cfg = delivery.Config{
 		Pool: s.pool, DBSchema: s.dbSchema, Schema: s.schema, Accounts: accounts,
 		Library: s.library, URLs: urls, Log: a.log(), Now: a.now,
 	}
 	if s.metrics != nil {
 		cfg.Meter = s.metrics
 	}
-	return delivery.New(cfg)
+	return cfg, nil
 }
 
 // work sends from this process until the run needs no more: done, cancelled, or paused by the engine.

@@ -185,6 +185,28 @@ func (c *Cluster) openServerLog() (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
+// Crash stops the server as a crash does: its processes end at once, and the next start recovers from the log. It
+// returns when the server is gone.
+func (c *Cluster) Crash(ctx context.Context) error {
+	pid, err := c.runningPID(ctx)
+	if err != nil {
+		return fmt.Errorf("crash the server: %w", err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGQUIT); err != nil {
+		return fmt.Errorf("crash the server: %w", err)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
 // runningPID is the process id of the server that answers on our socket and serves our data.
 func (c *Cluster) runningPID(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

@@ -1,0 +1,62 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/channels"
+)
+
+// Fault is a planted mistake, for drills that must fail: a drill is only worth what it finds.
+type Fault string
+
+// The faults.
+const (
+	FaultNone        Fault = ""
+	FaultEarlyRecord Fault = "early record" // a message is recorded as sent when it is handed over, before the reply
+	FaultLostClaim   Fault = "lost claim"   // a claim is rolled back, and its messages are sent all the same
+)
+
+// Faults are the faults that can be planted.
+func Faults() []Fault { return []Fault{FaultEarlyRecord, FaultLostClaim} }
+
+// claimant is where claims are made: the ledger's pool, or under FaultLostClaim a transaction that is never committed.
+func (e *Engine) claimant(ctx context.Context) (db interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}, forget func(), err error) {
+	if e.Fault != FaultLostClaim {
+		return e.books, func() {}, nil
+	}
+	tx, err := e.books.Begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return tx, func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }, nil
+}
+
+// hasty is a session that does not wait for replies.
+type hasty struct{ channels.Session }
+
+// Deliver calls everything accepted that it takes.
+func (h hasty) Deliver(ctx context.Context, in <-chan *channels.Message, permit func() error, done func(*channels.Message, channels.Receipt, error)) error {
+	relay := make(chan *channels.Message)
+	var relaying sync.WaitGroup
+	over := make(chan struct{})
+	relaying.Go(func() {
+		defer close(relay)
+		for m := range in {
+			done(m, channels.Receipt{}, nil)
+			select {
+			case relay <- m:
+			case <-over:
+				return
+			}
+		}
+	})
+	err := h.Session.Deliver(ctx, relay, permit, func(*channels.Message, channels.Receipt, error) {})
+	close(over)
+	relaying.Wait()
+	return err
+}
