@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -12,12 +13,18 @@ import (
 )
 
 func newStatusCommand(a *app) *cobra.Command {
-	var asJSON, all bool
+	var asJSON, all, watch, untilDone bool
 	c := &cobra.Command{
 		Use:   "status [RUN]",
 		Short: "Where runs stand: what was sent, what waits, and whether it adds up",
 		Long: `Shows the runs that are under way, or one run with its whole accounting and the copies for
-your own people (seeds:); campaigns in quarantine; and versions that wait for approval.`,
+your own people (seeds:); campaigns in quarantine; and versions that wait for approval.
+
+--watch looks every second: in a terminal it writes over what it wrote before, elsewhere it
+writes a line for each run that has changed. With --until-done it ends when no run is under
+way: exit code 3 when messages failed or are unknown, 1 when a run was paused or cancelled.`,
+		Example: `  sapa status --watch
+  sapa status 12 --watch --until-done >> run-12.log`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			f := report.Filter{Open: !all}
@@ -28,10 +35,20 @@ your own people (seeds:); campaigns in quarantine; and versions that wait for ap
 				}
 				f = report.Filter{Run: run}
 			}
+			switch {
+			case untilDone && !watch:
+				return &exitError{exitUsage, errors.New("--until-done belongs to --watch; give both")}
+			case watch && asJSON:
+				return &exitError{exitUsage, errors.New("--watch writes no JSON; leave one of --watch and --json out")}
+			case watch:
+				return a.watchStatus(c.Context(), f, untilDone)
+			}
 			return a.status(c.Context(), f, asJSON)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "for programs; that of sapa report, with seeds, quarantined and waiting")
+	c.Flags().BoolVar(&watch, "watch", false, "look again every second, until Ctrl-C")
+	c.Flags().BoolVar(&untilDone, "until-done", false, "with --watch: until no run is under way")
 	c.Flags().BoolVar(&all, "all", false, "runs that are done or cancelled, too")
 	return c
 }
