@@ -55,7 +55,7 @@ func (a *app) openProject(ctx context.Context) (*session, *campaign.Project, err
 	}
 	project, problems, err := s.library.Project(ctx, os.DirFS(a.dir))
 	if err == nil {
-		err = findings(problems)
+		err = findings(append(problems, project.Ready(a.now())...))
 	}
 	if err != nil {
 		s.close()
