@@ -29,13 +29,15 @@ func (f *File) Mask(path string) {
 
 // continues says whether a scalar goes on after its first line.
 func (f *File) continues(n *yaml.Node, at diag.Span) bool {
-	first := string(f.line(at.Line)[at.Col-1 : at.Col-1+at.Len])
+	line := f.line(at.Line)
+	from := min(at.Col-1, len(line))
+	first := string(line[from:min(from+at.Len, len(line))])
 	text, changed := f.written[n]
 	switch {
 	case isBlock(n):
 		return true
 	case isQuoted(n):
-		return at.Len == 1 || first[len(first)-1] != first[0]
+		return len(first) <= 1 || first[len(first)-1] != first[0]
 	case !changed:
 		text = n.Value
 	}
