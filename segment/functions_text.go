@@ -183,11 +183,11 @@ func checkReplace(args []node) string {
 
 func emitParts(e *emitter, n *call) string {
 	return repeating(func(s, by string) string {
-		empty := fmt.Sprintf("when %s = '' then string_to_array(%s, null) when %s = '' then array[''] ", by, s, s)
+		parts := fmt.Sprintf("case when %s = '' then array[''] else string_to_array(%s, %s) end", s, s, by)
 		if e.mutate == mutateSplitEmpty {
-			empty = fmt.Sprintf("when %s = '' then string_to_array(%s, null) ", by, s)
+			parts = fmt.Sprintf("string_to_array(%s, %s)", s, by)
 		}
-		return fmt.Sprintf("case %swhen %s is not null then string_to_array(%s, %s) end", empty, by, s, by)
+		return fmt.Sprintf("case when %s = '' then string_to_array(%s, null) when %s <> '' then %s end", by, s, by, parts)
 	})([]sqlArg{{e.value(n.args[0]), typeText}, {e.value(n.args[1]), typeText}})
 }
 

@@ -384,11 +384,7 @@ func (g *generator) column(kind customer.Kind) (string, bool) {
 	var found []string
 	var add func(prefix string, e *customer.Entity, depth int)
 	add = func(prefix string, e *customer.Entity, depth int) {
-		for _, c := range e.Columns {
-			if c.Kind == kind {
-				found = append(found, prefix+c.Name)
-			}
-		}
+		found = append(found, columnsOf(prefix, e, kind)...)
 		for _, r := range e.Relations {
 			if r.One && depth > 0 {
 				add(prefix+r.Name+oneOf(g, ".", "?."), r.Target, depth-1)

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -115,14 +116,19 @@ func (c *checker) jsonHint(n node) string {
 // value can make it fail: each cast stands behind CASE, which PostgreSQL keeps in order, where it reorders AND.
 func withinSQL(base string, col customer.Column, zone string, m mutation) string {
 	r := reading{jsonDoc: jsonDoc{base, *col.Within}, zone: zone, mutate: m}
-	if !r.Binary {
-		return fmt.Sprintf("(select %s from (select case when %s then b.v end as j from (select %s as v offset 0) b offset 0) g)",
-			r.within("g.j").value(col.Kind), convertible("b.v"), base)
+	once := func(base, inside string) string {
+		return fmt.Sprintf("(select %s from (select %s as j offset 0) g)", inside, base)
 	}
-	if strings.HasPrefix(base, "(") { // a subquery: once
-		return fmt.Sprintf("(select %s from (select %s as j offset 0) g)", r.within("g.j").value(col.Kind), base)
+	subquery := strings.HasPrefix(base, "(")
+	switch {
+	case r.Binary && !subquery:
+		return r.value(col.Kind)
+	case r.Binary:
+		return once(base, r.within("g.j").value(col.Kind))
+	case !subquery:
+		return once(fmt.Sprintf("case when %s then %s end", convertible(base), base), r.within("g.j").value(col.Kind))
 	}
-	return r.value(col.Kind)
+	return once(base, once(fmt.Sprintf("case when %s then g.j end", convertible("g.j")), r.within("g.j").value(col.Kind)))
 }
 
 // jsonDoc is a document, and where in it a value is.
@@ -160,6 +166,9 @@ func literal(s string) string {
 	}
 	return "'" + s + "'"
 }
+
+// companyZone is the zone of times without an offset.
+func companyZone(s *Scope) string { return cmp.Or(s.Schema.Zone, "UTC") }
 
 type reading struct {
 	jsonDoc
@@ -246,10 +255,10 @@ func (e *emitter) rawText(n node) (string, bool) {
 	if col == nil || e.raw[col] {
 		return "", false
 	}
-	base := e.field(col.path, quote(col.col.Within.Column))
-	if strings.HasPrefix(base, "(") {
+	if _, ok := e.alias(col.path); !ok { // a subquery
 		return "", false
 	}
+	base := e.field(col.path, quote(col.col.Within.Column))
 	e.raw[col] = true
 	defer delete(e.raw, col)
 	return fmt.Sprintf("(%s and %s)", e.positive(n), jsonDoc{base, *col.col.Within}.is("string")), true

@@ -37,6 +37,17 @@ func plantedMistakes() map[mutation]string {
 		mutateAge:           "an age is reached on the day after the birthday",
 		mutateSplit:         "all random shares are the same",
 		mutateHopShare:      "conditions on different rows asked of one",
+		mutateJSONText:      "a text within JSON that looks like a number is one",
+		mutateJSONGuard:     "a value within JSON is cast whatever it is",
+		mutateListNull:      "a missing text in a list counts",
+		mutateSplitEmpty:    "splitting an empty text gives nothing",
+		mutateRoundEven:     "a half is rounded to the even number",
+		mutateFoldASCII:     "only A to Z have small letters",
+		mutateWithin:        "a period that counts from the wrong side",
+		mutateOtherCampaign: "messages of other campaigns",
+		mutateSuppressed:    "an address that is suppressed",
+		mutateThreshold:     "a threshold of the base too high",
+		mutateTies:          "whoever is at a threshold is beyond it",
 	}
 }
 

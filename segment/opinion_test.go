@@ -113,6 +113,9 @@ func opinionRow(row map[string]any, e *customer.Entity, seen map[string]map[stri
 	seen[id] = out
 	for _, c := range e.Columns {
 		out[c.Name] = opinionValue(row[c.Name], c.Kind)
+		if c.Kind == customer.JSON && row[c.Name] != nil {
+			out[c.Name] = opinionWithin(row, c)
+		}
 	}
 	for _, r := range e.Relations {
 		switch v := row[r.Name].(type) {
@@ -158,7 +161,7 @@ func truthy(v any) bool { b, ok := v.(bool); return ok && b }
 func (o *opinion) functions(clock Clock) map[string]func(...any) (any, error) {
 	functions := map[string]func(...any) (any, error){
 		"truthy_": func(a ...any) (any, error) { return truthy(a[0]), nil },
-		"get_":    func(a ...any) (any, error) { return get(a[0], a[1].(string)), nil },
+		"get_":    func(a ...any) (any, error) { return get(a[0], a[1]), nil },
 		"op_":     func(a ...any) (any, error) { return operate(clock, a[0].(string), a[1], a[2]) },
 		"fn_":     func(a ...any) (any, error) { return apply(clock, a[0].(string), a[1:]) },
 	}
@@ -235,6 +238,14 @@ func (opinionPatcher) Visit(n *ast.Node) {
 			if p, ok := x.Arguments[1].(*ast.PredicateNode); ok {
 				if x.Name != "map" {
 					p.Node = callTo("truthy_", p.Node)
+				}
+				list := x.Arguments[0]
+				x.Arguments[0] = callTo("fn_", word("some"), list)
+				if x.Name == "map" || x.Name == "filter" {
+					defer func() { // of a missing list nothing is left
+						missing := callTo("fn_", word("is nil"), list)
+						ast.Patch(n, &ast.ConditionalNode{Cond: missing, Exp1: &ast.NilNode{}, Exp2: *n})
+					}()
 				}
 				switch x.Name {
 				case "map": // which leaves missing values out

@@ -15,7 +15,11 @@ import (
 
 // The semantics of the third opinion, on values typed at run time.
 
-func get(row any, name string) any {
+func get(row, of any) any {
+	name, ok := of.(string)
+	if !ok {
+		return textOpinion(row, of.(int))
+	}
 	m, ok := row.(map[string]any)
 	if !ok && (name == "services" || name == "vehicles" || name == "orders") {
 		return []any{}
@@ -280,10 +284,12 @@ func apply(clock Clock, name string, args []any) (any, error) {
 		}
 		return aggregateOpinions(clock, name, args[0].([]any))
 	case "count":
-		return len(args[0].([]any)), nil
+		if list, ok := args[0].([]any); ok {
+			return len(list), nil
+		}
 	}
 	for _, of := range []func(Clock, string, []any) (v any, known bool, err error){
-		opinionOnRows, opinionOnValues, opinionOnCalendar, opinionOnPeople, opinionOnBase,
+		opinionOnValues, opinionOnRows, opinionOnCalendar, opinionOnPeople, opinionOnBase,
 	} {
 		if v, known, err := of(clock, name, args); known {
 			return v, err

@@ -81,7 +81,7 @@ func (e *emitter) columnSQL(n *column) string {
 	if e.raw[n] {
 		return jsonDoc{base, *w}.text()
 	}
-	return withinSQL(base, n.col, e.clock.Zone.String(), e.mutate)
+	return withinSQL(base, n.col, companyZone(e.rule.scope), e.mutate)
 }
 
 func (e *emitter) field(p path, column string) string {

@@ -186,6 +186,9 @@ func (c compiler) texts(n *overTexts) func(f *frame, visit func(text string) boo
 		if len(texts) == 0 {
 			return
 		}
+		for len(f.rows) <= slot { // a constant is evaluated without rows
+			f.rows = append(f.rows, nil)
+		}
 		outer, current := f.rows[slot], map[string]any{}
 		defer func() { f.rows[slot] = outer }()
 		for _, text := range texts {
@@ -261,12 +264,12 @@ func textAt(list any, index int) any {
 
 // overTextsSQL is the value in SQL; any is a condition and never NULL.
 func (e *emitter) overTextsSQL(n *overTexts) string {
+	if text, ok := e.anyOfConstants(n); ok {
+		return text
+	}
 	list := e.list(n.list)
 	switch n.op {
 	case "any":
-		if text, ok := e.anyOfConstants(n); ok {
-			return text
-		}
 		return "exists " + e.unnest(n, list, "")
 	case "count":
 		return e.unnest(n, list, "count(*)")
@@ -338,6 +341,9 @@ func (e *emitter) pickSQL(n *overTexts, list string) string {
 
 // anyOfConstants is any(list, # == "x") and any(list, # in ["x", "y"]), which an index on the list serves.
 func (e *emitter) anyOfConstants(n *overTexts) (string, bool) {
+	if n.op != "any" {
+		return "", false
+	}
 	switch body := n.body.(type) {
 	case *equal:
 		x := body.b

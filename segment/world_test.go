@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/shopspring/decimal"
 
@@ -55,8 +54,10 @@ func testSchema() *customer.Schema {
 		col("vip!", customer.Bool, "boolean"), col("birth_date", customer.Date, "date"), col("joined!", customer.Date, "date"),
 		col("seen", customer.Timestamp, "timestamp without time zone"), col("created_at", customer.Timestamptz, "timestamp with time zone"),
 		col("uid", customer.UUID, "uuid"), col("mood", customer.Enum, "public.mood"), col("tags", customer.TextArray, "text[]"),
-		col("labels!", customer.TextArray, "character varying(20)[]"), col("extra", customer.JSON, "jsonb"),
-		col("dealer_id", customer.Int, "bigint"), col("email", customer.Text, "text"), col("phone", customer.Text, "text"),
+		col("labels!", customer.TextArray, "character varying(20)[]"),
+		jsonCol("extra", "jsonb", "km: number, Full Name: text, city: text, address.city: text, address.geo.lat: number, since: date, seen: time, vip: boolean, labels: texts, any: other"),
+		jsonCol("details", "json", `km: number, note: text, on: date, at: time, ok: boolean, tags: texts, it's.a\b: text`),
+		col("dealer_id", customer.Int, "bigint"), col("nick", customer.Text, "text"), col("email", customer.Text, "text"), col("phone", customer.Text, "text"),
 		col("country", customer.Text, "text"), col("news_ok", customer.Bool, "boolean"))
 	one := func(name, local string, target *customer.Entity) *customer.Relation {
 		return &customer.Relation{Name: name, One: true, Local: local, Remote: "id", Target: target}
@@ -184,6 +185,7 @@ func (w *world) add(r *rand.Rand, e *customer.Entity, fixed map[string]any) map[
 	for k, v := range fixed {
 		row[k] = joined(e, k, v)
 	}
+	addWithin(row, e, w.schema.Zone)
 	w.tables[e] = append(w.tables[e], row)
 	return row
 }
@@ -192,6 +194,9 @@ func anyOf[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
 // pool is the values of a column, from which the literals of rules are drawn, too.
 func pool(c customer.Column) []any {
+	if c.Name == "nick" {
+		return nickPool()
+	}
 	if values := peoplePool(c.Name); values != nil {
 		return values
 	}
@@ -219,7 +224,7 @@ func pool(c customer.Column) []any {
 	case customer.TextArray:
 		return []any{[]string{}, []string{"vip"}, []string{"a", "É", ""}, []string{"vip", "A_%"}, []string{"x\ny"}}
 	}
-	return []any{`{"km": 5}`, `null`}
+	return jsonPool(c)
 }
 
 func intPool(pgType string) []any {
@@ -400,11 +405,7 @@ func literalText(v any, c customer.Column) any {
 		}
 		return v.UTC().Format("2006-01-02T15:04:05.999999Z")
 	case []string:
-		buf, err := pgtype.NewMap().Encode(pgtype.TextArrayOID, pgtype.TextFormatCode, v, nil)
-		if err != nil {
-			panic(err)
-		}
-		return string(buf)
+		return arrayText(v)
 	case float64:
 		return strings.ReplaceAll(strings.TrimPrefix(fmt.Sprint(v), "+"), "Inf", "Infinity")
 	}
