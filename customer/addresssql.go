@@ -2,6 +2,7 @@ package customer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -28,3 +29,11 @@ func (s *Schema) AddressSQL(alias, channel string) (string, bool) {
 
 // DefaultRegion is the region of customers whose column has none, in capitals.
 func (s *Schema) DefaultRegion() string { return strings.ToUpper(s.Region.Default) }
+
+// Reachable are the channels whose addresses the address book can read.
+func Reachable() []string {
+	return slices.DeleteFunc(Channels(), func(channel string) bool {
+		_, err := normaliser(channel)
+		return err != nil
+	})
+}

@@ -3,6 +3,8 @@ package segment
 import (
 	"fmt"
 	"strconv"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Args collects the bound parameters that all parts of one statement share. The zero value is ready for use.
@@ -35,9 +37,11 @@ func (a *Args) add(v any, key string) int {
 
 // bindKey identifies a value among those of the statement; false for types whose text would not.
 func bindKey(v any, cast string) (string, bool) {
-	switch v.(type) {
+	switch v := v.(type) {
 	case string, []string:
 		return fmt.Sprintf("%q %s", v, cast), true
+	case pgtype.Timestamptz:
+		return fmt.Sprintf("%d %v %s", v.Time.UnixMicro(), v.InfinityModifier, cast), v.Valid
 	case bool, int, int64, int32, float64:
 		return fmt.Sprintf("%T %v %s", v, v, cast), true
 	}

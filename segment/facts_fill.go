@@ -50,7 +50,7 @@ func FillFacts(ctx context.Context, db DB, base *Rule, clock Clock, questions ..
 	if err := customer.ShareErasures(ctx, tx); err != nil {
 		return err
 	}
-	for _, channel := range slices.DeleteFunc(slices.Clone(customer.Channels()), func(c string) bool { return !channels[c] }) {
+	for _, channel := range slices.DeleteFunc(customer.Reachable(), func(c string) bool { return !channels[c] }) {
 		if err := fillBook(ctx, tx, schema, base, clock, channel); err != nil {
 			return fmt.Errorf("read the addresses of channel %s: %w", channel, err)
 		}

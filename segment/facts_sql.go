@@ -152,7 +152,7 @@ func (e *emitter) subscribed(n *fact, want bool) string {
 // subscribable are the channels on which a topic can reach somebody.
 func subscribable(s *customer.Schema, topic string) []string {
 	t, _ := s.Topic(topic)
-	return slices.DeleteFunc(slices.Clone(customer.Channels()), func(channel string) bool {
+	return slices.DeleteFunc(customer.Reachable(), func(channel string) bool {
 		_, mapped := s.Address(channel)
 		return !mapped || !t.On(channel)
 	})
@@ -163,9 +163,9 @@ func subscribable(s *customer.Schema, topic string) []string {
 func (e *emitter) consents(n *fact, channel string) string {
 	schema := e.rule.scope.Schema
 	byDefault := schema.GrantedByDefault(n.Of)
-	wanted := "word.granted"
+	wanted := "word.granted and "
 	if byDefault {
-		wanted = "not word.granted"
+		wanted = "not word.granted and "
 	}
 	text := existence(!byDefault) + e.word(n, channel, wanted)
 	column := schema.Consent.Columns[channel]
@@ -174,7 +174,7 @@ func (e *emitter) consents(n *fact, channel string) string {
 	}
 	opted := e.field(path{from: n.of}, quote(column))
 	if !byDefault && schema.ColumnGrants(n.Of) {
-		text = "(" + text + " or " + opted + " and not exists " + e.word(n, channel, "true") + ")"
+		text = "(" + text + " or " + opted + " and not exists " + e.word(n, channel, "") + ")"
 	}
 	return "(" + opted + " is not false and " + text + ")"
 }
@@ -187,5 +187,5 @@ func (e *emitter) word(n *fact, channel, wanted string) string {
 	return fmt.Sprintf(`(select from (select distinct on (said.customer_key) said.customer_key, said.granted from consents said`+
 		` where said.channel in (%s, '*') and said.topic in (%s, '*') and not said.resumes and (said.until is null or said.until > %s`+
 		` and not exists (select from consents later where later.customer_key = said.customer_key and later.resumes and later.id > said.id))`+
-		` order by said.customer_key, said.id desc) word where %s and word.customer_key = %s)`, ch, topic, now, wanted, e.customerKey(n))
+		` order by said.customer_key, said.id desc) word where %sword.customer_key = %s)`, ch, topic, now, wanted, e.customerKey(n))
 }

@@ -168,8 +168,12 @@ func formHasChannel(c *checker, fn *Function, at span, args []ast.Node) node {
 
 // knowsChannel says whether customers have addresses on the channel.
 func (c *checker) knowsChannel(name string, at span) bool {
-	if !slices.Contains(customer.Channels(), name) {
-		c.problem(at, diag.DidYouMean(name, customer.Channels()), "unknown channel %q", name)
+	if !slices.Contains(customer.Reachable(), name) {
+		message := "unknown channel %q"
+		if slices.Contains(customer.Channels(), name) {
+			message = "the channel %q is not available yet"
+		}
+		c.problem(at, diag.DidYouMean(name, customer.Reachable()), message, name)
 		return false
 	}
 	if _, ok := c.scope.Schema.Address(name); !ok {

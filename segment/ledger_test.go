@@ -52,7 +52,7 @@ func testSegments() map[string]string {
 		"vips":     `customer.vip`,
 		"reached":  `received("a", days(30))`,
 		"foreign":  `any(customer.vehicles, .km > customer.visits) ? !subscribed("offers") : customer.age != nil`,
-		"spelt":    `lower(customer.name) == "solo" || has_channel("sms")`, // SQL can't decide it
+		"spelt":    `customer.name matches "\\bs" || has_channel("sms")`, // SQL can't decide it
 	}
 }
 
