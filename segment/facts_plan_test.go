@@ -17,7 +17,7 @@ func bigLedger(t *testing.T) (*pgxpool.Pool, *customer.Schema) {
 	pool := pgtest.Pool(t)
 	statements := []string{
 		`create table public.customers (id bigint primary key, email text, phone text, city text, news_ok boolean)`,
-		`insert into public.customers select i, 'c' || i || '@example.com', '0811' || 200000 + i, 'Solo', i % 3 = 0 from generate_series(1, 20000) i`,
+		`insert into public.customers select i, 'c' || i || '@example.com', '0811' || 1000000 + i, 'Solo', i % 3 = 0 from generate_series(1, 20000) i`,
 		`insert into campaigns (id, name) overriding system value values (1, 'a'), (2, 'b')`,
 		`insert into versions (id, campaign_id, number, topic, source, files, fingerprint, applied_by) overriding system value
 			select c, c, 1, 'news', '', '{}', '', 'tester' from generate_series(1, 2) c`,

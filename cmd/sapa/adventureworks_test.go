@@ -245,7 +245,7 @@ func birthdayWishes(p person) written {
 func TestAdventureWorksBirthday(t *testing.T) {
 	t.Parallel()
 	b := newBikes(t)
-	b.want(exitOK, "3 campaigns are in order.\n", "validate")
+	b.want(exitOK, "3 campaigns and 1 segment are in order.\n", "validate")
 	b.ok("apply")
 	b.servePublic()
 	b.want(exitOK, `run 1 of birthday, as of Sun 22 Nov 2026 00:00
