@@ -18,6 +18,7 @@ const (
 	mutateEmptyGroup             // customers without rows are forgotten
 	mutateNarrow                 // what SQL can't decide is true even under NOT EXISTS
 	mutateSharedFilters          // conditions over groups share them although their rows are filtered
+	mutateInnerJoin              // rows without rows of their own are forgotten in nested aggregates
 	mutateHopShare               // conditions on rows that were picked otherwise share one row
 	mutatePickEnd                // last for first
 	mutateTieCollate             // ties of text keys are broken in the order of the database

@@ -36,6 +36,7 @@ func plantedMistakes() map[mutation]string {
 		mutateFirstYear:     "the day itself is an anniversary",
 		mutateAge:           "an age is reached on the day after the birthday",
 		mutateSplit:         "all random shares are the same",
+		mutateInnerJoin:     "nested aggregates forget rows without rows",
 		mutateHopShare:      "conditions on different rows asked of one",
 		mutateJSONText:      "a text within JSON that looks like a number is one",
 		mutateJSONGuard:     "a value within JSON is cast whatever it is",

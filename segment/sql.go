@@ -18,6 +18,7 @@ type emitter struct {
 	hops     []hop                    // to-one rows that have an alias here
 	grouped  map[node]string          // aggregates that have a text here: those of the HAVING clause that is being written
 	used     map[string][]string      // columns of picked rows that are used, by the row's alias
+	side     *side                    // the grouping that is being written
 	raw      map[*column]bool         // texts within JSON that are written without their type's test
 	next     int                      // number of the last alias
 	residual []Reason                 //
@@ -127,9 +128,9 @@ func (e *emitter) junction(parts []node, conjunction, want bool, d direction) st
 	}
 	var texts []string
 	if conjunction && want {
-		texts, parts = e.shareGroups(parts)
 		picked, others := e.sharePicks(parts)
-		texts, parts = append(texts, picked...), others
+		texts, parts = e.shareGroups(others)
+		texts = append(picked, texts...)
 	}
 	for _, p := range parts {
 		if text := e.cond(p, want, d); text != neutral {

@@ -160,8 +160,8 @@ func (e *emitter) sharePicks(parts []node) (texts []string, rest []node) {
 		rows[i].leaves = append(rows[i].leaves, n)
 	}
 	for _, row := range rows {
-		if len(row.leaves) == 1 {
-			rest = append(rest, row.leaves[0])
+		if times, ok := e.allExtremes(row.leaves); ok || len(row.leaves) == 1 {
+			rest = append(rest, times...)
 			continue
 		}
 		texts = append(texts, existence(true)+e.hop(row.path, func() string {
@@ -169,6 +169,19 @@ func (e *emitter) sharePicks(parts []node) (texts []string, rest []node) {
 		}))
 	}
 	return texts, rest
+}
+
+// allExtremes are the leaves as asExtreme writes them, and whether it can write each.
+func (e *emitter) allExtremes(leaves []node) ([]node, bool) {
+	all := true
+	out := make([]node, len(leaves))
+	for i, n := range leaves {
+		extreme, ok := e.asExtreme(n)
+		if out[i], all = extreme, all && ok; !ok {
+			out[i] = n
+		}
+	}
+	return out, all
 }
 
 // pickOfLeaf is the picked row without which the leaf is false.

@@ -71,6 +71,9 @@ func (e *emitter) aggregateSQL(n *aggregate) string {
 	if text, ok := e.grouped[n]; ok {
 		return text
 	}
+	if text, ok := e.nested(n); ok {
+		return text
+	}
 	alias := e.open(n.rows)
 	parts := append([]string{e.join(n.rows, alias)}, e.filters(n.rows)...)
 	from := fmt.Sprintf("%s %s where %s", n.rows.rel.Target.Table.SQL(), alias, strings.Join(parts, " and "))
@@ -173,32 +176,23 @@ func (e *emitter) groupable(n node) []*aggregate {
 func (e *emitter) groups(leaves []node, want bool) string {
 	found := aggregatesOf(leaves)
 	first := found[0]
-	alias, group := e.open(first.rows), e.newAlias()
-	columns := []string{alias + "." + quote(first.rows.rel.Remote) + " as k"}
-	name := func(i int) string {
-		if i == 0 {
-			return "v"
-		}
-		return fmt.Sprintf("v%d", i+1)
-	}
+	table, group := e.grouping(found), e.newAlias()
 	for i, agg := range found {
-		e.aliases[agg.rows.row] = alias
-		columns = append(columns, e.calls(agg, e.aggregated(agg), name(i)))
-	}
-	where := ""
-	if filters := e.filters(first.rows); len(filters) > 0 {
-		where = " where " + strings.Join(filters, " and ")
-	}
-	for i, agg := range found {
-		e.grouped[agg] = e.result(agg, group+"."+name(i))
+		e.grouped[agg] = e.result(agg, group+"."+columnName(i))
 		defer delete(e.grouped, agg)
 	}
 	conditions := []string{group + ".k = " + e.field(first.rows.of, quote(first.rows.rel.Local))}
 	for _, n := range leaves {
 		conditions = append(conditions, e.cond(n, want, widen))
 	}
-	return fmt.Sprintf("(select from (select %s from %s %s%s group by 1) %s where %s)", strings.Join(columns, ", "),
-		first.rows.rel.Target.Table.SQL(), alias, where, group, strings.Join(conditions, " and "))
+	return fmt.Sprintf("(select from %s %s where %s)", table, group, strings.Join(conditions, " and "))
+}
+
+func columnName(i int) string {
+	if i == 0 {
+		return "v"
+	}
+	return fmt.Sprintf("v%d", i+1)
 }
 
 // shareGroups takes out of a conjunction the leaves over groups of the same rows, such as count(orders) >= 5 together
