@@ -30,7 +30,8 @@ type Why struct {
 	Rows        []WhyRow       `json:"rows"`
 	Checks      []WhyCheck     `json:"checks"`
 	Earlier     []Earlier      `json:"earlier,omitempty"`
-	Next        string         `json:"next,omitempty"` // the first date on which the rule, the occasion and the cooldown would let it go
+	Next        string         `json:"next,omitempty"`      // the first date on which the rule, the occasion and the cooldown would let it go
+	NextGets    bool           `json:"next_gets,omitempty"` // on that date nothing else stands in the way, as far as is known
 }
 
 // Reason is why somebody would not get a message: the name of a WhyCheck, and what it found.
@@ -73,17 +74,18 @@ const whyAhead = 400
 
 // inquiry is the making of a Why.
 type inquiry struct {
-	p     *Planner // its clock stands still
-	tx    pgx.Tx   // taken back at the end
-	c     *Campaign
-	r     *Run
-	clock segment.Clock
-	who   recipient
-	base  []segment.Candidate // the customer
-	rows  []segment.Candidate // what the rule is asked of
-	today bool                // it runs today
-	until time.Time           // before this moment something that ends by itself stands in the way
-	out   *Why
+	p      *Planner // its clock stands still
+	tx     pgx.Tx   // taken back at the end
+	c      *Campaign
+	r      *Run
+	clock  segment.Clock
+	who    recipient
+	base   []segment.Candidate // the customer
+	rows   []segment.Candidate // what the rule is asked of
+	today  bool                // it runs today
+	paused bool                // messages, by the customer
+	until  time.Time           // before this moment something that ends by itself stands in the way
+	out    *Why
 }
 
 // Why asks a campaign's current version about one customer, by the key as the database writes it. A zero tick is now, in the
@@ -212,7 +214,7 @@ func (q *inquiry) meantText(meant int) string {
 	case q.c.each == nil:
 		return "does not mean them"
 	case len(q.rows) == 0:
-		return "there are no " + q.c.each.Name
+		return "they have no " + q.c.each.Name
 	}
 	return fmt.Sprintf("means %d of %d %s", meant, len(q.rows), q.c.each.Name)
 }

@@ -143,6 +143,7 @@ func (q *inquiry) askConsent(ctx context.Context) error {
 	case "no request to confirm":
 		q.check("consent", false, "there is no request for %s to confirm", c.Topic())
 	case "paused":
+		q.paused = true
 		q.wait(st.Entry.Until)
 		q.check("consent", false, "%s", text)
 	default:
@@ -161,24 +162,27 @@ func (q *inquiry) wait(until time.Time) {
 // standingText says what decides on consent.
 func (q *inquiry) standingText(st customer.Standing) string {
 	about := fmt.Sprintf("%s by %s", st.Topic, channelWord(st.Channel))
-	yes := map[bool]string{true: "yes", false: "no"}[st.Granted]
 	switch {
+	case st.From == customer.FromColumn && st.Granted:
+		return fmt.Sprintf("they want %s, says your column %s", about, st.Column)
 	case st.From == customer.FromColumn:
-		return fmt.Sprintf("%s to %s, says your column %s", yes, about, st.Column)
+		return fmt.Sprintf("they do not want %s, says your column %s", about, st.Column)
+	case st.From == customer.FromDefault && st.Granted:
+		return fmt.Sprintf("nobody has said anything about %s, and the default is yes", about)
 	case st.From == customer.FromDefault:
-		return fmt.Sprintf("%s to %s, by default: nobody has said anything", yes, about)
+		return fmt.Sprintf("nobody has said yes to %s", about)
 	}
 	e := st.Entry
-	since := fmt.Sprintf("%s (%s)", q.day(e.At), e.Source)
+	since := fmt.Sprintf("on %s (%s)", q.day(e.At), e.Source)
 	switch {
 	case st.Paused():
-		return fmt.Sprintf("they paused messages until %s, on %s", q.day(e.Until), since)
+		return fmt.Sprintf("they paused messages until %s, said %s", q.day(e.Until), since)
 	case e.Pending:
-		return fmt.Sprintf("%s was asked for on %s, and is not confirmed yet", about, since)
+		return fmt.Sprintf("%s was asked for %s, and is not confirmed yet", about, since)
 	case e.Granted:
-		return fmt.Sprintf("yes to %s, said on %s", about, since)
+		return fmt.Sprintf("they said yes to %s %s", about, since)
 	}
-	return fmt.Sprintf("no to %s, said on %s", about, since)
+	return fmt.Sprintf("they said no to %s %s", about, since)
 }
 
 func channelWord(channel string) string {

@@ -28,7 +28,7 @@ func (q *inquiry) schedule(ctx context.Context, asOf bool) (string, error) {
 	case tick == nil:
 		return "the schedule has no more runs", nil
 	case !date(*tick).Equal(date(q.r.Tick)):
-		return "the next run is on " + tick.Format("Mon 2006-01-02 15:04"), nil
+		return "it does not run today; the next run is on " + tick.Format("Mon 2006-01-02 15:04"), nil
 	}
 	q.today = true
 	q.r.Tick, q.r.Scheduled = *tick, true
@@ -73,17 +73,7 @@ const whyTries = 60
 // next finds the first date on which the rule would mean the customer, with an occasion that is free. It is asked only where
 // a date may decide.
 func (q *inquiry) next(ctx context.Context) error {
-	dated := false
-	for _, r := range q.out.Reasons {
-		switch r.Check {
-		case "erasure":
-			return nil
-		case "customer", "rule", "occasion", "cooldown", "time", "schedule":
-			dated = true
-		case "consent":
-			dated = dated || !q.until.IsZero()
-		}
-	}
+	dated, lasting := q.dated()
 	if !dated || segment.Needs(q.c.questions()...) { // what is placed among all customers isn't known of other days
 		return nil
 	}
@@ -105,11 +95,28 @@ func (q *inquiry) next(ctx context.Context) error {
 			return err
 		}
 		if free {
-			q.out.Next = clock.Today.Format(time.DateOnly)
+			q.out.Next, q.out.NextGets = clock.Today.Format(time.DateOnly), !lasting
 			return nil
 		}
 	}
 	return nil
+}
+
+// dated says whether a date decides on one of the reasons, and whether another is there to stay.
+func (q *inquiry) dated() (dated, lasting bool) {
+	for _, r := range q.out.Reasons {
+		switch r.Check {
+		case "customer", "rule", "occasion", "cooldown", "time", "schedule":
+			dated = true
+		case "consent":
+			dated, lasting = dated || q.paused, lasting || !q.paused
+		case "erasure":
+			return false, true
+		default:
+			lasting = true
+		}
+	}
+	return dated, lasting
 }
 
 // ahead are the runs that there may be on the days to come: those of the schedule, or one a day.

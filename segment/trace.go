@@ -177,7 +177,7 @@ func (t *tracer) quantifier(n *quantifier) *Trace {
 		}
 	}
 	for _, a := range chooseRows(n.op, out.Holds, found) {
-		out.Rows.Shown = append(out.Rows.Shown, TraceRow{Label: rowLabel(n.rows, a.row, a.number), Parts: a.parts})
+		out.Rows.Shown = append(out.Rows.Shown, TraceRow{Label: t.rowLabel(n.rows, a.row, a.number), Parts: a.parts})
 	}
 	return out
 }

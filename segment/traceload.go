@@ -95,11 +95,14 @@ func (q *Query) readCandidates(ctx context.Context, tx pgx.Tx) ([]Candidate, err
 	return found, nil
 }
 
-// addKeys adds the keys of related rows.
+// addKeys adds what names related rows: their keys, or their time where they have none.
 func (c *Columns) addKeys() {
 	for _, r := range c.Relations {
-		if key := r.Columns.Entity.Key; key != "" {
-			r.Columns.add(key)
+		switch e := r.Columns.Entity; {
+		case e.Key != "":
+			r.Columns.add(e.Key)
+		case e.At != "":
+			r.Columns.add(e.At)
 		}
 		r.Columns.addKeys()
 	}

@@ -146,12 +146,15 @@ func countWords(n int, relation string) string {
 	return grouped(fmt.Sprint(n)) + " " + relation
 }
 
-// rowLabel names a row by its key, or by its place where the relation has none.
-func rowLabel(r rows, row map[string]any, number int) string {
-	name := customer.Singular(r.rel.Name)
-	if key := r.rel.Target.Key; key != "" {
-		if v := row[key]; v != nil {
-			return name + " " + fmt.Sprint(v)
+// rowLabel names a row by its key, by its time where the relation has no key, or by its place.
+func (t *tracer) rowLabel(r rows, row map[string]any, number int) string {
+	name, e := customer.Singular(r.rel.Name), r.rel.Target
+	if v := row[e.Key]; e.Key != "" && v != nil {
+		return name + " " + fmt.Sprint(v)
+	}
+	if at, ok := e.Column(e.At); ok && e.Key == "" {
+		if v, ok := row[at.Name].(time.Time); ok {
+			return name + " of " + t.timeWords(v, columnType(at.Kind))
 		}
 	}
 	return fmt.Sprintf("%s no. %d", name, number)
