@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -100,7 +101,9 @@ func TestHowAProcessIs(t *testing.T) {
 		Channels: []delivery.ChannelHealth{{Name: "email", Rate: 50, Connections: 8, Idle: 2}, {Name: "sms", Connections: 1, Broken: true, Trips: 4}},
 	}
 	m.Engine(func() delivery.Health { return h })
-	m.Hits(func() response.Stats { return response.Stats{Recorded: 10, Commits: 2, Late: 1, Dropped: 3, Unknown: 4} })
+	m.Hits(func() response.Stats {
+		return response.Stats{Recorded: 10, Commits: 2, Late: 1, Dropped: 3, Unknown: 4}
+	})
 	want(t, m, "working|heartbeat|database|rate|sessions_idle|sessions_max|breaker|hit|hits|db_connections_max|claimed",
 		`sapa_breaker_open{channel="email"} 0`,
 		`sapa_breaker_open{channel="sms"} 1`,
@@ -129,22 +132,30 @@ func TestHowAProcessIs(t *testing.T) {
 	want(t, m, "working|heartbeat_age", `sapa_working 0`) // no heartbeat before there is a worker
 }
 
-func TestWhereTheLedgerStands(t *testing.T) {
-	t.Parallel()
-	pool := pgtest.Pool(t)
+// fill makes a ledger with something of everything and returns the time that it is there.
+func fill(t *testing.T, pool *pgxpool.Pool) (now time.Time) {
+	t.Helper()
 	run := ledgertest.NewCampaign(t, pool, "birthday", "greetings").Run(t, "", 100)
 	run.Settle(t, 1, 40, "sent", "")
 	run.Settle(t, 41, 45, "failed", "refused")
 	run.Settle(t, 46, 48, "unknown", "")
 	over := ledgertest.NewCampaign(t, pool, "welcome", "greetings").Run(t, "", 7)
 	over.Settle(t, 1, 7, "sent", "")
-	now := ledgertest.Tick.Add(time.Hour)
+	now = ledgertest.Tick.Add(time.Hour)
 	ledgertest.Exec(t, pool, `update runs set state = 'done' where id = $1`, over.ID)
 	ledgertest.Exec(t, pool, `insert into batches (run_id, lo, hi, due_at, channel, worker, done) values
 		($1, 1, 2, $2::timestamptz - interval '90 s', 'email', null, false), ($1, 3, 4, $2::timestamptz - interval '5 s', 'email', null, false),
 		($1, 5, 6, $2::timestamptz + interval '1 h', 'email', null, false), ($1, 7, 8, $2, 'email', 1, false), ($1, 9, 9, $2, 'email', null, true)`, run.ID, now)
 	ledgertest.Exec(t, pool, `insert into workers (host, pid, heartbeat_at, stopped_at) values
 		('a', 1, clock_timestamp(), null), ('b', 2, clock_timestamp() - interval '2 h', clock_timestamp() - interval '1 h')`)
+	ledgertest.Exec(t, pool, `insert into river_job (kind, max_attempts, queue, args) values ('send_batch', 3, 'email', '{}')`)
+	return now
+}
+
+func TestWhereTheLedgerStands(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	now := fill(t, pool)
 	m := New("")
 	m.Ledger(pool, func() time.Time { return now }, slog.New(slog.DiscardHandler))
 	want(t, m, "ledger|open_run|runs|batches|oldest|workers|schedule|quarantined|reports|river",
@@ -166,6 +177,7 @@ func TestWhereTheLedgerStands(t *testing.T) {
 		`sapa_open_run_messages{channel="email",state="unknown"} 3`,
 		`sapa_quarantined_campaigns 0`,
 		`sapa_reports_open 0`,
+		`sapa_river_jobs{queue="email",state="available"} 1`,
 		`sapa_runs{state="paused"} 0`,
 		`sapa_runs{state="planning"} 0`,
 		`sapa_runs{state="sending"} 1`,
@@ -200,22 +212,38 @@ func TestLedgerIsAskedSeldom(t *testing.T) {
 	}
 }
 
-// Every name and label is one that the documentation has, and Prometheus' own rules on names hold.
+// Every metric is in the documentation, and none but those; labels are few.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	m := New("")
-	m.Engine(func() delivery.Health { return delivery.Health{Channels: []delivery.ChannelHealth{{Name: "email"}}} })
+	m.Engine(func() delivery.Health {
+		return delivery.Health{Worker: 1, Channels: []delivery.ChannelHealth{{Name: "email"}}, Pools: map[string]*pgxpool.Stat{"books": pool.Stat()}}
+	})
+	m.Claimed("email", 1)
+	m.Attempted("email", channels.VerdictAccepted, 1)
+	m.Opened("email", nil)
+	m.Requests("public")("/o/{token}", 200, 1)
 	m.Hits(func() response.Stats { return response.Stats{} })
-	m.Ledger(pool, time.Now, slog.New(slog.DiscardHandler))
+	now := fill(t, pool)
+	m.Ledger(pool, func() time.Time { return now }, slog.New(slog.DiscardHandler))
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
+	text, err := os.ReadFile("../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	allowed := []string{"channel", "verdict", "state", "result", "listener", "route", "status", "pool", "queue", "version"}
+	known := map[string]bool{}
 	for _, f := range families {
+		known[f.GetName()] = true
 		if !strings.HasPrefix(f.GetName(), "sapa_") {
 			continue
+		}
+		if !strings.Contains(string(text), "`"+f.GetName()+"`") {
+			t.Errorf("docs/operating.md does not have %s", f.GetName())
 		}
 		for _, sample := range f.GetMetric() {
 			for _, label := range sample.GetLabel() {
@@ -223,6 +251,11 @@ func TestNames(t *testing.T) {
 					t.Errorf("%s has the label %s", f.GetName(), label.GetName())
 				}
 			}
+		}
+	}
+	for _, name := range regexp.MustCompile(`sapa_[a-z_]+`).FindAllString(string(text), -1) {
+		if !known[name] {
+			t.Errorf("docs/operating.md has %s, and there is none", name)
 		}
 	}
 }

@@ -212,7 +212,7 @@ func (s *session) planner(a *app) (*campaign.Planner, error) {
 	return &campaign.Planner{Pool: s.pool, Schema: s.schema, Library: s.library, Queue: queue, Now: a.now, Log: a.log()}, nil
 }
 
-// log writes errors to standard error as text; SAPA_LOG=warn, info or debug shows more.
+// log writes errors to standard error as text; SAPA_LOG=warn, info or debug shows more, SAPA_LOG_FORMAT=json writes JSON.
 func (a *app) log() *slog.Logger {
 	level := a.level
 	if text := a.env("SAPA_LOG"); text != "" {
@@ -220,5 +220,9 @@ func (a *app) log() *slog.Logger {
 			level = slog.LevelInfo
 		}
 	}
-	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+	options := &slog.HandlerOptions{Level: level}
+	if a.env("SAPA_LOG_FORMAT") == "json" {
+		return slog.New(slog.NewJSONHandler(a.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, options))
 }
