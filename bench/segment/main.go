@@ -43,12 +43,12 @@ func run(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if url := os.Getenv(residualEnv); url != "" {
-		return beResidual(ctx, url, os.Stdout)
+		return beResidual(ctx, url, args[0], os.Stdout)
 	}
 	var o options
 	flags := flag.NewFlagSet("segment", flag.ContinueOnError)
 	flags.IntVar(&o.customers, "customers", 1_000_000, "customers; vehicles and orders follow")
-	flags.IntVar(&o.pairs, "pairs", 9, "pairs of each rule")
+	flags.IntVar(&o.pairs, "pairs", 9, "pairs of each rule at least; fast ones run for five seconds")
 	flags.StringVar(&o.only, "only", "", "only rules whose name contains this")
 	flags.StringVar(&o.out, "out", "bench/results/segment.json", "where the figures go; empty: nowhere")
 	flags.BoolVar(&o.explain, "explain", false, "show the plans of both statements")
@@ -65,6 +65,8 @@ type results struct {
 	Worst       float64      `json:"worst"`
 	ResidualS   float64      `json:"residual_s"`
 	ResidualRSS float64      `json:"residual_rss_mb"`
+	RelatedS    float64      `json:"residual_related_s"` // with the rows of a relation
+	RelatedRSS  float64      `json:"residual_related_rss_mb"`
 }
 
 type ruleResult struct {

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -73,12 +72,13 @@ func (c *company) measure(ctx context.Context, o options, url string) error {
 		fmt.Printf("%-10s %9d %8.1fms %8.1fms %7.2f\n", q.name, one.Count, one.SapaS*1e3, one.HandS*1e3, one.Ratio)
 	}
 	r.Median, r.Worst = round(median(ratios)), round(slices.Max(ratios))
+	fmt.Printf("\nmedian %.2f, worst %.2f\n", r.Median, r.Worst)
 	if o.only == "" {
 		if err := c.residual(ctx, url, r); err != nil {
 			return err
 		}
+		fmt.Printf("decided in Go: %.1f s, %.0f MB; with the rows of a relation: %.1f s, %.0f MB\n", r.ResidualS, r.ResidualRSS, r.RelatedS, r.RelatedRSS)
 	}
-	fmt.Printf("\nmedian %.2f, worst %.2f; decided in Go: %.1f s, %.0f MB\n", r.Median, r.Worst, r.ResidualS, r.ResidualRSS)
 	return r.write(o.out)
 }
 
@@ -98,34 +98,53 @@ func (c *company) compare(ctx context.Context, q question, o options) (ruleResul
 			return ruleResult{}, err
 		}
 	}
-	var sapa, hand, ratios []float64
-	for i := range o.pairs + 1 { // the first pair warms up
-		first, second := ours, byHand
-		if i%2 == 1 {
-			first, second = byHand, ours
-		}
-		a, n, err := c.time(ctx, first)
-		if err != nil {
+	var p pairs
+	for n := 0; !p.enough(o.pairs); n++ {
+		if err := c.pair(ctx, &p, ours, byHand, n%2 == 1); err != nil {
 			return ruleResult{}, err
 		}
-		b, m, err := c.time(ctx, second)
-		if err != nil {
-			return ruleResult{}, err
-		}
-		if n != m {
-			return ruleResult{}, fmt.Errorf("the two find %d and %d people", n, m)
-		}
-		if i%2 == 1 {
-			a, b = b, a
-		}
-		if i > 0 {
-			sapa, hand, ratios = append(sapa, a), append(hand, b), append(ratios, a/b)
-		}
-		if i == o.pairs {
-			return ruleResult{q.name, q.rule, round(median(ratios)), median(sapa), median(hand), n}, nil
+		if n == 0 {
+			p = pairs{people: p.people} // it warmed up
 		}
 	}
-	return ruleResult{}, nil
+	return ruleResult{q.name, q.rule, round(median(p.ratios)), median(p.sapa), median(p.hand), p.people}, nil
+}
+
+// pairs are the seconds that both statements took, turn by turn.
+type pairs struct {
+	sapa, hand, ratios []float64
+	spent              float64
+	people             int
+}
+
+// enough: fast statements are asked more often, as what else the machine does weighs more in them.
+func (p *pairs) enough(least int) bool {
+	return len(p.ratios) >= least && (p.spent > 5 || len(p.ratios) >= 10*least)
+}
+
+// pair runs both statements, ours first or second.
+func (c *company) pair(ctx context.Context, p *pairs, ours, byHand statement, second bool) error {
+	order := []statement{ours, byHand}
+	if second {
+		slices.Reverse(order)
+	}
+	var took [2]float64
+	var people [2]int
+	for i, s := range order {
+		var err error
+		if took[i], people[i], err = c.time(ctx, s); err != nil {
+			return err
+		}
+	}
+	if people[0] != people[1] {
+		return fmt.Errorf("the two find %d and %d people", people[0], people[1])
+	}
+	if second {
+		slices.Reverse(took[:])
+	}
+	p.sapa, p.hand = append(p.sapa, took[0]), append(p.hand, took[1])
+	p.ratios, p.spent, p.people = append(p.ratios, took[0]/took[1]), p.spent+took[0]+took[1], people[0]
+	return nil
 }
 
 type statement struct {
@@ -155,35 +174,42 @@ func (c *company) explain(ctx context.Context, statements ...statement) error {
 	return nil
 }
 
-// residual lets a process of its own decide the residual rule, so that its memory can be told.
+// residual lets processes of their own decide the residual rules, so that their memory can be told.
 func (c *company) residual(ctx context.Context, url string, r *results) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	child := exec.CommandContext(ctx, program)
-	child.Env = append(os.Environ(), residualEnv+"="+url)
-	child.Stderr = os.Stderr
-	out, err := child.Output()
-	if err != nil {
-		return fmt.Errorf("decide the residual rule: %w", err)
+	for rule, to := range map[string]*struct{ s, mb *float64 }{
+		residualRule: {&r.ResidualS, &r.ResidualRSS}, relatedRule: {&r.RelatedS, &r.RelatedRSS},
+	} {
+		child := exec.CommandContext(ctx, program, rule)
+		child.Env = append(os.Environ(), residualEnv+"="+url)
+		child.Stderr = os.Stderr
+		out, err := child.Output()
+		if err != nil {
+			return fmt.Errorf("decide %s: %w", rule, err)
+		}
+		if _, err := fmt.Sscan(string(out), to.s, to.mb); err != nil {
+			return fmt.Errorf("decide %s: %w", rule, err)
+		}
 	}
-	return json.Unmarshal(out, r)
+	return nil
 }
 
-// beResidual decides the residual rule and prints time and memory.
-func beResidual(ctx context.Context, url string, out io.Writer) error {
+// beResidual decides a residual rule and prints seconds and megabytes.
+func beResidual(ctx context.Context, url, rule string, out io.Writer) error {
 	c, err := openCompany(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer c.conn.Close(ctx) //nolint:errcheck // it is over
-	q, err := c.query(ctx, residualRule)
+	q, err := c.query(ctx, rule)
 	if err != nil {
 		return err
 	}
 	if q.Exact {
-		return fmt.Errorf("nothing stays behind of %s", residualRule)
+		return fmt.Errorf("nothing stays behind of %s", rule)
 	}
 	began, n := time.Now(), 0
 	if err := q.Keys(ctx, c.conn, func(keys []segment.Key) error { n += len(keys); return nil }); err != nil {
@@ -191,13 +217,14 @@ func beResidual(ctx context.Context, url string, out io.Writer) error {
 	}
 	took := time.Since(began).Seconds()
 	if n == 0 {
-		return fmt.Errorf("nobody is meant by %s", residualRule)
+		return fmt.Errorf("nobody is meant by %s", rule)
 	}
 	peak, err := peakMemory()
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(out).Encode(map[string]float64{"residual_s": round(took), "residual_rss_mb": round(peak)})
+	fmt.Fprintln(out, round(took), round(peak))
+	return nil
 }
 
 // peakMemory is the most that this process had resident, in MB (proc(5), VmHWM).

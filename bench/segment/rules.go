@@ -50,8 +50,12 @@ func questions() []question {
 	}
 }
 
-// residualRule is one that SQL can't say at all: every customer is a candidate.
-const residualRule = `lower(customer.name) matches "^(budi|siti) .*[ao]$"`
+// residualRule is one that SQL can't say at all: every customer is a candidate. For relatedRule, every order of every
+// customer is loaded, too.
+const (
+	residualRule = `lower(customer.name) matches "^(budi|siti) .*[ao]$"`
+	relatedRule  = `any(customer.orders, lower(.kind) matches "^t.*e$")`
+)
 
 func chosen(only string) []question {
 	var list []question
