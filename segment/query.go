@@ -37,7 +37,16 @@ func Base(s *customer.Schema, src Source) (*Rule, diag.List) {
 	if strings.TrimSpace(src.Text) == "" {
 		return nil, nil
 	}
-	return ParseRule(src, NewScope(s))
+	rule, problems := ParseRule(src, NewScope(s))
+	if rule == nil {
+		return nil, problems
+	}
+	if n, ok := findNode[*standing](rule.root); ok {
+		problems.Add(rule.source.file, rule.source.span(n.loc), "ask that in the rules that choose among the customers",
+			"who counts as a customer at all can't depend on a place among all customers")
+		return nil, problems
+	}
+	return rule, nil
 }
 
 // Audience is the query for the rows that satisfy both rules; either may be nil. base is Base's.

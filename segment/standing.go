@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -210,7 +211,15 @@ func (l lowering) inBounds(n, x node, b bounds) (node, bool) {
 	if b.hasHi {
 		parts = append(parts, l.atMost(n.at(), x, b.hi))
 	}
+	if slices.ContainsFunc(parts, isCompare) { // what is compared is known
+		parts = slices.DeleteFunc(parts, func(p node) bool { _, ok := p.(*not); return ok })
+	}
 	return l.junction(n, parts, true), true
+}
+
+func isCompare(n node) bool {
+	_, ok := n.(*compare)
+	return ok
 }
 
 // placed is the value behind a rank or a number of days.
