@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/expr-lang/expr/builtin"
 	exproperator "github.com/expr-lang/expr/parser/operator"
@@ -191,5 +192,62 @@ func TestRowsInGoals(t *testing.T) {
 		`order by s1."ordered_at" desc, s1."id" desc limit 1))::text`
 	if d := cmp.Diff(want, sql); d != "" || err != nil {
 		t.Error(d, err)
+	}
+}
+
+// TestWhichRowIsPicked: by time, then by key in the order of bytes; rows without a time are never first or last, and the
+// last that find finds.
+func TestWhichRowIsPicked(t *testing.T) {
+	t.Parallel()
+	at := func(day int) any { return time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC) }
+	service := func(ref string, at any, kind string) map[string]any {
+		return map[string]any{"ref": ref, "at": at, "kind": kind}
+	}
+	vehicle := map[string]any{"services": []map[string]any{
+		service("b", at(2), "early b"), service("É", at(5), "late É"), service("a", at(2), "early a"), service("z", at(5), "late z"),
+		service("A", nil, "timeless A"), service("0", nil, "timeless 0"), service("m", at(3), "middle"),
+	}}
+	rows := []map[string]any{{"vehicles": []map[string]any{vehicle}}, {"vehicles": []map[string]any{{"services": []map[string]any{
+		service("x", nil, "timeless x"),
+	}}}}, {"vehicles": []map[string]any{}}}
+	cases := map[string][]bool{
+		`first(.services).kind == "early a"`:                                  {true, false, false},
+		`last(.services).kind == "late É"`:                                    {true, false, false},
+		`last(filter(.services, .kind startsWith "e")).kind == "early b"`:     {true, false, false},
+		`last(.services) == nil`:                                              {false, true, false},
+		`find(.services, .kind startsWith "timeless").kind == "timeless 0"`:   {true, false, false},
+		`find(.services, .kind != "").kind in ["early a", "timeless x"]`:      {true, true, false},
+		`find(.services, .kind == "nobody's") == nil`:                         {true, true, false},
+		`(first(.services).kind ?? "nothing") == "nothing"`:                   {false, true, false},
+		`one(.services, .kind == "middle")`:                                   {true, false, false},
+		`max(map(.services, .at)) == last(.services).at`:                      {true, true, false},
+		`count(map(.services, .at), # == date("2026-01-05")) == 2`:            {true, false, false},
+		`len(map(.services, .at)) == 5 && len(.services) == 7`:                {true, false, false},
+		`all(map(.services, .at), # >= date("2026-01-02"))`:                   {true, true, false},
+		`min("b", last(.services).kind, "é") == "b" && max(nil ?? 1, 2) == 2`: {true, true, false},
+	}
+	for condition, want := range cases {
+		t.Run(condition, func(t *testing.T) {
+			t.Parallel()
+			rule, problems := ParseRule(Text("any(customer.vehicles, "+condition+")"), NewScope(testSchema()))
+			if problems != nil {
+				t.Fatal(problems)
+			}
+			program, err := rule.Program(testClocks()[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []bool
+			for _, row := range rows {
+				ok, err := program.Match(Row{"customer": row})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, ok)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Error(d)
+			}
+		})
 	}
 }
