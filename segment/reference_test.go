@@ -100,7 +100,7 @@ func workshop() *customer.Schema {
 		{Name: "orders", Local: "id", Remote: "customer_id", Target: orders},
 	}
 	return &customer.Schema{
-		Customer: customers, Zone: "Asia/Jakarta", Consent: customer.Consent{Granted: true},
+		Customer: customers, Zone: "Asia/Jakarta", Country: "ID", Consent: customer.Consent{Granted: true},
 		Email: customer.Field{Column: "email"}, Phone: customer.Field{Column: "phone"},
 	}
 }
