@@ -181,3 +181,28 @@ func columnHint(before, after string) string {
 		return fmt.Sprintf("write %s(map(%s, %s))", name, rows, column)
 	}
 }
+
+func scalarHint(c *checker, e node) string {
+	switch e.typ() {
+	case typeRow:
+		return fmt.Sprintf("write one of its columns, as in %s", c.columnLike(e, typeNothing))
+	case typeRows:
+		return "write count(…), or another function that makes one value of rows"
+	}
+	return ""
+}
+
+// columnLike is a column of a row that can be compared with a value of type t, as an author writes it.
+func (c *checker) columnLike(row node, t Type) string {
+	ref, ok := row.(*rowRef)
+	if !ok {
+		return ""
+	}
+	for _, col := range ref.path.entity().Columns {
+		_, fits := join(columnType(col.Kind), t)
+		if (fits || t == typeNothing) && col.Name != ref.path.entity().Key && !strings.HasSuffix(col.Name, "_id") {
+			return c.words(row) + "." + col.Name
+		}
+	}
+	return ""
+}
