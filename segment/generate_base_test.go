@@ -110,7 +110,7 @@ func varies(text string) bool {
 
 // question is asked with what its rule needs of all customers, found out by sorting them in Go.
 func (w *world) question(text string, clock Clock) question {
-	rule, problems := ParseRule(Text(text), NewScope(w.schema))
+	rule, problems := ParseRule(Text(text), testScope(w.schema))
 	if problems == nil && Needs(rule) {
 		clock.Given = w.given(rule, clock)
 	}
@@ -331,19 +331,15 @@ func (o *opinion) everybody(clock Clock, known map[string][]any, text string, of
 	return all, nil
 }
 
-// placeOpinion is the part, of so many equal parts from 1, in which a value is: the least p such that at most
-// p/parts of the others are less.
+// placeOpinion is the part, of so many equal parts from 1, in which a value is: by how many of the others are less.
 func placeOpinion(clock Clock, others []any, v any, parts int) int {
-	part, at := 1, 0 // the first place at which p/parts of the others have been seen
-	for p := 1; p < parts; p++ {
-		for (at+1)*parts < p*len(others) {
-			at++
-		}
-		if compareOpinions(clock, others[at], v) < 0 {
-			part = p + 1
+	less := 0
+	for _, other := range others {
+		if compareOpinions(clock, other, v) < 0 {
+			less++
 		}
 	}
-	return part
+	return min(parts, less*parts/len(others)+1)
 }
 
 // compileRaw compiles text that the patcher has been through.
