@@ -99,7 +99,7 @@ func (e *Engine) workBatch(ctx context.Context, l *lease) (pause time.Duration, 
 	if err != nil {
 		return e.misfit(ctx, l, err)
 	}
-	s := &sender{engine: e, lease: l, account: account, pool: e.sessions[l.channel], limit: e.limits[l.channel]}
+	s := &sender{engine: e, lease: l, account: account, pool: e.sessions[l.channel], pace: e.paces[l.channel]}
 	defer s.putBack()
 	return e.sendDue(ctx, l, s, fill)
 }

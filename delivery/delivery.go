@@ -22,7 +22,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
-	"golang.org/x/time/rate"
 
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/customer"
@@ -74,7 +73,7 @@ type Account struct {
 	Channel     channels.Channel
 	From        channels.Address
 	ReplyTo     string
-	Rate        float64 // messages per second; 0 is unlimited
+	Rate        float64 // messages per second of all processes together; 0 is unlimited
 	Connections int     // sessions at the same time in this process; 0 is DefaultConnections
 }
 
@@ -109,7 +108,7 @@ type Engine struct {
 	foreign  atomic.Bool // the database is not ours, by the last look
 	seeded   seeded
 	sessions map[string]*sessionPool
-	limits   map[string]*rate.Limiter
+	paces    map[string]*pacer
 	client   *river.Client[pgxTx]
 	held     holdings
 	running  atomic.Pointer[running] // nil before it works
@@ -139,23 +138,15 @@ func New(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		Config: cfg, sessions: map[string]*sessionPool{}, limits: map[string]*rate.Limiter{},
+		Config: cfg, sessions: map[string]*sessionPool{}, paces: map[string]*pacer{},
 		stopping: make(chan struct{}), over: make(chan struct{}), guard: newGuard(),
 	}
 	for name, a := range cfg.Accounts {
 		e.sessions[name] = newSessionPool(a.Channel)
 		e.sessions[name].opened = func(err error) { cfg.Meter.Opened(name, err) }
-		e.limits[name] = limiter(a.Rate)
+		e.paces[name] = newPacer(name+" "+a.Channel.Account(), a.Rate, cfg.Pool)
 	}
 	return e, nil
-}
-
-// limiter lets at most the rate and a fiftieth of it pass in any second.
-func limiter(perSecond float64) *rate.Limiter {
-	if perSecond <= 0 {
-		return rate.NewLimiter(rate.Inf, 1)
-	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/50)))
 }
 
 // Run works until the context ends, then stops claiming, waits for the replies to what was handed over, releases the
@@ -199,6 +190,9 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 	close(e.stopping)
 	err = errors.Join(startErr, e.stopRiver(free))
 	close(e.over)
+	for _, p := range e.paces {
+		p.close()
+	}
 	stopBackground()
 	<-ended
 	e.guardRuns(free, e.guard.take(nil, time.Now()))

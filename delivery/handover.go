@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/sapa-crm/sapa/channels"
 )
 
@@ -21,7 +19,7 @@ type sender struct {
 	lease   *lease
 	account Account
 	pool    *sessionPool
-	limit   *rate.Limiter
+	pace    *pacer
 	session *connection
 	thanked bool // the run has no note that is out of date
 }
@@ -82,35 +80,63 @@ func (s *sender) handOver(ctx context.Context, ready []filled) (err error) {
 func (s *sender) feed(ctx context.Context, ready []filled, in chan<- *channels.Message) int {
 	defer close(in)
 	for i, m := range ready {
-		if !s.await(ctx) {
-			return i
-		}
-		select {
-		case in <- m.mail:
-		case <-ctx.Done():
-			return i
+		for offered := false; !offered; {
+			if !s.await(ctx) {
+				return i
+			}
+			select {
+			case in <- m.mail:
+				offered = true
+			case <-s.pace.lapse(): // the session is busy: this slot is lost
+			case <-ctx.Done():
+				return i
+			}
 		}
 	}
 	return len(ready)
 }
 
-// await waits for this message's turn, and gives it up as soon as permission ends.
+// await waits for a slot, and gives it up as soon as permission ends.
 func (s *sender) await(ctx context.Context) bool {
-	turn := s.limit.Reserve()
-	for s.permit() == nil {
-		wait := turn.Delay()
-		if wait == 0 {
+	for s.permit() == nil && ctx.Err() == nil {
+		if s.pace.unlimited() {
 			return true
 		}
-		select {
-		case <-time.After(min(wait, gateEvery)):
-			continue
-		case <-ctx.Done():
+		at, err := s.slot(ctx)
+		switch {
+		case err == nil:
+			return s.sleepUntil(ctx, at)
+		case !errors.Is(err, context.DeadlineExceeded):
+			s.engine.Log.Warn("lease sending slots", slog.Any("error", err))
+			sleep(ctx, gateEvery)
 		}
-		break
 	}
-	turn.Cancel()
 	return false
+}
+
+// slot waits for a slot no longer than a pause may go unnoticed.
+func (s *sender) slot(ctx context.Context) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, gateEvery)
+	defer cancel()
+	return s.pace.slot(ctx)
+}
+
+func (s *sender) sleepUntil(ctx context.Context, at time.Time) bool {
+	for s.permit() == nil && ctx.Err() == nil {
+		wait := time.Until(at)
+		if wait <= 0 {
+			return true
+		}
+		sleep(ctx, min(wait, gateEvery))
+	}
+	return false
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 // permit is the last look before a hand-over: the run's state, whose database it is, and our lease.

@@ -133,24 +133,3 @@ func TestPersistIsOver(t *testing.T) {
 		t.Errorf("%d tries: %v", n, err)
 	}
 }
-
-// In no second does more pass than the rate and a fiftieth, and a rate below one is possible.
-func TestLimiter(t *testing.T) {
-	t.Parallel()
-	for _, rate := range []float64{0.1, 1, 7.5, 50, 1000, 20000} {
-		l := limiter(rate)
-		begin := time.Now()
-		n := 0
-		for at := time.Duration(0); at < time.Second; at += 100 * time.Microsecond {
-			for l.AllowN(begin.Add(at), 1) {
-				n++
-			}
-		}
-		if most := rate + max(1, rate/50); float64(n) > most+1e-9 && n > 1 || n < int(rate) {
-			t.Errorf("%v/s: %d in the first second", rate, n)
-		}
-	}
-	if l := limiter(0); !l.AllowN(time.Now(), 1_000_000) {
-		t.Error("no rate is no limit")
-	}
-}

@@ -85,14 +85,16 @@ func TestEachZoneAtItsTime(t *testing.T) {
 	s.checkMail()
 }
 
-// An account's rate holds in every second, over all connections.
+// An account's rate holds over all connections of all processes.
 func TestRate(t *testing.T) {
 	t.Parallel()
-	const rate, audience = 50, 300
+	const rate, audience, window = 50, 500, 5
 	s := setup(t)
 	s.birthday(audience)
 	run := s.start()
-	s.run(sending{Connections: 4, Rate: rate})
+	for range 3 { // processes
+		s.run(sending{Connections: 4, Rate: rate})
+	}
 	s.await(run, "done")
 	var at []time.Time
 	for m := range s.mail.Each(sandbox.Filter{}) {
@@ -101,11 +103,11 @@ func TestRate(t *testing.T) {
 	slices.SortFunc(at, time.Time.Compare)
 	most := 0
 	for i, first := range at {
-		n, _ := slices.BinarySearchFunc(at[i:], first.Add(time.Second), time.Time.Compare)
+		n, _ := slices.BinarySearchFunc(at[i:], first.Add(window*time.Second), time.Time.Compare)
 		most = max(most, n)
 	}
-	if most > rate+2 {
-		t.Errorf("%d messages in one second", most)
+	if limit := rate*window + rate*window/20; most > limit { // what a busy machine hands over late is little of it
+		t.Errorf("%d messages in %d seconds, and %d may be", most, window, limit)
 	}
 	s.checkBooks()
 	s.checkMail()

@@ -390,6 +390,13 @@ create table seed_messages (
 );
 CREATE INDEX seed_messages_claimed ON seed_messages USING btree (worker) WHERE (state = 'claimed'::text);
 
+-- up to when the sending slots of each provider account are leased
+create table send_slots (
+  account text not null,
+  next_at timestamp with time zone not null,
+  constraint send_slots_pkey PRIMARY KEY (account)
+);
+
 create table sessions (
   hash bytea not null,
   user_id integer not null,

@@ -54,7 +54,7 @@ add up. Exit code 1 where it does not.`,
 	c.Flags().IntVar(&o.messages, "messages", 100_000, "how many customers there are")
 	c.Flags().IntVar(&o.workers, "workers", 3, "how many processes send")
 	c.Flags().IntVar(&o.connections, "connections", 1, "connections to the mail server of each process; a kill leaves up to 64 messages unknown on each")
-	c.Flags().IntVar(&o.rate, "rate", 450, "messages per second of each process, so that it lasts long enough to be killed; 0 is unlimited")
+	c.Flags().IntVar(&o.rate, "rate", 1300, "messages per second, so that it lasts long enough to be killed; 0 is unlimited")
 	c.Flags().Uint64Var(&o.seed, "seed", 0, "of the dice; 0 draws one, which is printed")
 	c.Flags().StringVar(&o.misbehave, "misbehave", drillMisbehaviour, "what the mail server does; sapa sandbox --help has the words")
 	c.Flags().StringVar(&o.dir, "dir", "", "folder of the drill's project (default: .sapa/drill)")
