@@ -338,7 +338,11 @@ func (c *checker) follow(n *ast.MemberNode) node {
 		return c.problem(c.extent(name), c.eachHint(n, of, name.Value),
 			"%s is a list of rows: ask about its rows with any, all, none, count or sum", c.words(of))
 	}
-	return c.problem(c.extent(name), "", "%s is %s and has no columns", c.words(of), of.typ())
+	words := c.words(of)
+	if _, ok := of.(*element); ok {
+		words = "#"
+	}
+	return c.problem(c.extent(name), "", "%s is %s and has no columns", words, of.typ())
 }
 
 func (c *checker) field(n *ast.MemberNode, p path, name *ast.StringNode) node {

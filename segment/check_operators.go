@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 
@@ -131,7 +132,7 @@ func (c *checker) equal(at span, op string, a, b node) node {
 	if !t.isScalar() {
 		return c.problem(at, equalHint(c, t, a), "%s can't be compared by %s", t, op)
 	}
-	if a, b, ok = c.sameUUID(a, b); !ok {
+	if a, b, ok = c.sameUUID(a, b); !ok || !c.label(a, b) {
 		return nil
 	}
 	return &equal{condition(at), convert(a, t), convert(b, t)}
@@ -202,7 +203,7 @@ func (c *checker) textTest(at span, op string, a, b node) node {
 	}
 	for _, x := range []node{a, b} {
 		if x.typ() != typeText {
-			return c.problem(at, "", "%s needs text on both sides, but %s is %s", op, c.words(x), x.typ())
+			return c.problem(at, c.otherHint(x), "%s needs text on both sides, but %s is %s", op, c.words(x), x.typ())
 		}
 	}
 	return &textTest{condition(at), op, a, b}
@@ -245,7 +246,7 @@ func (c *checker) arithmetic(at span, op string, a, b node) node {
 		return c.problem(at, "compare with a shifted date: customer.last_visit < today() - days(30)",
 			"dates and times can't be subtracted from each other")
 	}
-	return c.problem(at, arithmeticHint(ta, tb), "%s is %s and %s is %s: %s can't be used with them", c.words(a), ta, c.words(b), tb, op)
+	return c.problem(at, cmp.Or(c.otherHint(a, b), arithmeticHint(ta, tb)), "%s is %s and %s is %s: %s can't be used with them", c.words(a), ta, c.words(b), tb, op)
 }
 
 func arithmeticHint(a, b Type) string {

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/expr-lang/expr/ast"
@@ -61,7 +62,7 @@ func (c *checker) argument(fn *Function, want Type, arg ast.Node) node {
 		t, ok = want, true
 	}
 	if !ok || t != want {
-		return c.problem(a.at(), "for example "+fn.Example, "%s takes %s, but %s is %s", fn.Name, want, c.words(a), a.typ())
+		return c.problem(a.at(), cmp.Or(c.otherHint(a), "for example "+fn.Example), "%s takes %s, but %s is %s", fn.Name, want, c.words(a), a.typ())
 	}
 	if fn.fixed && !isFixed(a) {
 		return c.problem(a.at(), "for example "+fn.Example, "%s takes a constant, but %s differs from row to row", fn.Name, c.words(a))

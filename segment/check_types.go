@@ -126,7 +126,7 @@ func (c *checker) inList(at span, x node, list *listNode) node {
 		if _, fits := c.comparable(item.at(), "in", x, item); !fits {
 			return nil
 		}
-		if _, item, ok = c.sameUUID(x, item); !ok {
+		if _, item, ok = c.sameUUID(x, item); !ok || !c.label(x, item) {
 			return nil
 		}
 		t, _ = join(t, item.typ())
@@ -172,6 +172,9 @@ func (c *checker) asUUID(n node) (node, bool) {
 
 // mismatchHint says how to write what was probably meant by comparing two types that don't compare.
 func (c *checker) mismatchHint(a, b node) string {
+	if hint := c.otherHint(a, b); hint != "" {
+		return hint
+	}
 	if hint := c.oneSidedHint(a, b); hint != "" {
 		return hint
 	}

@@ -227,6 +227,7 @@ const (
 		`|(?!0000)([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)`
 	isoClock  = `[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?`
 	isoOffset = `(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)`
+	hasOffset = `:[0-9.]*(Z|[+-][0-9:]*)$` // of what is a time
 )
 
 func (r reading) date() string {
@@ -237,8 +238,8 @@ func (r reading) date() string {
 // time reads a text with an offset as that instant, one without as the company's local time.
 func (r reading) time() string {
 	text := r.text()
-	return fmt.Sprintf("(case when %s then case when %s ~ '^%s%s%s$' then %s::timestamptz when %s ~ '^%s(%s)?$' then %s::timestamp at time zone %s end end)",
-		r.is("string"), text, isoDate, isoClock, isoOffset, text, text, isoDate, isoClock, text, literal(r.zone))
+	return fmt.Sprintf("(case when %s and %s ~ '^%s(%s%s?)?$' then case when %s ~ '%s' then %s::timestamptz else %s::timestamp at time zone %s end end)",
+		r.is("string"), text, isoDate, isoClock, isoOffset, text, hasOffset, text, text, literal(r.zone))
 }
 
 // convertible says that a json document has no escape that PostgreSQL can't read, such as \u0000 or half a surrogate pair,

@@ -42,6 +42,7 @@ func newVocabulary(t testing.TB, schema *customer.Schema) vocabulary {
 			v.learn(t, file)
 		}
 	}
+	v.learnJSON(schema)
 	for _, e := range entities(schema) {
 		v[quote(e.Table.Name)], v[quote(e.Key)] = true, true
 		for _, c := range e.Columns {
@@ -123,4 +124,27 @@ func checkTranslation(t *testing.T, rule *Rule, clock Clock) {
 		t.Fatal(err)
 	}
 	newVocabulary(t, rule.scope.Schema).check(t, cond.SQL, &args)
+}
+
+// learnJSON adds the keys within JSON columns, and the texts that are put together from several.
+func (v vocabulary) learnJSON(schema *customer.Schema) {
+	v["E"], v[literal(schema.Zone)] = true, true
+	for kind := customer.Other; kind <= customer.JSON; kind++ {
+		for _, binary := range []bool{true, false} {
+			c := customer.Column{Kind: kind, Within: &customer.JSONValue{Keys: []string{"k"}, Binary: binary}}
+			v.add(withinSQL("c.j", c, "", noMutation))
+		}
+	}
+	for _, e := range entities(schema) {
+		for _, c := range e.Columns {
+			if c.JSON == nil {
+				continue
+			}
+			for _, p := range c.JSON.Paths {
+				for _, key := range p.Keys {
+					v.add(literal(key))
+				}
+			}
+		}
+	}
 }
