@@ -98,7 +98,8 @@ func isIn(clock Clock, a, list any) bool {
 		if a == nil {
 			return false
 		}
-		return slices.ContainsFunc(list, func(i int) bool { return equals(clock, a, number_(i)) })
+		n, ok := a.(exact) // a range
+		return ok && n.rat != nil && n.rat.IsInt() && n.rat.Num().IsInt64() && slices.Contains(list, int(n.rat.Num().Int64()))
 	case []any:
 		return slices.ContainsFunc(list, func(item any) bool {
 			if a == nil || item == nil || item == (writtenNil{}) {
