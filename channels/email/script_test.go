@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -109,6 +110,7 @@ type player struct {
 	token            string
 
 	read, said, heard int            // octets: from the client, to it, and read by it
+	content           [][2]int       // from where to where lines of content reached, in octets from the client
 	dots              map[string]int // token → how often the server read its final dot
 	accepted          map[string]int
 	answered          map[string]int // token → where in what was said the whole answer to its dot ends
@@ -194,6 +196,11 @@ func (p *player) SetDeadline(at time.Time) error   { p.expired.Store(time.Now().
 func (p *player) SetReadDeadline(time.Time) error  { return nil }
 func (p *player) SetWriteDeadline(time.Time) error { return nil }
 
+// within says whether an octet from the client stood within the content of a message, and not at the end of a line.
+func (p *player) within(n int) bool {
+	return slices.ContainsFunc(p.content, func(line [2]int) bool { return line[0] < n && n < line[1]-1 })
+}
+
 // serve reads what the client wrote, line by line.
 func (p *player) serve(b []byte) {
 	p.read += len(b)
@@ -216,6 +223,8 @@ func (p *player) line(line string) {
 	case p.data && line == ".\r\n":
 		p.dot()
 	case p.data:
+		end := p.read - len(p.in)
+		p.content = append(p.content, [2]int{end - len(line), end})
 		if m := ourToken.FindStringSubmatch(line); m != nil {
 			p.token = m[1]
 		}
