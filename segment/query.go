@@ -29,6 +29,7 @@ type Query struct {
 
 	scope *Scope
 	rules []*Rule
+	base  *Rule // of rules, the one that says who is a customer
 	clock Clock
 }
 
@@ -51,7 +52,7 @@ func Base(s *customer.Schema, src Source) (*Rule, diag.List) {
 
 // Audience is the query for the rows that satisfy both rules; either may be nil. base is Base's.
 func Audience(scope *Scope, base, where *Rule, args *Args, clock Clock) (*Query, error) {
-	q := &Query{From: from(scope), Args: args, Aliases: aliases(scope), Exact: true, scope: scope, clock: clock}
+	q := &Query{From: from(scope), Args: args, Aliases: aliases(scope), Exact: true, scope: scope, base: base, clock: clock}
 	var parts []string
 	for _, rule := range []*Rule{base, where} {
 		if rule == nil {

@@ -39,6 +39,7 @@ name of a segment.`,
 	c.AddCommand(
 		segmentVerb(a, &o, "count RULE", "Count the customers that a rule means", countSegment),
 		list,
+		newExplainCommand(a, &o),
 		segmentVerb(a, &o, "sql RULE", "Show the SQL that a rule becomes, with its bound parameters", sqlSegment),
 	)
 	return c

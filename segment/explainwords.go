@@ -1,0 +1,23 @@
+package segment
+
+// instead is what to write in the place of a condition that the database can't decide; "" where nothing is known.
+func instead(n node) string {
+	switch n := n.(type) {
+	case *named:
+		return instead(n.a)
+	case *match:
+		if _, ok := pgPattern(n.re); !ok {
+			return "write startsWith, endsWith or contains where that will do, or a list of the texts: in [\"…\", \"…\"]"
+		}
+	case *call:
+		if n.fn.sql == nil && n.fn.residual != "" {
+			return "write the spellings as a list, such as customer.city in [\"Solo\", \"SOLO\"]"
+		}
+	}
+	for _, c := range children(n) {
+		if text := instead(c); text != "" {
+			return text
+		}
+	}
+	return ""
+}
