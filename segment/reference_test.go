@@ -80,21 +80,25 @@ func TestDocumentedRulesAreRight(t *testing.T) {
 // workshop is the company of the examples.
 func workshop() *customer.Schema {
 	instant, money := "timestamp with time zone", "numeric(14,2)"
-	services := entity("services", "services", "id", col("id!", customer.Int, "bigint"), col("at", customer.Timestamptz, instant))
+	services := entity("services", "services", "id", col("id!", customer.Int, "bigint"), col("at", customer.Timestamptz, instant),
+		col("cost", customer.Numeric, money))
 	dealers := entity("dealer", "dealers", "id", col("id!", customer.Int, "bigint"), col("city", customer.Text, "text"))
 	vehicles := entity("vehicles", "vehicles", "id", col("id!", customer.Int, "bigint"), col("km", customer.Int, "integer"),
 		col("next_service_on", customer.Date, "date"), col("dealer_id", customer.Int, "bigint"))
+	vehicles.At = "next_service_on"
 	vehicles.Relations = []*customer.Relation{
 		{Name: "dealer", One: true, Local: "dealer_id", Remote: "id", Target: dealers},
 		{Name: "services", Local: "id", Remote: "vehicle_id", Target: services},
 	}
 	orders := entity("orders", "orders", "id", col("id!", customer.Int, "bigint"), col("total", customer.Numeric, money),
-		col("ordered_at", customer.Timestamptz, instant), col("kind", customer.Text, "text"))
+		col("ordered_at", customer.Timestamptz, instant), col("kind", customer.Text, "text"),
+		col("paid", customer.Bool, "boolean"))
 	orders.At, orders.Amount = "ordered_at", "total"
 	customers := entity("customer", "customers", "id", col("id!", customer.Int, "bigint"), col("name", customer.Text, "text"),
 		col("city", customer.Text, "text"), col("income", customer.Int, "bigint"), col("visits", customer.Int, "integer"),
 		col("birth_date", customer.Date, "date"), col("created_at!", customer.Timestamptz, instant),
-		col("tags", customer.TextArray, "text[]"))
+		col("tags", customer.TextArray, "text[]"),
+		jsonCol("extra", "jsonb", "km: number, address.city: text, Full Name: text, labels: texts, since: date, vip: boolean"))
 	customers.Relations = []*customer.Relation{
 		{Name: "vehicles", Local: "id", Remote: "customer_id", Target: vehicles},
 		{Name: "orders", Local: "id", Remote: "customer_id", Target: orders},
