@@ -1,5 +1,7 @@
 package segment
 
+import "fmt"
+
 // instead is what to write in the place of a condition that the database can't decide; "" where nothing is known.
 func instead(n node) string {
 	switch n := n.(type) {
@@ -11,7 +13,7 @@ func instead(n node) string {
 		}
 	case *call:
 		if n.fn.sql == nil && n.fn.residual != "" {
-			return "write the spellings as a list, such as customer.city in [\"Solo\", \"SOLO\"]"
+			return fmt.Sprintf("compare it with texts that are written out: %s(…) == \"…\", or in [\"…\", \"…\"]", n.fn.Name)
 		}
 	}
 	for _, c := range children(n) {

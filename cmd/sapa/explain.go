@@ -20,7 +20,7 @@ func newExplainCommand(a *app, o *segmentOptions) *cobra.Command {
 	c := segmentVerb(a, o, "explain RULE", "Say what a rule costs: who decides its parts, how the database finds them, and an index that would help", explainSegment)
 	c.Long = `Shows who decides each condition of a rule, PostgreSQL or Sapa, and why; the SQL with its
 values; what the database does to find the customers, and how many it expects; and an index that would
-help, which nobody makes but you. Nothing is read of your tables, but with --count.`
+help, which nobody makes but you. Your tables are read only with --count, and for percentile, rfm and has_channel.`
 	c.Flags().BoolVar(&o.sizes, "count", false, "also count them, and say how long that took")
 	return c
 }

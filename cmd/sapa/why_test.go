@@ -159,3 +159,28 @@ func TestWhyJSON(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// What the documentation shows is what was printed.
+func TestDocumentedWhyAndExplain(t *testing.T) {
+	t.Parallel()
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Clean(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	printed := read("testdata/why.txt") + read("testdata/explain-large.txt")
+	shown := 0
+	for block := range strings.SplitSeq(read("../../docs/rules.md"), "```\n") {
+		if !strings.HasPrefix(block, "$ sapa ") {
+			continue
+		}
+		if shown++; !strings.Contains(printed, block) {
+			t.Errorf("no test prints:\n%s", block)
+		}
+	}
+	if shown != 3 {
+		t.Errorf("%d examples, want 3", shown)
+	}
+}
