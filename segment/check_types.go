@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -63,7 +64,7 @@ func (c *checker) in(n *ast.BinaryNode) node {
 		if right.typ() == typeText {
 			hint += fmt.Sprintf(" or %s contains %s", c.words(right), c.words(x))
 		}
-		return c.problem(at, hint, "in needs a list, but %s is %s", c.words(right), right.typ())
+		return c.problem(at, cmp.Or(c.otherHint(right), hint), "in needs a list, but %s is %s", c.words(right), right.typ())
 	}
 	if x.typ() != typeText {
 		return c.problem(at, "", "%s is a list of texts, but %s is %s", c.words(right), c.words(x), x.typ())

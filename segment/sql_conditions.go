@@ -138,7 +138,7 @@ func (e *emitter) containsSQL(n *contains) string {
 		return text
 	}
 	elements := "::text[]"
-	if col, ok := n.list.(*column); ok && strings.HasPrefix(col.col.PGType, "character varying") {
+	if isVarchars(n.list) {
 		elements = "::varchar[]"
 	}
 	return fmt.Sprintf("%s @> array[%s]%s", e.value(n.list), e.value(n.x), elements)

@@ -289,10 +289,16 @@ func (e *emitter) overTextsSQL(n *overTexts) string {
 // list is a list of texts as text[].
 func (e *emitter) list(n node) string {
 	text := e.value(n)
-	if col, ok := n.(*column); ok && strings.HasPrefix(col.col.PGType, "character varying") {
+	if isVarchars(n) {
 		text += "::text[]"
 	}
 	return text
+}
+
+// isVarchars are the lists that are no text[] in SQL, so that an index on them serves.
+func isVarchars(n node) bool {
+	col, ok := n.(*column)
+	return ok && strings.HasPrefix(col.col.PGType, "character varying")
 }
 
 // unnest is a subquery of the texts that satisfy the body.
@@ -361,7 +367,10 @@ func (e *emitter) anyOfConstants(n *overTexts) (string, bool) {
 			return "", false
 		}
 		values, cast := arrayParam(constants, typeText)
-		return fmt.Sprintf("%s && %s", e.list(n.list), e.bind(values, cast)), true
+		if isVarchars(n.list) {
+			cast = "varchar[]"
+		}
+		return fmt.Sprintf("%s && %s", e.value(n.list), e.bind(values, cast)), true
 	}
 	return "", false
 }
