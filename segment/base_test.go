@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sapa-crm/sapa/customer"
 )
 
 // TestBaseMessages are those that the world of the other tests has no occasion for.
@@ -11,6 +13,10 @@ func TestBaseMessages(t *testing.T) {
 	t.Parallel()
 	schema := workshop()
 	vehicles, _ := schema.Customer.Relation("vehicles")
+	services, _ := vehicles.Target.Relation("services")
+	for _, r := range []*customer.Relation{vehicles, services} {
+		r.Target.At, r.Target.Amount = "", ""
+	}
 	scope := NewScope(schema)
 	each := scope.WithEach(vehicles, "vehicle")
 	cases := []struct {
