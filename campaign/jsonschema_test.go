@@ -40,7 +40,12 @@ func TestJSONSchemaFile(t *testing.T) {
 // editor checks a file as an editor does: with the schema, and with a YAML reader that takes 2026 for a number.
 func editor(t *testing.T) func(text string) error {
 	t.Helper()
-	text, err := campaign.JSONSchema()
+	return editorOf(t, campaign.JSONSchema)
+}
+
+func editorOf(t *testing.T, schemaOf func() ([]byte, error)) func(text string) error {
+	t.Helper()
+	text, err := schemaOf()
 	if err != nil {
 		t.Fatal(err)
 	}

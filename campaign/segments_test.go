@@ -1,6 +1,7 @@
 package campaign_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -154,5 +155,53 @@ a version 2, segment few:1:10: unknown column "nonsense" of customer
      |          ^^^^^^^^`
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("%v", err)
+	}
+}
+
+// What sapa validate takes of a segment, an editor takes, and what is wrong in form neither takes.
+func TestSegmentSchemaAgrees(t *testing.T) {
+	t.Parallel()
+	s := setupCRM(t)
+	check := editorOf(t, campaign.SegmentSchema)
+	for text, want := range map[string]bool{
+		"segment: a\nwhere: true\n": true,
+		"segment: a\ndescription: All\nowner: Rina\nwhere: customer.id > 3\n": true,
+		"segment: a\n":                                     false,
+		"where: true\n":                                    false,
+		"segment: A\nwhere: true\n":                        false,
+		"segment: a\nwhere: true\nrule: true\n":            false,
+		"segment: a\nwhere: [true]\n":                      false,
+		"segment: a\nowner: {name: Rina}\nwhere: true\n":   false,
+		"segment: a\nwhere: true\neach: customer.orders\n": false,
+	} {
+		_, problems, err := campaign.LoadSegments(project(map[string]string{"segments/a.yaml": text}), s.schema, campaign.Ledger{})
+		s.must(err)
+		if got := len(problems) == 0; got != want {
+			t.Errorf("sapa validate: %v\n%s\n%v", got, text, problems)
+		}
+		if err := check(text); (err == nil) != want {
+			t.Errorf("an editor: %v\n%s", err, text)
+		}
+	}
+}
+
+// However long a chain of segments is, and however often it branches, checking it ends.
+func TestSegmentsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := setupCRM(t)
+	files := map[string]string{"segments/s0.yaml": "segment: s0\nwhere: customer.id > 0\n"}
+	for i := 1; i <= 25; i++ {
+		before := fmt.Sprintf("segment(\"s%d\")", i-1)
+		files[fmt.Sprintf("segments/s%d.yaml", i)] = fmt.Sprintf("segment: s%d\nwhere: %s || !%s || %s\n", i, before, before, before)
+	}
+	_, problems, err := campaign.LoadSegments(project(files), s.schema, campaign.Ledger{})
+	s.must(err)
+	seen := map[string]bool{}
+	for _, p := range problems {
+		message, _, _ := strings.Cut(p.Message, ":")
+		seen[message] = true
+	}
+	if !seen["more than 20 segments use one another here"] || !seen["the rule is too large"] {
+		t.Error(seen)
 	}
 }

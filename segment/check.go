@@ -78,6 +78,7 @@ type checker struct {
 	lets     []let
 	picks    []knownPick
 	visits   int
+	large    bool                         // and so it was reported
 	chain    []string                     // of segments whose rules stand in one another, the innermost last
 	negated  map[ast.Node]*ast.BinaryNode // a negation that is the left side of an operator
 	left     map[ast.Node]*ast.BinaryNode // a column that is the left side of an operator
@@ -169,7 +170,8 @@ func (c *checker) scalar(n ast.Node) node {
 
 func (c *checker) expr(n ast.Node) node {
 	if c.visits++; c.visits > 10*maxNodes {
-		if c.visits == 10*maxNodes+1 {
+		if !c.large {
+			c.large = true
 			c.problem(c.extent(n), "", "the rule is too large")
 		}
 		return nil

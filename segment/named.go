@@ -10,6 +10,10 @@ import (
 	"github.com/sapa-crm/sapa/internal/diag"
 )
 
+// inlined is how many parts of a rule the use of a segment counts as, besides those of the segment's rule: each is read
+// anew, and some 400 of them are as large as a rule may be.
+const inlined = maxNodes / 40
+
 // maxChain is how many segments may stand in one another.
 const maxChain = 20
 
@@ -57,6 +61,7 @@ func (c *checker) segmentHint(name string) string {
 // inline checks the segment's rule, which speaks of the customer alone, and gives it as one condition.
 func (c *checker) inline(at span, name string, rule NamedRule) node {
 	c.vars.use(name)
+	c.visits += inlined
 	inner := *c
 	inner.src, inner.roots, inner.chain = newSource(Text(rule.Text)), c.roots[:1], append(c.chain[:len(c.chain):len(c.chain)], name)
 	inner.closures, inner.lets, inner.problems = nil, nil, nil
@@ -64,7 +69,7 @@ func (c *checker) inline(at span, name string, rule NamedRule) node {
 	if tree := parse(inner.src, &inner.problems); tree != nil {
 		root = inner.condition(tree)
 	}
-	c.visits, c.picks = inner.visits, inner.picks
+	c.visits, c.large, c.picks = inner.visits, inner.large, inner.picks
 	for _, p := range rule.place(inner.src, inner.problems) {
 		if !slices.Contains(c.problems, p) { // once, however often the segment is used
 			c.problems = append(c.problems, p)
