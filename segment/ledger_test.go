@@ -73,7 +73,9 @@ func peopleColumns(s *customer.Schema) {
 	s.Region = customer.Field{Column: "country", Default: "id"}
 	s.Consent = customer.Consent{Granted: true, Columns: map[string]string{"email": "news_ok"}}
 	s.Topics = []customer.Topic{
-		{Name: "news"}, {Name: "offers", OptIn: customer.OptInSingle}, {Name: "alerts", OptIn: customer.OptInDouble},
+		{Name: "news"},
+		{Name: "offers", OptIn: customer.OptInSingle},
+		{Name: "alerts", OptIn: customer.OptInDouble},
 		{Name: "texts", Channels: []string{"sms"}},
 	}
 }
