@@ -3,6 +3,7 @@ package segment
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,20 @@ type generator struct {
 	residual bool               // also draw what only the VM can decide
 }
 
-func (g *generator) n(below int) int { return rapid.IntRange(0, below-1).Draw(g.t, "n") }
+// n draws evenly, bit by bit: rapid's own draws prefer small numbers, and what stands last would hardly be drawn.
+func (g *generator) n(below int) int {
+	n := 0
+	for range bits.Len(uint(below-1)) + 2 {
+		n *= 2
+		if rapid.Bool().Draw(g.t, "n") {
+			n++
+		}
+	}
+	return n % below
+}
+
+// few draws small numbers more often, which keeps nested rules small.
+func (g *generator) few(below int) int { return rapid.IntRange(0, below-1).Draw(g.t, "few") }
 
 func oneOf[T any](g *generator, options ...T) T { return options[g.n(len(options))] }
 
@@ -33,7 +47,7 @@ func (g *generator) condition(depth int) string {
 	if g.n(12) == 0 {
 		return g.written(depth - 1)
 	}
-	switch g.n(9) { // the first cases are the simplest, because failures shrink towards them
+	switch g.few(9) { // the first cases are the simplest, because failures shrink towards them
 	case 0, 1:
 		return g.atom(depth)
 	case 7, 8:
@@ -52,7 +66,7 @@ func (g *generator) condition(depth int) string {
 
 // written draws other ways of writing.
 func (g *generator) written(depth int) string {
-	switch g.n(4) {
+	switch g.few(4) {
 	case 0:
 		name := "x" + strconv.Itoa(len(g.closures)) + strconv.Itoa(depth)
 		return "(let " + name + " = " + g.number(depth) + "; " + name + " > 0 || " + name + " == " + g.number(0) + ")"
@@ -69,10 +83,10 @@ func (g *generator) written(depth int) string {
 }
 
 func (g *generator) atom(depth int) string {
-	switch g.n(20) {
+	switch g.n(24) {
 	case 15:
 		return g.rowsAtom(depth)
-	case 16:
+	case 16, 20, 21, 22:
 		return g.valuesAtom(depth)
 	case 17:
 		return g.calendarAtom(depth)
@@ -89,6 +103,9 @@ func (g *generator) atom(depth int) string {
 	case 4:
 		return g.comparison(depth, g.text)
 	case 5:
+		if g.n(4) == 0 {
+			return oneOf(g, "hasPrefix(", "hasSuffix(") + g.text(depth-1) + ", " + g.text(0) + ")"
+		}
 		return "(" + g.text(depth) + oneOf(g, " contains ", " startsWith ", " endsWith ", " not contains ") + g.text(depth) + ")"
 	case 6:
 		return g.membership(depth)
@@ -192,7 +209,7 @@ func (g *generator) number(depth int) string {
 	if depth <= 0 {
 		return g.numberLeaf()
 	}
-	switch g.n(10) {
+	switch g.few(10) {
 	case 0, 1:
 		return "(" + g.number(depth-1) + oneOf(g, " + ", " - ", " * ", " / ") + g.number(depth-1) + ")"
 	case 2:
@@ -234,7 +251,7 @@ func (g *generator) wholeNumber(depth int) string {
 
 func (g *generator) text(depth int) string {
 	if depth > 0 {
-		switch g.n(8) {
+		switch g.few(8) {
 		case 0:
 			return "(" + g.text(depth-1) + " + " + g.text(depth-1) + ")"
 		case 1:
@@ -263,7 +280,7 @@ func (g *generator) text(depth int) string {
 // moment is a date, a timestamp or an instant.
 func (g *generator) moment(depth int) string {
 	if depth > 0 {
-		switch g.n(8) {
+		switch g.few(8) {
 		case 7:
 			if c, ok := g.column(oneOf(g, customer.Timestamp, customer.Timestamptz)); ok {
 				return "(" + c + oneOf(g, " + ", " - ") + oneOf(g, "hours(5)", "minutes(-90)", `duration("24h0m0.5s")`) + ")"

@@ -15,16 +15,16 @@ import (
 
 // valuesAtom draws a condition about JSON, lists of texts, and functions of texts and numbers.
 func (g *generator) valuesAtom(depth int) string {
-	switch g.n(8) {
+	switch g.n(12) {
 	case 0, 1:
 		return g.overTexts(depth)
 	case 2:
 		return "(" + g.textOfList(depth) + oneOf(g, " == ", " != ", " startsWith ", " < ") + g.text(0) + ")"
-	case 3:
+	case 3, 8, 9:
 		return "(" + g.changedText(depth) + oneOf(g, " == ", " != ", " contains ", " endsWith ", " >= ") + g.text(0) + ")"
 	case 4:
 		return g.foldedText(depth)
-	case 5:
+	case 5, 10, 11:
 		return "(" + g.changedNumber(depth) + oneOf(g, " == ", " != ", " < ", " >= ") + g.number(0) + ")"
 	case 6:
 		return g.inJSON()
@@ -211,7 +211,7 @@ func (g *generator) changedNumber(depth int) string {
 	case 3:
 		return oneOf(g, "round", "floor", "ceil") + "(" + oneOf(g, "customer.score", "customer.income", "customer.score * 2.5", "customer.visits + 0.5", "-customer.visits - 0.5") + ")"
 	}
-	return oneOf(g, "abs", "round", "floor", "ceil") + "(" + g.number(depth-1) + ")"
+	return oneOf(g, "abs", "abs", "round", "floor", "ceil") + "(" + g.number(depth-1) + ")"
 }
 
 // columnsOf are the columns of a kind, and the values within JSON of that kind.

@@ -300,6 +300,8 @@ func apply(clock Clock, name string, args []any) (any, error) {
 		return nil, nil
 	}
 	switch name {
+	case "hasPrefix", "hasSuffix":
+		return operate(clock, map[string]string{"hasPrefix": "startsWith", "hasSuffix": "endsWith"}[name], args[0], args[1])
 	case "date":
 		if s, ok := args[0].(string); ok {
 			t, err := time.Parse(time.DateOnly, s)

@@ -19,7 +19,7 @@ type vocabulary map[string]bool
 
 // Tokens of SQL; what is none of them may be an operator.
 var (
-	token_    = regexp.MustCompile(`"(?:[^"]|"")*"|'[^']*'|\$\d+|[a-z]\d*n?\b|[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?`)
+	token_    = regexp.MustCompile(`"(?:[^"]|"")*"|E?'(?:[^']|'')*'|\$\d+|[a-z]\d*n?\b|[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?`)
 	alias_    = regexp.MustCompile(`^[a-z]\d*n?$`)
 	operators = regexp.MustCompile(`^[ \n()=<>!,.:*+\-/%|&@#?~\[\]^]*$`)
 	numbers   = regexp.MustCompile(`\d+|%d`)
@@ -48,12 +48,25 @@ func newVocabulary(t testing.TB, schema *customer.Schema) vocabulary {
 		for _, c := range e.Columns {
 			v[c.SQL()] = true
 			v.add(c.PGType)
+			v.values(c.JSON)
 		}
 		for _, r := range e.Relations {
 			v[quote(r.Local)], v[quote(r.Remote)] = true, true
 		}
 	}
 	return v
+}
+
+// values are the keys of what is known to stand in a JSON column.
+func (v vocabulary) values(shape *customer.JSONShape) {
+	if shape == nil {
+		return
+	}
+	for _, path := range shape.Paths {
+		for _, key := range path.Keys {
+			v[literal(key)] = true
+		}
+	}
 }
 
 // learn reads the literals of a file: its texts, and the numbers that may stand in them by way of %d.
@@ -81,15 +94,17 @@ func (v vocabulary) learn(t testing.TB, file string) {
 }
 
 func (v vocabulary) add(text string) {
-	for _, word := range token_.FindAllString(text, -1) {
-		v[numbers.ReplaceAllString(word, "%d")] = true
-		v[word] = true
+	for _, text := range []string{text, strings.ReplaceAll(text, "%s_", "json_"), strings.ReplaceAll(text, "%s_", "jsonb_")} {
+		for _, word := range token_.FindAllString(text, -1) {
+			v[numbers.ReplaceAllString(word, "%d")] = true
+			v[word] = true
+		}
 	}
 }
 
 // knows takes any number for %d in a quoted text.
 func (v vocabulary) knows(word string) bool {
-	return v[word] || alias_.MatchString(word) || word[0] == '\'' && v[numbers.ReplaceAllString(word, "%d")]
+	return v[word] || alias_.MatchString(word) || strings.Contains(word, "'") && v[numbers.ReplaceAllString(word, "%d")]
 }
 
 // check wants that SQL has no other words, and that exactly its placeholders are bound.
