@@ -146,7 +146,7 @@ customers:
 			},
 		},
 		Email: Field{Column: "EMail"}, Name: Field{Column: "FullName"}, Region: Field{"Mood", "ID"},
-		Consent: Consent{Columns: map[string]string{"email": "NewsOK"}}, Where: "customer.Mood != nil", Zone: "UTC",
+		Consent: Consent{Columns: map[string]string{"email": "NewsOK"}}, Where: "customer.Mood != nil", Zone: "UTC", Country: "ID",
 	}
 	if d := cmp.Diff(want, s); d != "" {
 		t.Error(d)
