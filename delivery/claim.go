@@ -75,7 +75,7 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (cl
 
 // The batch row is locked for share, so that taking the batch over (epoch + 1) and this claim exclude each other. What
 // is being cancelled or retried at this moment is not waited for. The limits that limit nothing tell the planner how
-// little it is: its plan is made once, whatever the tables' size.
+// little it is, and that it must look up and not read whole tables: its plan is made once, whatever their size.
 const claimSQL = `
 with lease as (
 	select from batches b
@@ -102,13 +102,13 @@ with lease as (
 		  and (c.until is null or c.until > @now and not exists (
 		       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
 		order by c.id desc limit 1) w on true
-), checked as (
+), checked as materialized ( -- once, though the reason is used three times
 	select k.*, case
-		when exists (select from erasures e where e.pseudonym = k.customer_key) then 'erased'
-		when exists (select from erasures e where e.customer_key = k.customer_key) then 'erased'
+		when (select true from erasures e where e.pseudonym = k.customer_key limit 1) then 'erased'
+		when (select true from erasures e where e.customer_key = k.customer_key limit 1) then 'erased'
 		when k.not_after <= @now then 'too late'
 		when k.normalised is null then 'no address'
-		when exists (select from suppressions s where s.channel = @channel and s.hash = k.hash) then 'suppressed'
+		when (select true from suppressions s where s.channel = @channel and s.hash = k.hash limit 1) then 'suppressed'
 		when not coalesce(k.consent, not @confirms::boolean) then case when k.paused then 'paused' else 'no consent' end
 		end as reason
 	from known k

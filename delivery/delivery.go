@@ -166,9 +166,6 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 	defer closePool(lifeline)
 	defer closePool(e.books)
 	free := context.WithoutCancel(ctx)
-	if e.client, err = e.newRiver(more); err != nil {
-		return err
-	}
 	err = patiently(ctx, func() (err error) { e.node, err = startNode(ctx, lifeline, e.Lease, e.Log); return err })
 	if err != nil {
 		if ctx.Err() != nil {
@@ -178,11 +175,10 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 	}
 	e.running.Store(&running{e.node, map[string]*pgxpool.Pool{"books": e.books, "lifeline": lifeline}})
 	e.gate = newGate(lifeline)
+	startErr := patiently(ctx, func() error { return e.startRiver(free, more) })
 	background, stopBackground := context.WithCancel(free)
 	defer stopBackground()
 	ended := e.startBackground(background)
-
-	startErr := e.client.Start(free)
 	if startErr == nil {
 		<-ctx.Done()
 		e.Log.Info("stopping", slog.Duration("drain", e.Drain))
@@ -254,6 +250,14 @@ func (e *Engine) startBackground(ctx context.Context) <-chan struct{} {
 
 // stopRiver waits for the jobs, which have been told to stop. Those that still wait for a server's reply when the drain
 // is over are left; their messages become unknown, and what they learn before the process ends is still recorded.
+// startRiver begins with the jobs. A client that could not start is not used again.
+func (e *Engine) startRiver(ctx context.Context, more func(*river.Workers)) (err error) {
+	if e.client, err = e.newRiver(more); err != nil {
+		return err
+	}
+	return e.client.Start(ctx)
+}
+
 func (e *Engine) stopRiver(ctx context.Context) error {
 	stopCtx, cancel := context.WithTimeout(ctx, e.Drain)
 	defer cancel()

@@ -4,9 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/internal/pg"
 )
 
 // Fault is a planted mistake, for drills that must fail: a drill is only worth what it finds.
@@ -23,9 +22,7 @@ const (
 func Faults() []Fault { return []Fault{FaultEarlyRecord, FaultLostClaim} }
 
 // claimant is where claims are made: the ledger's pool, or under FaultLostClaim a transaction that is never committed.
-func (e *Engine) claimant(ctx context.Context) (db interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}, forget func(), err error) {
+func (e *Engine) claimant(ctx context.Context) (db pg.DBTX, forget func(), err error) {
 	if e.Fault != FaultLostClaim {
 		return e.books, func() {}, nil
 	}

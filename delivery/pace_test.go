@@ -95,13 +95,13 @@ func TestPaceOfSeveralProcesses(t *testing.T) {
 		processes, connections int
 		trip                   time.Duration
 	}{
-		"three processes":   {50, 3, 4, 4 * time.Millisecond},
-		"one connection":    {50, 1, 1, 4 * time.Millisecond},
-		"fast":              {2000, 2, 32, 10 * time.Millisecond},
-		"slow":              {0.5, 3, 4, 4 * time.Millisecond},
-		"a slow database":   {200, 3, 8, 60 * time.Millisecond},
-		"many processes":    {20, 12, 8, 4 * time.Millisecond},
-		"one every 40 s":    {0.025, 2, 2, 4 * time.Millisecond},
+		"three processes":    {50, 3, 4, 4 * time.Millisecond},
+		"one connection":     {50, 1, 1, 4 * time.Millisecond},
+		"fast":               {2000, 2, 32, 10 * time.Millisecond},
+		"slow":               {0.5, 3, 4, 4 * time.Millisecond},
+		"a slow database":    {200, 3, 8, 60 * time.Millisecond},
+		"many processes":     {20, 12, 8, 4 * time.Millisecond},
+		"one every 40 s":     {0.025, 2, 2, 4 * time.Millisecond},
 		"not a round number": {7.3, 2, 3, 4 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package email
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -28,13 +29,14 @@ func ReadLog(r io.Reader, ours func(messageID string) bool, found func(LogEntry)
 	lines := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := readLogLine(lines)
-		if err != nil && err != io.EOF {
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
 			return fmt.Errorf("read mail log: %w", err)
 		}
 		if foundErr := l.line(line); foundErr != nil {
 			return foundErr
 		}
-		if err == io.EOF {
+		if ended {
 			return nil
 		}
 	}

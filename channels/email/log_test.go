@@ -40,7 +40,8 @@ Nov 22 08:00:04 mx postfix/qmgr[700]: 4F1A2: removed
 			log: "<tokA@bengkel.example> accepted\r\ntokB@bengkel.example,refused,550\ntokC@bengkel.example acceptable\n" +
 				strings.Repeat("x", 100_000) + "\nother@elsewhere.example accepted\n  tokD@bengkel.example\taccepted",
 			want: []LogEntry{
-				{MessageID: "tokA@bengkel.example", Accepted: true}, {MessageID: "tokB@bengkel.example"},
+				{MessageID: "tokA@bengkel.example", Accepted: true},
+				{MessageID: "tokB@bengkel.example"},
 				{MessageID: "tokD@bengkel.example", Accepted: true},
 			},
 		},
