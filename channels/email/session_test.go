@@ -56,7 +56,10 @@ func TestContextEndsBeforeHandOver(t *testing.T) {
 				t.Parallel()
 				ctx, cancel := context.WithCancelCause(t.Context())
 				stopping := errors.New("stopping")
-				s := newServer(t, offering(mode), withHook(on(verb, 1, func(*peer, string) { cancel(stopping) })))
+				s := newServer(t, offering(mode), withHook(on(verb, 1, func(*peer, string) {
+					cancel(stopping)
+					<-t.Context().Done() // what came behind it in the group is not answered
+				})))
 				session, err := s.channel(s.url("")).Open(t.Context())
 				if err != nil {
 					t.Fatal(err)
