@@ -257,6 +257,9 @@ func (o *opinion) onBase(clock Clock) map[string]func(...any) (any, error) {
 		"rfm_": func(a ...any) (any, error) {
 			scores := ""
 			for _, name := range scoreNames() {
+				if a[0] != "" && a[0] != name {
+					continue
+				}
 				of := func(rows any) any { return scoreOpinion(clock, name, rows) }
 				others, err := o.everybody(clock, known, name+" "+a[2].(string), of)
 				mine := of(a[1])
