@@ -27,7 +27,8 @@ func FuzzLoadSegments(f *testing.F) {
 	schema := &customer.Schema{Zone: "Asia/Jakarta", Customer: &customer.Entity{
 		Name: "customer", Key: "id", Table: customer.TableName{Schema: "public", Name: "customers"},
 		Columns: []customer.Column{
-			{Name: "id", Kind: customer.Int, PGType: "bigint"}, {Name: "city", Kind: customer.Text, PGType: "text", Nullable: true},
+			{Name: "id", Kind: customer.Int, PGType: "bigint"},
+			{Name: "city", Kind: customer.Text, PGType: "text", Nullable: true},
 			{Name: "born", Kind: customer.Date, PGType: "date", Nullable: true},
 		},
 	}}
