@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"pgregory.net/rapid"
 
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/pgtest"
@@ -45,14 +44,11 @@ func FuzzParseValue(f *testing.F) {
 	for _, rule := range seeds(f) {
 		f.Add(rule)
 	}
-	values := rapid.Custom(func(t *rapid.T) string {
-		g := &generator{t: t, schema: testSchema()}
-		return oneOf(g, g.number, g.text, g.moment, g.boolean)(2)
-	})
-	for i := range 100 {
-		f.Add(values.Example(i))
-	}
 	w, db := fuzzWorld(f)
+	values := w.valuesAsked()
+	for i := range 100 {
+		f.Add(values.Example(i).text)
+	}
 	words := newVocabulary(f, w.schema)
 	f.Fuzz(func(t *testing.T, text string) {
 		value, problems := ParseValue(Text(text), testScope(w.schema))

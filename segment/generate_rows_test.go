@@ -10,7 +10,7 @@ import (
 
 // rowsAtom draws a condition about one row of several, and rows within rows.
 func (g *generator) rowsAtom(depth int) string {
-	switch g.n(10) {
+	switch g.n(11) {
 	case 0, 1:
 		return g.pickedCondition()
 	case 2:
@@ -34,7 +34,7 @@ func (g *generator) rowsAtom(depth int) string {
 	case 8:
 		of := oneOf(g, g.number, g.text, g.moment)
 		return "(" + oneOf(g, "max(", "min(") + of(0) + ", " + of(depth-1) + oneOf(g, "", ", "+of(0)) + ")" + oneOf(g, " == ", " < ", " >= ") + of(0) + ")"
-	case 9:
+	case 9, 10:
 		return g.nestedAggregates()
 	}
 	return g.comparison(depth, g.number)
@@ -213,6 +213,11 @@ func (g *generator) letRow() string {
 
 // nestedAggregates compares an aggregate of aggregates.
 func (g *generator) nestedAggregates() string {
+	if g.n(2) == 0 { // of rows that may have no rows
+		inner := oneOf(g, "count(.services)", "count(.services, .cost > 0)", "sum(map(.services, .cost))", "(max(map(.services, .cost)) ?? 3)", "len(.services) + 1")
+		return "(" + oneOf(g, "sum", "max", "min", "mean") + "(map(customer.vehicles, " + inner + "))" + oneOf(g, " > ", " <= ", " == ", " < ") +
+			strconv.Itoa(g.n(5)-1) + ")"
+	}
 	rows, inner, ok := g.relation(func() string { return g.aggregate(1, g.number) })
 	if !ok {
 		return g.atom(0)

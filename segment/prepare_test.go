@@ -28,10 +28,13 @@ func TestPrepareFindsTheThresholds(t *testing.T) {
 			db := pgtest.Empty(t, append(options, pgtest.Setting("jit", "off"))...)
 			w.create(t, db)
 			o := newOpinion(w)
+			places := rapid.Custom(func(t *rapid.T) question {
+				g := &generator{t: t, schema: w.schema}
+				return question{g.baseAtom(2), w.clocks[g.n(len(w.clocks))]}
+			})
 			for range (*proofRules + 9999) / 10_000 {
 				rapid.Check(t, func(rt *rapid.T) {
-					g := &generator{t: rt, schema: w.schema}
-					q := question{g.baseAtom(2), w.clocks[g.n(len(w.clocks))]}
+					q := places.Draw(rt, "question")
 					if rule, problems := ParseRule(Text(q.text), NewScope(w.schema)); problems == nil && Needs(rule) {
 						q.clock.Given = w.prepared(rt, db, q, baseRule).Given
 					}

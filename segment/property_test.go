@@ -133,10 +133,10 @@ func TestKeysStreamTheAudience(t *testing.T) {
 	w := newWorld(3)
 	db := pgtest.Empty(t, testDatabases()["zone"]...)
 	w.create(t, db)
+	questions := w.questions()
 	for range (*proofRules + 499) / 500 {
 		rapid.Check(t, func(rt *rapid.T) {
-			g := &generator{t: rt, schema: w.schema, residual: true}
-			q := w.question(g.condition(3), w.clocks[g.n(len(w.clocks))])
+			q := questions.Draw(rt, "question")
 			w.compareKeys(rt, db, q.text, q.clock)
 		})
 	}

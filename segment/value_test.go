@@ -20,15 +20,23 @@ func TestValuesHaveOneText(t *testing.T) {
 			w := newWorld(1)
 			db := pgtest.Empty(t, append(options, pgtest.Setting("extra_float_digits", "-3"))...)
 			w.create(t, db)
+			values := w.valuesAsked()
 			for range (*proofRules + 999) / 1000 {
 				rapid.Check(t, func(rt *rapid.T) {
-					g := &generator{t: rt, schema: w.schema}
-					text := oneOf(g, g.number, g.text, g.moment, g.boolean)(2)
-					w.compareValue(rt, db, text, w.clocks[g.n(len(w.clocks))])
+					q := values.Draw(rt, "value")
+					w.compareValue(rt, db, q.text, q.clock)
 				})
 			}
 		})
 	}
+}
+
+// valuesAsked draws values and moments.
+func (w *world) valuesAsked() *rapid.Generator[question] {
+	return rapid.Custom(func(t *rapid.T) question {
+		g := &generator{t: t, schema: w.schema}
+		return w.question(oneOf(g, g.number, g.text, g.moment, g.boolean)(2), w.clocks[g.n(len(w.clocks))])
+	})
 }
 
 // compareValue compares the canonical text of every row's value.
