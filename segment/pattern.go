@@ -6,6 +6,7 @@ import (
 	"regexp/syntax"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // What a translated pattern may cost: the characters it can stand for when repetitions are written out, and the ranges of
@@ -100,6 +101,10 @@ func (p *patternWriter) times(least, most int) string {
 }
 
 func (p *patternWriter) letter(r rune, anyCase bool) {
+	if unstorable(r) {
+		p.ok = false
+		return
+	}
 	if !anyCase {
 		p.WriteString(escaped(r))
 		return
@@ -122,6 +127,7 @@ func (p *patternWriter) class(ranges []rune) {
 		if hi < 1 {
 			continue
 		}
+		p.ok = p.ok && !unstorable(lo) && !unstorable(hi)
 		p.WriteString(escaped(lo))
 		if hi > lo {
 			p.WriteString("-" + escaped(hi))
@@ -129,6 +135,9 @@ func (p *patternWriter) class(ranges []rune) {
 	}
 	p.WriteString("]")
 }
+
+// unstorable says that no text in the database can have the letter: it is NUL or half of a pair.
+func unstorable(r rune) bool { return r == 0 || !utf8.ValidRune(r) }
 
 func escaped(r rune) string {
 	if r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -215,7 +216,7 @@ func likePattern(re *regexp.Regexp) (literalTest, bool) {
 			begin = true
 		case p.Op == syntax.OpEndText && i == len(parts)-1:
 			end = true
-		case p.Op == syntax.OpLiteral && p.Flags&syntax.FoldCase == 0:
+		case p.Op == syntax.OpLiteral && p.Flags&syntax.FoldCase == 0 && !slices.ContainsFunc(p.Rune, unstorable):
 			literal += string(p.Rune)
 		case p.Op == syntax.OpEmptyMatch:
 		default:
