@@ -48,6 +48,7 @@ type decision struct {
 	needs    map[string]*Columns
 	row      Columns  // the key of spare Rows
 	keys     int      // how many columns of the select list are keys
+	shared   bool     // visit uses the transaction, too
 	facts    []string // the last columns, by their keys in Row[FactsKey]
 	asked    []string // their SQL
 }
@@ -88,7 +89,7 @@ func (d *decision) run(ctx context.Context, visit func([]Key) error) error {
 		return err
 	}
 	d.loader.spare = spare{}
-	if d.related() {
+	if d.shared || d.related() {
 		return d.byCursor(ctx, visit)
 	}
 	return d.stream(ctx, visit)

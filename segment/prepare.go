@@ -3,6 +3,7 @@ package segment
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ func (v *Value) asked() *Rule {
 
 // Prepare finds out what the questions need to know of all customers, those whom base (customers.where; nil for every
 // row) lets through, and returns the clock with it in Given. What the clock's Given has already is kept. It reads the
-// whole base, in one statement; where no question needs anything, it asks nothing. SQL and Program of a rule refuse a
+// whole base, once for every few expressions; where no question needs anything, it asks nothing. SQL and Program of a rule refuse a
 // clock that lacks what the rule needs.
 func Prepare(ctx context.Context, db DB, scope *Scope, base *Rule, clock Clock, questions ...Question) (Clock, error) {
 	p := &preparation{scope: NewScope(scope.Schema), clock: clock, found: map[string]int{}}
@@ -71,6 +72,7 @@ type preparation struct {
 // distribution is an expression whose thresholds are wanted.
 type distribution struct {
 	key  string
+	id   identity // whose key it is
 	rule *Rule
 	of   node // lowered
 	text string
@@ -89,17 +91,22 @@ func (p *preparation) look(r *Rule) (err error) {
 func (p *preparation) lookAt(r *Rule, l lowering, n node) error {
 	if n, ok := n.(*standing); ok {
 		d := distribution{rule: r, of: l.node(n.of), text: n.text}
-		key, err := l.key(d.of)
+		id, err := l.identity(d.of)
 		if err != nil {
 			return err
 		}
-		d.key = key
+		key := id.key()
+		d.key, d.id = key, id
 		if _, given := p.clock.Given.find(key, d.of.typ()); given {
 			return nil
 		}
-		if _, ok := p.found[key]; !ok {
+		i, ok := p.found[key]
+		switch {
+		case !ok:
 			p.found[key] = len(p.wanted)
 			p.wanted = append(p.wanted, d)
+		case !id.same(p.wanted[i].id):
+			return fmt.Errorf("the places of %s and %s have one key", p.wanted[i].text, d.text)
 		}
 		return nil
 	}
@@ -123,21 +130,21 @@ func (p *preparation) ask(ctx context.Context, db DB, base *Rule) (map[string]th
 	if err != nil {
 		return nil, err
 	}
-	var args Args
-	q, err := Audience(p.scope, base, nil, &args, p.clock)
+	everybody := func(args *Args) (*Query, error) { return Audience(p.scope, base, nil, args, p.clock) }
+	q, err := everybody(&Args{})
 	if err != nil {
 		return nil, err
 	}
 	if !q.Exact {
-		if q, err = p.decided(ctx, tx, q); err != nil {
+		if everybody, err = p.decided(ctx, tx, q); err != nil {
 			return nil, err
 		}
 	}
-	return p.read(ctx, tx, q)
+	return p.read(ctx, tx, everybody)
 }
 
 // decided is a query that SQL can't say exactly, after each candidate was asked: their keys are in a temporary table.
-func (p *preparation) decided(ctx context.Context, tx pgx.Tx, q *Query) (*Query, error) {
+func (p *preparation) decided(ctx context.Context, tx pgx.Tx, q *Query) (func(*Args) (*Query, error), error) {
 	const table = "sapa_base"
 	if _, err := tx.Exec(ctx, `create temporary table `+table+` (customer_key text collate "C") on commit drop`); err != nil {
 		return nil, err
@@ -146,6 +153,7 @@ func (p *preparation) decided(ctx context.Context, tx pgx.Tx, q *Query) (*Query,
 	if err != nil {
 		return nil, err
 	}
+	d.shared = true
 	err = d.run(ctx, func(keys []Key) error {
 		_, err := tx.CopyFrom(ctx, pgx.Identifier{table}, []string{"customer_key"},
 			pgx.CopyFromSlice(len(keys), func(i int) ([]any, error) { return []any{keys[i].Customer}, nil }))
@@ -157,12 +165,13 @@ func (p *preparation) decided(ctx context.Context, tx pgx.Tx, q *Query) (*Query,
 	if _, err := tx.Exec(ctx, `analyze `+table); err != nil {
 		return nil, err
 	}
-	all, err := Audience(p.scope, nil, nil, &Args{}, p.clock)
-	if err != nil {
-		return nil, err
-	}
-	all.Where = fmt.Sprintf("%s.%s::text in (select b.customer_key from %s b)", CustomerAlias, quote(p.scope.Schema.Customer.Key), table)
-	return all, nil
+	return func(args *Args) (*Query, error) {
+		all, err := Audience(p.scope, nil, nil, args, p.clock)
+		if err == nil {
+			all.Where = fmt.Sprintf("%s.%s::text in (select b.customer_key from %s b)", CustomerAlias, quote(p.scope.Schema.Customer.Key), table)
+		}
+		return all, err
+	}, nil
 }
 
 // fractions are those of the thresholds, a trifle less than k/100: percentile_disc takes the first value whose place,
@@ -176,35 +185,52 @@ func fractions() []float64 {
 	return all
 }
 
-// read asks one statement for the thresholds of all expressions.
-func (p *preparation) read(ctx context.Context, tx pgx.Tx, q *Query) (map[string]thresholds, error) {
+// sortsAtOnce is how many expressions one statement parts: it sorts them all at the same time, each in a work_mem of its own.
+const sortsAtOnce = 8
+
+// read asks for the thresholds of all expressions.
+func (p *preparation) read(ctx context.Context, tx pgx.Tx, base func(*Args) (*Query, error)) (map[string]thresholds, error) {
+	all := map[string]thresholds{}
+	for some := range slices.Chunk(p.wanted, sortsAtOnce) {
+		q, err := base(&Args{})
+		if err != nil {
+			return nil, err
+		}
+		if err := p.readSome(ctx, tx, q, some, all); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// readSome asks one statement for the thresholds of some expressions.
+func (p *preparation) readSome(ctx context.Context, tx pgx.Tx, q *Query, some []distribution, all map[string]thresholds) error {
 	at := q.Args.Bind(fractions(), "float8[]")
-	values, joins, err := p.valuesSQL(q.Args)
+	values, joins, err := p.valuesSQL(some, q.Args)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var columns []string
-	for i, d := range p.wanted {
+	for i, d := range some {
 		columns = append(columns, fmt.Sprintf("(percentile_disc(%s) within group (order by %s))::%s[]", at, values[i], readType(d.of.typ())))
 	}
 	sql := "select " + strings.Join(columns, ", ") + " from " + q.From + joins + " where " + q.Where
-	found := make([]any, len(p.wanted))
-	for i, d := range p.wanted {
+	found := make([]any, len(some))
+	for i, d := range some {
 		found[i] = scanner(d.of.typ())
 	}
 	err = tx.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeDescribeExec}, q.Args.Values()...)...).Scan(found...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	all := map[string]thresholds{}
-	for i, d := range p.wanted {
+	for i, d := range some {
 		below, err := scanned(found[i], d.of.typ())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		all[d.key] = thresholds{of: d.text, t: d.of.typ(), below: below}
 	}
-	return all, nil
+	return nil
 }
 
 // readType is the type as which thresholds are read: whole numbers may be beyond bigint.

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// valuesSQL writes the value of each distribution for each row of the base, and the joins that they need: aggregates over
+// valuesSQL writes the value of each of the wanted distributions for each row of the base, and the joins that they need: aggregates over
 // the customer's rows are read from groups that are joined, where a subquery would look up every customer. What goes over
 // the same rows is grouped together, whichever rule asks for it.
-func (p *preparation) valuesSQL(args *Args) (values []string, joins string, err error) {
+func (p *preparation) valuesSQL(wanted []distribution, args *Args) (values []string, joins string, err error) {
 	defer recovered(&err)
 	var together [][]*aggregate
-	for _, d := range p.wanted {
+	for _, d := range wanted {
 		for _, agg := range joinable(d.of) {
 			i := slices.IndexFunc(together, func(g []*aggregate) bool { return sameOfCustomer(g[0].rows, agg.rows) })
 			if i < 0 {
@@ -24,13 +24,13 @@ func (p *preparation) valuesSQL(args *Args) (values []string, joins string, err 
 	}
 	grouped := map[node]string{}
 	for i, g := range together {
-		e := p.emitter(p.wanted[0].rule, args)
+		e := p.emitter(wanted[0].rule, args)
 		joins += e.joinGroups(g, fmt.Sprintf("g%d", i+1), grouped)
 		if e.err != nil {
 			return nil, "", e.err
 		}
 	}
-	for _, d := range p.wanted {
+	for _, d := range wanted {
 		e := p.emitter(d.rule, args)
 		e.grouped = maps.Clone(grouped)
 		values = append(values, e.value(d.of))

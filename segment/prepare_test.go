@@ -102,26 +102,49 @@ func TestPrepareAsksOnlyTheBase(t *testing.T) {
 // residualBase means the same as baseRule.
 const residualBase = `(customer.visits >= 1 || customer.vip) && !(customer.city matches "\\bnever\\b")`
 
-// TestTopTenPercent: where all values differ, percentile(…) >= 90 is exactly the tenth.
+// TestTopTenPercent: where all values differ, percentile(…) >= 90 is exactly the tenth. The database is asked, of bases
+// that it decides and that are decided here, in more than one chunk, and by statements with more expressions than one sorts.
 func TestTopTenPercent(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{1, 9, 10, 99, 100, 101, 250, 300} {
-		var values []any
-		for i := range n {
-			values = append(values, int64(i))
-		}
-		below := parted(values)
-		for _, k := range []int{1, 7, 50, 90, 99} {
+	schema := testSchema()
+	scope := NewScope(schema)
+	var texts []string
+	for k := range sortsAtOnce + 1 {
+		texts = append(texts, fmt.Sprintf("percentile(customer.age * %d) >= 90", k+1))
+	}
+	rule := mustRule(t, strings.Join(texts, " && "), scope)
+	bases := map[string]*Rule{
+		"": nil, "in SQL": mustRule(t, `customer.visits >= 0`, scope),
+		"in Go": mustRule(t, `customer.name matches "\\bS" || customer.visits >= 0`, scope),
+	}
+	clock := testClocks()[0]
+	clock.Given = nil
+	db := pgtest.Empty(t)
+	run(t, db, `create table public.customers (id bigint primary key, name text, age int, visits smallint not null)`)
+	for _, n := range []int{1, 9, 10, 99, 100, 101, 3*chunk + 150} {
+		run(t, db, `truncate public.customers`)
+		run(t, db, `insert into public.customers select i, case i % 2 when 0 then 'Siti' else 'Budi' end, i, i % 3 from generate_series(1, $1::int) i`, n)
+		for name, base := range bases {
+			clock, err := Prepare(t.Context(), db, scope, base, clock, rule)
+			if err != nil {
+				t.Fatalf("of %d, a base decided %s: %v", n, name, err)
+			}
+			q, err := Audience(scope, base, rule, &Args{}, clock)
+			if err != nil {
+				t.Fatal(err)
+			}
 			beyond := 0
-			for _, v := range values {
-				if order(v, below[k-1]) > 0 {
-					beyond++
-				}
-			}
-			if want := n * (100 - k) / 100; beyond != want {
-				t.Errorf("of %d, %d have a percentile of %d or more, want %d", n, beyond, k, want)
+			if err := q.Keys(t.Context(), db, func(keys []Key) error { beyond += len(keys); return nil }); err != nil || beyond != n/10 {
+				t.Errorf("of %d, a base decided %s: %d have a percentile of 90 or more (%v), want %d", n, name, beyond, err, n/10)
 			}
 		}
+	}
+}
+
+func run(t *testing.T, db *pgxpool.Pool, sql string, args ...any) {
+	t.Helper()
+	if _, err := db.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -237,7 +260,7 @@ func TestPrepareSharesWhatIsTheSame(t *testing.T) {
 		}
 	}
 	var args Args
-	values, joins, err := p.valuesSQL(&args)
+	values, joins, err := p.valuesSQL(p.wanted, &args)
 	if err != nil {
 		t.Fatal(err)
 	}
