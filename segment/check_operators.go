@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -38,7 +39,40 @@ func (c *checker) negation(n *ast.UnaryNode) node {
 	if a.typ() != typeBool {
 		return c.problem(at, c.negationHint(n, a), "%s negates a condition, but %s is %s", n.Operator, c.words(a), a.typ())
 	}
+	if outer, ok := c.negated[n]; ok && comparing(outer.Operator) && !c.bracketed(n, outer) {
+		return c.problem(at, c.negationHint(n, a), "%s negates %s alone, and not the comparison", n.Operator, c.words(a))
+	}
 	return &not{condition(at), asCondition(a)}
+}
+
+// comparing operators are those before whose left side a negation is nearly always meant for the whole.
+func comparing(op string) bool {
+	switch op {
+	case "&&", "and", "||", "or", "??":
+		return false
+	}
+	return true
+}
+
+// bracketed says that the negation stands in brackets of its own before the operator: (not x) == y.
+func (c *checker) bracketed(n *ast.UnaryNode, outer *ast.BinaryNode) bool {
+	text := c.src.quote(span{n.Location().From, outer.Location().From})
+	open, inString := 0, rune(0)
+	for _, r := range text {
+		switch {
+		case inString != 0:
+			if r == inString {
+				inString = 0
+			}
+		case r == '"' || r == '\'' || r == '`':
+			inString = r
+		case r == '(':
+			open++
+		case r == ')':
+			open--
+		}
+	}
+	return open < 0
 }
 
 func (c *checker) negationHint(n *ast.UnaryNode, a node) string {
@@ -46,8 +80,14 @@ func (c *checker) negationHint(n *ast.UnaryNode, a node) string {
 	if !ok {
 		return conditionHint(a)
 	}
-	whole := span{c.extent(n.Node).from, c.extent(outer).to}
-	return fmt.Sprintf("write %s (%s)", n.Operator, c.src.quote(whole))
+	whole := c.src.quote(span{c.extent(n.Node).from, c.extent(outer).to})
+	if strings.Count(whole, "(") != strings.Count(whole, ")") {
+		return fmt.Sprintf("put brackets around all that %s is meant for", n.Operator)
+	}
+	if n.Operator == "!" {
+		return fmt.Sprintf("write !(%s)", whole)
+	}
+	return fmt.Sprintf("write not (%s)", whole)
 }
 
 func (c *checker) binary(n *ast.BinaryNode) node {
@@ -193,7 +233,7 @@ func (c *checker) comparable(at span, op string, a, b node) (Type, bool) {
 		c.problem(at, c.mismatchHint(a, b), "%s is %s and %s is %s: they can't be compared by %s",
 			c.words(a), a.typ(), c.words(b), b.typ(), op)
 	}
-	return t, ok && !c.noWeekday(a, b)
+	return t, ok && !c.never(op, a, b)
 }
 
 func (c *checker) textTest(at span, op string, a, b node) node {

@@ -161,7 +161,8 @@ func (g *generator) tags(depth int) string {
 func (g *generator) membership(depth int) string {
 	of := oneOf(g, g.number, g.text, g.moment)
 	if g.n(4) == 0 {
-		return fmt.Sprintf("(%s%s%d..%d)", g.wholeNumber(depth-1), oneOf(g, " in ", " not in "), g.n(5)-2, g.n(8))
+		lo := g.n(5) - 2
+		return fmt.Sprintf("(%s%s%d..%d)", g.wholeNumber(depth-1), oneOf(g, " in ", " not in "), lo, lo+g.n(8))
 	}
 	var items []string
 	for range g.n(4) {
@@ -196,7 +197,7 @@ func (g *generator) boolean(depth int) string {
 		return "(" + g.boolean(depth-1) + " ?? " + g.boolean(depth-1) + ")"
 	}
 	if depth > 1 && g.n(4) == 0 {
-		return g.condition(depth - 1)
+		return "(" + g.condition(depth-1) + ")" // a negation before a comparison needs its own brackets
 	}
 	if c, ok := g.column(customer.Bool); ok && g.n(5) > 0 {
 		return c
