@@ -26,7 +26,7 @@ func analyse(s *source, scope *Scope, w want) (root node, v *vars, problems diag
 
 // analyseWithin is analyse for the rule of a segment: chain has its name.
 func analyseWithin(s *source, scope *Scope, w want, chain []string) (root node, v *vars, problems diag.List) {
-	c := &checker{src: s, scope: scope, vars: &vars{}, negated: map[ast.Node]*ast.BinaryNode{}, left: map[ast.Node]*ast.BinaryNode{}, chain: chain}
+	c := newChecker(s, scope, chain)
 	defer func() {
 		if p := recover(); p != nil {
 			c.problems.Add(s.file, s.span(span{}), "please report this rule", "the rule can't be read: %v", p)
@@ -36,9 +36,6 @@ func analyseWithin(s *source, scope *Scope, w want, chain []string) (root node, 
 	tree := parse(s, &c.problems)
 	if tree == nil {
 		return nil, c.vars, c.problems
-	}
-	for _, r := range scope.roots() {
-		c.roots = append(c.roots, c.vars.add(r.name, r.entity))
 	}
 	if w == wantCondition {
 		root = c.condition(tree)
@@ -74,9 +71,10 @@ type checker struct {
 	vars     *vars
 	roots    []*variable
 	closures []closure         // innermost last
-	texts    map[ast.Node]bool // which arguments are lists of texts
+	checked  map[ast.Node]node // arguments that were checked before their call
 	lets     []let
 	picks    []knownPick
+	parsed   map[string]parsed // the rules of segments
 	visits   int
 	large    bool                         // and so it was reported
 	chain    []string                     // of segments whose rules stand in one another, the innermost last
@@ -169,11 +167,11 @@ func (c *checker) scalar(n ast.Node) node {
 }
 
 func (c *checker) expr(n ast.Node) node {
-	if c.visits++; c.visits > 10*maxNodes {
-		if !c.large {
-			c.large = true
-			c.problem(c.extent(n), "", "the rule is too large")
-		}
+	if a, ok := c.checked[n]; ok {
+		delete(c.checked, n)
+		return a
+	}
+	if !c.visit(n, 1) {
 		return nil
 	}
 	switch n := n.(type) {
@@ -301,10 +299,13 @@ func (c *checker) pointer(n *ast.PointerNode) node {
 	if text, ok := inner.value.(*element); ok {
 		return &element{base{t: typeText, loc: c.extent(n)}, text.item}
 	}
-	if inner.value != nil {
-		return inner.value
+	if inner.value == nil {
+		return &rowRef{base{t: typeRow, loc: c.extent(n)}, path{from: inner.row}}
 	}
-	return &rowRef{base{t: typeRow, loc: c.extent(n)}, path{from: inner.row}}
+	if !c.visit(n, size(inner.value, maxVisits)) {
+		return nil
+	}
+	return inner.value
 }
 
 func (c *checker) member(n *ast.MemberNode) node { return c.oneType(c.follow(n)) }

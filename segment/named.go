@@ -66,7 +66,7 @@ func (c *checker) inline(at span, name string, rule NamedRule) node {
 	inner.src, inner.roots, inner.chain = newSource(Text(rule.Text)), c.roots[:1], append(c.chain[:len(c.chain):len(c.chain)], name)
 	inner.closures, inner.lets, inner.problems = nil, nil, nil
 	var root node
-	if tree := parse(inner.src, &inner.problems); tree != nil {
+	if tree := c.parseOnce(inner.src, &inner.problems); tree != nil {
 		root = inner.condition(tree)
 	}
 	c.visits, c.large, c.picks = inner.visits, inner.large, inner.picks

@@ -28,27 +28,16 @@ type form = func(c *checker, fn *Function, at span, args []ast.Node) node
 // orTexts gives a call over a list of texts to formTexts, and every other to rows.
 func orTexts(rows form) form {
 	return func(c *checker, fn *Function, at span, args []ast.Node) node {
-		if len(args) > 0 && c.isTexts(args[0]) {
+		if len(args) == 0 {
+			return c.argumentCount(fn, at)
+		}
+		a, forget := c.checkedFirst(args[0])
+		defer forget()
+		if a != nil && a.typ() == typeTexts {
 			return formTexts(c, fn, at, args)
 		}
 		return rows(c, fn, at, args)
 	}
-}
-
-// isTexts looks at an argument and forgets it again. What it found is kept, since calls stand inside each other.
-func (c *checker) isTexts(arg ast.Node) bool {
-	if is, known := c.texts[arg]; known {
-		return is
-	}
-	problems, visits := c.problems, c.visits
-	a := c.expr(arg)
-	c.problems, c.visits = problems, visits
-	is := a != nil && a.typ() == typeTexts
-	if c.texts == nil {
-		c.texts = map[ast.Node]bool{}
-	}
-	c.texts[arg] = is
-	return is
 }
 
 // formTexts checks any, all, none, one, count, filter, map, find, first and last of a list of texts.
