@@ -19,6 +19,9 @@ func TestBaseMessages(t *testing.T) {
 	}
 	scope := NewScope(schema)
 	each := scope.WithEach(vehicles, "vehicle")
+	names := workshopNames()
+	names.Segments["reached"] = NamedRule{Text: `customer.visits > 1 && received("newsletter")`}
+	named := scope.WithNames(names)
 	cases := []struct {
 		scope      *Scope
 		rule, want string
@@ -47,6 +50,18 @@ rule:1:1: rfm needs the value of each row, and sapa.yaml does not say which colu
    1 | percentile(count(vehicle.services)) >= 90
      |            ^^^^^^^^^^^^^^^^^^^^^^^
      use columns and relations of the customer`},
+		{named, `percentile(has_channel("email") ? customer.income : nil) >= 90`, `rule:1:12: percentile goes by the company's own columns and relations, but has_channel("email") asks what Sapa itself has sent and heard
+   1 | percentile(has_channel("email") ? customer.income : nil) >= 90
+     |            ^^^^^^^^^^^^^^^^^^^^
+     write it beside: percentile(sum(customer.orders, .total)) >= 90 && …`},
+		{named, `percentile(segment("reached") ? customer.income : nil) >= 90`, `rule:1:12: percentile goes by the company's own columns and relations, but segment("reached") asks what Sapa itself has sent and heard
+   1 | percentile(segment("reached") ? customer.income : nil) >= 90
+     |            ^^^^^^^^^^^^^^^^^^
+     write it beside: percentile(sum(customer.orders, .total)) >= 90 && …`},
+		{named, `rfm(filter(customer.orders, .total > 5 && !received("newsletter"))) == "555"`, `rule:1:44: rfm goes by the company's own columns and relations, but received("newsletter") asks what Sapa itself has sent and heard
+   1 | rfm(filter(customer.orders, .total > 5 && !received("newsletter"))) == "555"
+     |                                            ^^^^^^^^^^^^^^^^^^^^^^
+     write it beside: rfm(customer.orders).recency >= 4 && rfm(customer.orders).frequency >= 4 && …`},
 	}
 	for _, c := range cases {
 		_, problems := ParseRule(Text(c.rule), c.scope)

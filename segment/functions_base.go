@@ -219,11 +219,35 @@ func (c *checker) aboutAll(fn *Function, at span, of node) bool {
 		c.problem(n.at(), "use columns and relations of the customer", "%s places a customer among all customers, but %s is about another row", fn.Name, c.words(n))
 		return false
 	}
+	if n := sapasOwn(of); n != nil {
+		c.problem(n.at(), "write it beside: "+fn.Example+" && …",
+			"%s goes by the company's own columns and relations, but %s asks what Sapa itself has sent and heard", fn.Name, c.words(n))
+		return false
+	}
 	if why := unsayable(c.lowered(of)); why != nil {
 		c.problem(why.at, "leave that part out", "%s needs a value that the database can say: %s", fn.Name, why.text)
 		return false
 	}
 	return true
+}
+
+// sapasOwn is a part that asks Sapa's own tables: a fact, or the segment that has one.
+func sapasOwn(n node) node {
+	switch n := n.(type) {
+	case *fact:
+		return n
+	case *named:
+		if sapasOwn(n.a) != nil {
+			return n
+		}
+		return nil
+	}
+	for _, child := range children(n) {
+		if found := sapasOwn(child); found != nil {
+			return found
+		}
+	}
+	return nil
 }
 
 // otherRow is a part that is about a row which is neither the customer nor behind the customer's relations.
