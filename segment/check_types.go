@@ -97,6 +97,9 @@ func (c *checker) inRange(at span, x node, r *ast.BinaryNode) node {
 				"a range is for whole numbers, but %s is %s", c.words(n), n.typ())
 		}
 	}
+	if c.emptyRange(x, lo, hi) {
+		return nil
+	}
 	return &between{condition(at), x, lo, hi}
 }
 
@@ -118,6 +121,9 @@ func (c *checker) inList(at span, x node, list *listNode) node {
 	t, ok := x.typ(), x.typ().isScalar()
 	if !ok {
 		return c.problem(at, "", "%s is %s and can't be looked for in a list", c.words(x), x.typ())
+	}
+	if len(list.items) == 0 {
+		return c.problem(list.at(), "write the values into it, or leave the condition out", "nothing is in an empty list")
 	}
 	for _, item := range list.items {
 		if item.typ() == typeNothing {

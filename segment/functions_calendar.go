@@ -177,26 +177,6 @@ func isCall(n node, name string) bool {
 	return ok && c.fn.Name == name
 }
 
-// noWeekday reports a number that no weekday has, such as 0 for Sunday.
-func (c *checker) noWeekday(a, b node) bool {
-	if isCall(b, "weekday") {
-		a, b = b, a
-	}
-	k, ok := b.(*constant)
-	if !ok || !isCall(a, "weekday") || !b.typ().isNumber() {
-		return false
-	}
-	if d, ok := k.v.(int64); ok && d >= 1 && d <= 7 {
-		return false
-	}
-	hint := ""
-	if k.v == int64(0) {
-		hint = "write 7 for Sunday"
-	}
-	c.problem(b.at(), hint, "weekday gives 1 for Monday to 7 for Sunday, never %s", c.words(b))
-	return true
-}
-
 // The evaluation and SQL of what goes by days of the year. A year's days are numbered month*100 + day: a date's number in
 // SQL is an expression over which docs/rules.md shows an index.
 

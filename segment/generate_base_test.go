@@ -67,7 +67,7 @@ func (g *generator) scored(op string) string {
 	}
 	switch g.n(6) {
 	case 0:
-		return "(rfm(" + rows + ")" + oneOf(g, " == ", " != ", " < ") + oneOf(g, `"545"`, `"111"`, `"333"`, `"5"`, "rfm("+g.dated()+")") + ")"
+		return "(rfm(" + rows + ")" + oneOf(g, " == ", " != ") + oneOf(g, `"545"`, `"111"`, `"333"`, `"515"`, "rfm("+g.dated()+")") + ")"
 	case 1:
 		return "(rfm(" + rows + ")" + oneOf(g, " startsWith ", " endsWith ") + strconv.Quote(strconv.Itoa(1+g.n(5))) + ")"
 	case 2:
@@ -91,7 +91,7 @@ func (g *generator) percentiled(depth int, op string) string {
 	place := "percentile(" + of + ")"
 	switch g.n(8) {
 	case 0:
-		return "(" + place + oneOf(g, " in ", " not in ") + fmt.Sprintf("%d..%d)", g.n(60)-5, g.n(110))
+		return "(" + place + oneOf(g, " in ", " not in ") + fmt.Sprintf("%d..%d)", g.n(50), 50+g.n(50))
 	case 1:
 		return "(" + place + op + "percentile(customer.points))"
 	case 2:
@@ -99,7 +99,7 @@ func (g *generator) percentiled(depth int, op string) string {
 	case 3:
 		return "(" + place + oneOf(g, " == nil", " != nil") + ")"
 	}
-	return "(" + place + op + oneOf(g, strconv.Itoa(g.n(102)-1), "90", "49.5", "0", "99") + ")"
+	return "(" + place + op + oneOf(g, strconv.Itoa(1+g.n(98)), "90", "0", "99") + ")"
 }
 
 // varies says that an expression is checked to be about the customer.

@@ -165,7 +165,7 @@ func (g *generator) membership(depth int) string {
 		return fmt.Sprintf("(%s%s%d..%d)", g.wholeNumber(depth-1), oneOf(g, " in ", " not in "), lo, lo+g.n(8))
 	}
 	var items []string
-	for range g.n(4) {
+	for range 1 + g.n(3) {
 		item := of(0)
 		if g.n(5) == 0 {
 			item = "nil"
