@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sort"
 	"strings"
@@ -85,31 +86,66 @@ func (l lowering) fail(err error) {
 	}
 }
 
-// key identifies a lowered expression by the SQL that it becomes and what is bound in it: two with the same key have the
-// same values for all customers.
+// key identifies a lowered expression by its identity: two with the same key have the same values for all customers.
 func (l lowering) key(of node) (string, error) {
+	id, err := l.identity(of)
+	return id.key(), err
+}
+
+// identity is the SQL that a lowered expression becomes, after its type, and what is bound in it.
+type identity struct {
+	text string
+	args []string
+}
+
+func (l lowering) identity(of node) (identity, error) {
 	if why := unsayable(of); why != nil {
-		return "", errors.New(why.text)
+		return identity{}, errors.New(why.text)
 	}
 	plain := *l.rule
 	plain.mutate = noMutation
 	var args Args
 	e := newEmitter(&plain, &args, l.clock, map[string]string{"customer": CustomerAlias})
-	text := e.value(of)
-	if e.err != nil {
-		return "", e.err
-	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%s %s", sqlType(of.typ()), text)
+	id := identity{text: sqlType(of.typ()) + " " + e.value(of)}
 	for _, v := range args.Values() {
-		if d, ok := v.(driver.Valuer); ok {
-			if written, err := d.Value(); err == nil {
-				v = written
-			}
-		}
-		fmt.Fprintf(h, " %q", fmt.Sprint(v))
+		id.args = append(id.args, boundText(v))
 	}
-	return hex.EncodeToString(h.Sum(nil)[:12]), nil
+	return id, e.err
+}
+
+// key is a hash in which each part has its length before it, so that no two parts read like one.
+func (id identity) key() string {
+	h := sha256.New()
+	for _, part := range append([]string{id.text}, id.args...) {
+		fmt.Fprintf(h, "%d %s ", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+func (id identity) same(other identity) bool {
+	return id.text == other.text && slices.Equal(id.args, other.args)
+}
+
+// boundText is a parameter with its Go type; each item of a list is quoted by itself.
+func boundText(v any) string {
+	list := reflect.ValueOf(v)
+	if _, one := v.(driver.Valuer); one || list.Kind() != reflect.Slice {
+		return fmt.Sprintf("%T %q", v, plainBound(v))
+	}
+	items := make([]string, list.Len())
+	for i := range items {
+		items[i] = plainBound(list.Index(i).Interface())
+	}
+	return fmt.Sprintf("%T %q", v, items)
+}
+
+func plainBound(v any) string {
+	if d, ok := v.(driver.Valuer); ok {
+		if written, err := d.Value(); err == nil {
+			v = written
+		}
+	}
+	return fmt.Sprint(v)
 }
 
 // uncast looks through casts from one kind of number to another.
