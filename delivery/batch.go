@@ -25,6 +25,7 @@ type lease struct {
 	epoch   int
 	channel string
 	tick    time.Time
+	asOf    time.Time
 	life    *life
 	// inHand are the messages that a session has, or had, and whose verdicts are not in the ledger yet.
 	inHand []int64
@@ -63,8 +64,8 @@ func (e *Engine) take(ctx context.Context, batch int64) (*lease, error) {
 		  and exists (select from workers w where w.id = $2 and w.stopped_at is null)
 		  and exists (select from installation i, pg_control_system() c
 		              where i.system_identifier = c.system_identifier::text and i.database_name = current_database())
-		returning b.run_id, r.version_id, b.lo, b.hi, b.epoch, b.channel, r.tick`,
-		batch, l.life.worker, e.Now()).Scan(&l.run, &l.version, &l.lo, &l.hi, &l.epoch, &l.channel, &l.tick)
+		returning b.run_id, r.version_id, b.lo, b.hi, b.epoch, b.channel, r.tick, r.as_of`,
+		batch, l.life.worker, e.Now()).Scan(&l.run, &l.version, &l.lo, &l.hi, &l.epoch, &l.channel, &l.tick, &l.asOf)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

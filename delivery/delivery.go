@@ -26,6 +26,7 @@ import (
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/response"
+	"github.com/sapa-crm/sapa/segment"
 	"github.com/sapa-crm/sapa/templates"
 )
 
@@ -66,6 +67,8 @@ type SMS struct {
 // Library finds the content of applied versions; it may keep them, since versions never change.
 type Library interface {
 	Content(ctx context.Context, version int) (*Content, error)
+	// Still says which of a run's customers, and which of their rows of `each`, the run's rule means now.
+	Still(ctx context.Context, run int, customers []string) ([]segment.Key, error)
 }
 
 // Account is one configured channel: the provider and our limits on using it.

@@ -8,6 +8,7 @@ import (
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/response"
+	"github.com/sapa-crm/sapa/segment"
 )
 
 // filler makes messages of a batch's claims: it reads what the templates print and renders them.
@@ -49,16 +50,22 @@ func (f *filler) fill(ctx context.Context, claimed []*message) (ready []filled, 
 	if err != nil {
 		return nil, nil, err
 	}
+	still, err := f.stillMeant(ctx, claimed)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, m := range claimed {
 		person, ok := people[m.CustomerKey]
-		its := pick(rows, m)
+		its, meant := pick(rows, m, nil), pick(rows, m, still)
 		switch {
 		case !ok || (f.rows != nil && len(its) == 0):
 			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonGone, at: f.engine.Now()})
+		case f.rows == nil && !still.means(m.CustomerKey, "") || f.rows != nil && len(meant) == 0:
+			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonChanged, at: f.engine.Now()})
 		case !f.consents(m, person):
 			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonNoConsent, at: f.engine.Now()})
 		default:
-			full, err := f.compose(m, person, its)
+			full, err := f.compose(m, person, meant)
 			if err != nil {
 				refused = append(refused, unfit(m, err, f.engine.Now()))
 				continue
@@ -98,11 +105,43 @@ func (f *filler) read(ctx context.Context, claimed []*message) (people, rows map
 	return people, rows, err
 }
 
-// pick chooses the rows that are still there and still the customer's.
-func pick(rows map[string]map[string]any, m *message) []any {
+// ruleHolds is how long after a run's moment its rule is taken to mean the same people; after that it is asked again.
+const ruleHolds = 10 * time.Minute
+
+// meant is who a rule means now; nil when it was not asked.
+type meant map[segment.Key]bool
+
+func (s meant) means(customerKey, rowKey string) bool {
+	return s == nil || s[segment.Key{Customer: customerKey, Each: rowKey}]
+}
+
+// stillMeant asks the run's rule again, when it was asked long ago: the oil may have been changed since.
+func (f *filler) stillMeant(ctx context.Context, claimed []*message) (meant, error) {
+	if f.engine.Now().Sub(f.lease.asOf) <= ruleHolds {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	customers := make([]string, len(claimed))
+	for i, m := range claimed {
+		customers[i] = m.CustomerKey
+	}
+	keys, err := f.engine.Library.Still(ctx, f.lease.run, customers)
+	if err != nil {
+		return nil, err
+	}
+	still := make(meant, len(keys))
+	for _, k := range keys {
+		still[k] = true
+	}
+	return still, nil
+}
+
+// pick chooses the rows that are still there and still the customer's, and that the rule means.
+func pick(rows map[string]map[string]any, m *message, still meant) []any {
 	var found []any
 	for _, k := range m.RowKeys {
-		if row, ok := rows[customer.OwnedKey(k, m.CustomerKey)]; ok {
+		if row, ok := rows[customer.OwnedKey(k, m.CustomerKey)]; ok && still.means(m.CustomerKey, k) {
 			found = append(found, row)
 		}
 	}

@@ -26,12 +26,13 @@ type outcome struct {
 
 // Reasons of failed and skipped messages, beside those of the claim.
 const (
-	reasonRefused   = "refused"     // by the provider, for good
-	reasonBounced   = "hard bounce" // refused for good because of the address, which the channel may say in other words
-	reasonGaveUp    = "gave up"     // refused for now, too often
-	reasonContent   = "content"     // the template could not be filled for this person
-	reasonGone      = "gone"        // the customer, or the row of `each`, is not there any more
-	reasonNoConsent = "no consent"  // by the company's own column
+	reasonRefused   = "refused"            // by the provider, for good
+	reasonBounced   = "hard bounce"        // refused for good because of the address, which the channel may say in other words
+	reasonGaveUp    = "gave up"            // refused for now, too often
+	reasonContent   = "content"            // the template could not be filled for this person
+	reasonGone      = "gone"               // the customer, or the row of `each`, is not there any more
+	reasonChanged   = "no longer eligible" // by the rule, asked again
+	reasonNoConsent = "no consent"         // by the company's own column
 )
 
 // retryDelays are the waits before another attempt after a refusal for now; after the last one it is given up.

@@ -94,7 +94,7 @@ func (s *sender) trySeeds(ctx context.Context, fill *filler, first *message) err
 	if err != nil {
 		return err
 	}
-	copied, err := fill.composer.Compose(Person{Customer: people[first.CustomerKey], Rows: pick(rows, first)}, PlainURLs{fill.content})
+	copied, err := fill.composer.Compose(Person{Customer: people[first.CustomerKey], Rows: pick(rows, first, nil)}, PlainURLs{fill.content})
 	if err != nil {
 		return err
 	}

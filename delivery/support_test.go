@@ -57,7 +57,8 @@ const shopTables = `
 create schema shop;
 create table shop.customers (
 	id bigint primary key, first_name text, email text, birth_date date, timezone text, newsletter_ok boolean
-)`
+);
+create table shop.vehicles (id bigint primary key, customer_id bigint, plate text, due date)`
 
 const shopYAML = `
 customers:
@@ -67,6 +68,8 @@ customers:
   name: first_name
   timezone: {column: timezone, default: Asia/Jakarta}
   consent: {default: granted, email: newsletter_ok}
+  relations:
+    vehicles: {table: shop.vehicles, by: customer_id, key: id}
 channels:
   email: {smtp: "smtp://127.0.0.1:9", from: "Bengkel Maju <halo@bengkel.example>"}
 public_url: http://127.0.0.1:9

@@ -1,0 +1,32 @@
+package campaign
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sapa-crm/sapa/internal/pg"
+	"github.com/sapa-crm/sapa/segment"
+)
+
+// Still says which of a run's customers, and which of their rows, its rule means now: with the run's own date, moment and
+// thresholds, and with the data as they are.
+func (l *Library) Still(ctx context.Context, run int, customers []string) ([]segment.Key, error) {
+	r := &Run{ID: run}
+	var kept []byte
+	err := l.db.QueryRow(ctx, `select version_id, tick, as_of, given from runs where id = $1`, run).Scan(&r.VersionID, &r.Tick, &r.AsOf, &kept)
+	if err != nil {
+		return nil, fmt.Errorf("read run %d: %w", run, err)
+	}
+	if err := r.take(kept); err != nil {
+		return nil, err
+	}
+	c, err := l.version(ctx, r.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := segment.Still(ctx, l.db, c.scope, customers, c.clockOf(r), c.base, c.where)
+	if err != nil {
+		return nil, &CompanyError{fmt.Errorf("ask the rule again: %w", pg.WithoutValues(err))}
+	}
+	return keys, nil
+}
