@@ -22,8 +22,10 @@ type Why struct {
 	CustomerKey string         `json:"customer_key"`
 	Name        string         `json:"name,omitempty"`
 	AsOf        time.Time      `json:"as_of"`
-	Today       string         `json:"today"` // the date that the rule calls today()
-	Gets        bool           `json:"gets"`  // the message would be sent
+	Today       string         `json:"today"`             // the date that the rule calls today()
+	Day         string         `json:"-"`                 // for people: today, or on 2026-12-24
+	Gets        bool           `json:"gets"`              // the message would be sent
+	ByHand      bool           `json:"by_hand,omitempty"` // it would be sent if somebody ran the campaign now: only its schedule is against it
 	When        *time.Time     `json:"when,omitempty"`
 	Reasons     []Reason       `json:"reasons,omitempty"` // why it would not be sent
 	Customer    *segment.Trace `json:"customer,omitempty"`
@@ -32,6 +34,7 @@ type Why struct {
 	Earlier     []Earlier      `json:"earlier,omitempty"`
 	Next        string         `json:"next,omitempty"`      // the first date on which the rule, the occasion and the cooldown would let it go
 	NextGets    bool           `json:"next_gets,omitempty"` // on that date nothing else stands in the way, as far as is known
+	NoNext      string         `json:"no_next,omitempty"`   // why there is no next date where one may be expected
 }
 
 // Reason is why somebody would not get a message: the name of a WhyCheck, and what it found.
@@ -100,7 +103,10 @@ func (p *Planner) Why(ctx context.Context, name, key string, tick time.Time) (*W
 	still := *p
 	still.Now = func() time.Time { return r.AsOf }
 	q := &inquiry{p: &still, c: c, r: r}
-	q.out = &Why{Campaign: name, CustomerKey: key, AsOf: r.AsOf}
+	q.out = &Why{Campaign: name, CustomerKey: key, AsOf: r.AsOf, Day: "today"}
+	if zone := c.clock(r.Tick, r.AsOf).Zone; !date(p.Now().In(zone)).Equal(date(r.Tick)) {
+		q.out.Day = "on " + r.Tick.Format(time.DateOnly)
+	}
 	if err := p.Pool.QueryRow(ctx, `select number from versions where id = $1`, r.VersionID).Scan(&q.out.Version); err != nil {
 		return nil, fmt.Errorf("read the version of %s: %w", name, err)
 	}
@@ -336,6 +342,7 @@ func (q *inquiry) conclude(judged []judgement) {
 	if out.Gets = planned && len(out.Reasons) == 0; !out.Gets {
 		out.When = nil
 	}
+	out.ByHand = planned && len(out.Reasons) == 1 && out.Reasons[0].Check == "schedule"
 }
 
 func unplanned(judged []judgement) []string {

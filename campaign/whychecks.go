@@ -227,7 +227,7 @@ func (q *inquiry) askTime(context.Context) error {
 		late = late || row.Reason == "too late"
 	}
 	if late {
-		q.check("time", false, "it is after %s, when nothing is sent any more today", w.until.Format("15:04"))
+		q.check("time", false, "it is after %s, when nothing is sent any more %s", w.until.Format("15:04"), q.out.Day)
 	}
 	return nil
 }

@@ -24,11 +24,15 @@ func (q *inquiry) schedule(ctx context.Context, asOf bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	again := ""
+	if first, ok := cal.next(date(q.r.Tick).Add(-time.Second)); ok && date(first).Equal(date(q.r.Tick)) {
+		again = "any more "
+	}
 	switch {
 	case tick == nil:
 		return "the schedule has no more runs", nil
 	case !date(*tick).Equal(date(q.r.Tick)):
-		return "it does not run today; the next run is on " + tick.Format("Mon 2006-01-02 15:04"), nil
+		return fmt.Sprintf("by its schedule it does not run %s%s; the next run is on %s", again, q.out.Day, tick.Format("Mon 2006-01-02 15:04")), nil
 	}
 	q.today = true
 	q.r.Tick, q.r.Scheduled = *tick, true
@@ -40,7 +44,7 @@ func (q *inquiry) schedule(ctx context.Context, asOf bool) (string, error) {
 	if cal.until != nil {
 		until = fmt.Sprintf(", until %02d:%02d", *cal.until/60, *cal.until%60)
 	}
-	return "runs today at " + tick.Format("15:04") + where + until, nil
+	return "runs " + q.out.Day + " at " + tick.Format("15:04") + where + until, nil
 }
 
 // tick is the next one: as it is noted, or, as of another time, the first of the calendar from that day's beginning on.
@@ -74,13 +78,27 @@ const whyTries = 60
 // a date may decide.
 func (q *inquiry) next(ctx context.Context) error {
 	dated, lasting := q.dated()
-	if !dated || segment.Needs(q.c.questions()...) { // what is placed among all customers isn't known of other days
+	if !dated {
 		return nil
+	}
+	if q.out.NoNext = segment.Undated(q.rows, q.c.questions()...); q.out.NoNext != "" {
+		return nil
+	}
+	if q.expected() {
+		defer func() {
+			if q.out.Next == "" && q.out.NoNext == "" {
+				q.out.NoNext = fmt.Sprintf("there is none within %d days", whyAhead)
+			}
+		}()
 	}
 	tries := 0
 	for _, r := range q.ahead() {
 		clock := q.c.clockOf(r)
 		meant, err := segment.Meant(clock, q.rows, q.c.base, q.c.where)
+		if notReady := new(segment.NotReadyError); errors.As(err, &notReady) {
+			q.out.NoNext = "none is given, because " + notReady.Error()
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -91,6 +109,10 @@ func (q *inquiry) next(ctx context.Context) error {
 			return nil
 		}
 		free, err := q.free(ctx, r)
+		if notReady := new(segment.NotReadyError); errors.As(err, &notReady) {
+			q.out.NoNext = "none is given, because " + notReady.Error()
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -100,6 +122,16 @@ func (q *inquiry) next(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// expected says that a next date may be expected: the rule looks at dates, or it is not the rule that stands in the way.
+func (q *inquiry) expected() bool {
+	for _, r := range q.out.Reasons {
+		if r.Check == "customer" || r.Check == "rule" && !q.c.where.Dated() {
+			return false
+		}
+	}
+	return true
 }
 
 // dated says whether a date decides on one of the reasons, and whether another is there to stay.

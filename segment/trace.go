@@ -24,7 +24,7 @@ type TraceRows struct {
 	Shown    []TraceRow `json:"shown,omitempty"`
 }
 
-// TraceRow is one of the rows that decided, or of those that came nearest to satisfying the condition.
+// TraceRow is one of the rows that decided, or of those that fail the fewest conditions.
 type TraceRow struct {
 	Label string   `json:"label"` // vehicle 21
 	Parts []*Trace `json:"parts"`
@@ -166,7 +166,7 @@ func (t *tracer) choice(n *choose) *Trace {
 	return out
 }
 
-// quantifier shows the rows that decided; where none satisfies and one should, those that came nearest.
+// quantifier shows the rows that decided; where none satisfies and one should, those that fail the fewest conditions.
 func (t *tracer) quantifier(n *quantifier) *Trace {
 	out := t.one(n, n.op)
 	found := t.ask(n)

@@ -146,3 +146,36 @@ func (c Clock) Ahead(days int) Clock {
 	c.Now = now.AddDate(0, 0, days)
 	return c
 }
+
+// Undated says why the candidates can't be asked the questions as of another day; "" where they can. Given knows the place
+// of a customer among all customers for one day only. Of facts with a period those that hold will not hold any more some
+// day, and nothing has asked when.
+func Undated(candidates []Candidate, questions ...Question) string {
+	for _, q := range questions {
+		rule := q.asked()
+		if rule == nil {
+			continue
+		}
+		if n, ok := findNode[*standing](rule.root); ok {
+			return fmt.Sprintf("none is given, because the place of %s among all customers is known of one day only", n.text)
+		}
+		for _, f := range rule.Facts() {
+			if f.within != (period{}) && slices.ContainsFunc(candidates, func(c Candidate) bool { return c.holds(f) }) {
+				return fmt.Sprintf("none is given, because %s holds now, and it is not known until when", f)
+			}
+		}
+	}
+	return ""
+}
+
+func (c Candidate) holds(f Fact) bool {
+	facts, _ := c.Row[FactsKey].(map[string]bool)
+	return facts[f.String()]
+}
+
+// Dated says whether the rule looks at dates or times.
+func (r *Rule) Dated() bool { return hasTime(r.root) }
+
+func hasTime(n node) bool {
+	return n.typ().isTime() || slices.ContainsFunc(children(n), hasTime)
+}

@@ -117,6 +117,7 @@ type ruleWhy struct {
 	Customer    *segment.Trace `json:"customer,omitempty"` // of customers.where
 	Rule        *segment.Trace `json:"rule"`
 	Next        string         `json:"next,omitempty"`
+	NoNext      string         `json:"no_next,omitempty"` // why there is no next date where one may be expected
 }
 
 // whyRule asks a rule, or a named segment, in a transaction that is taken back.
@@ -187,8 +188,19 @@ func (w *ruleWhy) decide(clock segment.Clock, found []segment.Candidate, base, r
 		return err
 	}
 	w.Meant = w.Rule.Holds && (w.Customer == nil || w.Customer.Holds)
-	if !w.Meant && !segment.Needs(rule) {
-		w.Next, err = nextMeant(clock, found, base, rule)
+	if w.Meant {
+		return nil
+	}
+	if w.NoNext = segment.Undated(found, rule); w.NoNext != "" {
+		return nil
+	}
+	w.Next, err = nextMeant(clock, found, base, rule)
+	if notReady := new(segment.NotReadyError); errors.As(err, &notReady) {
+		w.NoNext = "none is given, because " + notReady.Error()
+		return nil
+	}
+	if w.Next == "" && rule.Dated() && (w.Customer == nil || w.Customer.Holds) {
+		w.NoNext = fmt.Sprintf("there is none within %d days", daysAhead)
 	}
 	return err
 }

@@ -123,11 +123,15 @@ func TestWhy(t *testing.T) {
 		[]string{"why", "6", "birthday"},                // suppressed
 		[]string{"why", "1", "oil"},                     // not today
 		[]string{"why", "1", "oil", "--as-of", "2026-11-24"},
+		[]string{"why", "1", "oil", "--as-of", "2026-11-25"}, // not on that day
 		[]string{"why", "3", "oil"},
 		[]string{"why", "1", "spenders"},
 		[]string{"why", "2", "spenders"},
 		[]string{"why", "1", `any(customer.vehicles, .km > 200_000) || segment("spenders") && customer.city in ["Semarang", nil]`},
 		[]string{"why", "1", `birthday(customer.birth_date + days(3)) && !received("birthday", days(30))`},
+		[]string{"why", "1", `random_split("mix", "60%") && customer.birth_date == today() + days(500)`},
+		[]string{"why", "1", `percentile(customer.id) > 98`},
+		[]string{"why", "1", `!received("birthday", days(30)) && customer.birth_date != nil`},
 		[]string{"why", "9", "oil"}, []string{"why", "eko@mail.example", "nope"}, []string{"why", "1", "customer.x == 1"},
 		[]string{"why", "1", "oil", "--as-of", "soon"},
 	)

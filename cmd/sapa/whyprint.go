@@ -146,7 +146,7 @@ func (p *whyPage) rowsText(t *segment.Trace) (text, note string) {
 	case n == 0:
 		note = fmt.Sprintf("none of %s %s", thousands(t.Rows.Total), t.Rows.Name)
 		if len(t.Rows.Shown) > 0 && t.Kind != "all" {
-			note += nearest(t.Rows)
+			note += some(t.Rows)
 		}
 	case n == t.Rows.Total && n > 1:
 		note = fmt.Sprintf("all %s %s", thousands(n), t.Rows.Name)
@@ -156,12 +156,12 @@ func (p *whyPage) rowsText(t *segment.Trace) (text, note string) {
 	return text, note
 }
 
-// nearest says which of many rows are shown.
-func nearest(r *segment.TraceRows) string {
+// some says that not all rows are shown.
+func some(r *segment.TraceRows) string {
 	if len(r.Shown) == r.Total {
 		return ""
 	}
-	return fmt.Sprintf("; the nearest %d", len(r.Shown))
+	return fmt.Sprintf("; %d of them", len(r.Shown))
 }
 
 // valuesText are a condition's values: the first as it is where the condition begins with it, others with their names.
@@ -222,7 +222,7 @@ func (a *app) printRuleWhy(w *ruleWhy) {
 	default:
 		fmt.Fprintf(a.stdout, "They are not meant%s.\n", failing(w.Rule))
 	}
-	a.printNext(w.Next, "They would be meant")
+	a.printNext(w.Next, w.NoNext, "They would be meant")
 }
 
 // root adds a rule whose heading has its verdict already.
@@ -269,7 +269,10 @@ func cutText(s string, n int) string {
 	return s
 }
 
-func (a *app) printNext(date, words string) {
+func (a *app) printNext(date, none, words string) {
+	if none != "" {
+		fmt.Fprintf(a.stdout, "The next date: %s.\n", none)
+	}
 	if date == "" {
 		return
 	}
@@ -295,7 +298,7 @@ func (a *app) printWhy(w *campaign.Why) {
 	a.printPage(p)
 	a.printEarlier(w)
 	fmt.Fprintf(a.stdout, "\n%s\n", a.conclusion(w))
-	a.printNext(w.Next, map[bool]string{true: "They would get it", false: "The rule would mean them"}[w.NextGets])
+	a.printNext(w.Next, w.NoNext, map[bool]string{true: "They would get it", false: "The rule would mean them"}[w.NextGets])
 }
 
 // rows adds what the rule says of each row of `each`.
@@ -343,20 +346,28 @@ func (a *app) printEarlier(w *campaign.Why) {
 	}
 }
 
-// conclusion is one sentence.
+// conclusion is one sentence, or two.
 func (a *app) conclusion(w *campaign.Why) string {
 	if w.Gets {
-		when := "today"
+		when := w.Day
 		if w.When != nil && w.When.After(w.AsOf) {
 			when = "on " + w.When.In(a.zone()).Format("2006-01-02 at 15:04 MST")
 		}
 		return "They would get it " + when + "."
 	}
+	if w.ByHand {
+		by := "sapa run " + w.Campaign + " would send it now"
+		if w.Day != "today" {
+			by = "a run by hand would send it then"
+		}
+		text := w.Reasons[0].Text
+		return strings.ToUpper(text[:1]) + text[1:] + ".\nApart from that nothing is against it: " + by + "."
+	}
 	var reasons []string
 	for _, r := range w.Reasons {
 		reasons = append(reasons, reasonText(w, r))
 	}
-	return "They would not get it today, because " + joined(reasons) + "."
+	return "They would not get it " + w.Day + ", because " + joined(reasons) + "."
 }
 
 func reasonText(w *campaign.Why, r campaign.Reason) string {
