@@ -328,7 +328,7 @@ func (c *checker) shift(at span, op string, a, by node) node {
 	if a.typ() == typeDate && by.typ() == typeDuration {
 		return c.problem(at, "write days(…)", "a date has no hours")
 	}
-	return &shift{base{t: a.typ(), loc: at, null: a.nullable()}, a, by, op == "-"}
+	return &shift{base{t: a.typ(), loc: at, null: a.nullable() || !isFixed(a)}, a, by, op == "-"}
 }
 
 func (c *checker) coalesce(at span, a, b node) node {

@@ -37,6 +37,21 @@ func (p period) tooLong() bool {
 		p.micros > maxDays*24*3600*1e6 || p.micros < -maxDays*24*3600*1e6
 }
 
+// A time before earliest or after latest does not move: it is missing then. The longest period from either stays within
+// the range of PostgreSQL's timestamps, which ends in 4713 BC and in 294276.
+var (
+	earliest = time.Date(-3000, 1, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(200_000, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// earliestText and latestText are the same in SQL, of any DateStyle.
+const (
+	earliestText = "3001-01-01 00:00:00+00 BC"
+	latestText   = "200000-01-01 00:00:00+00"
+)
+
+func isMovable(t time.Time) bool { return isInfinite(t) || !t.Before(earliest) && !t.After(latest) }
+
 func parseDate(s string) (time.Time, error) {
 	t, err := time.Parse(time.DateOnly, s)
 	if err != nil {
@@ -54,7 +69,7 @@ func addCivil(t time.Time, p period) time.Time {
 	if p.months != 0 {
 		t = addMonths(t, p.months)
 	}
-	return t.AddDate(0, 0, p.days).Add(time.Duration(p.micros) * time.Microsecond)
+	return addMicros(t.AddDate(0, 0, p.days), p.micros)
 }
 
 func addMonths(t time.Time, months int) time.Time {
@@ -72,7 +87,15 @@ func addInstant(t time.Time, p period, zone *time.Location) time.Time {
 	if p.months != 0 || p.days != 0 {
 		t = toInstant(addCivil(toCivil(t, zone), period{months: p.months, days: p.days}), zone)
 	}
-	return t.Add(time.Duration(p.micros) * time.Microsecond)
+	return addMicros(t, p.micros)
+}
+
+// addMicros goes by quarters, since a time.Duration holds 292 years.
+func addMicros(t time.Time, micros int64) time.Time {
+	for range 4 {
+		t = t.Add(time.Duration(micros/4) * time.Microsecond)
+	}
+	return t.Add(time.Duration(micros%4) * time.Microsecond)
 }
 
 // toCivil is the civil time of an instant in a zone.

@@ -120,6 +120,9 @@ func (c compiler) shift(n *shift) valueFunc {
 		if minus {
 			p = p.negated()
 		}
+		if !isMovable(x.(time.Time)) && p != (period{}) {
+			return nil
+		}
 		if t == typeInstant {
 			return addInstant(x.(time.Time), p, zone)
 		}

@@ -190,6 +190,9 @@ func reckon(clock Clock, op string, a, b any) (any, error) {
 		if op == "-" {
 			p = p.negated()
 		}
+		if year := x.t.Year(); p != (period{}) && !isInfinite(x.t) && (year < -3000 || year > 200_000) {
+			return nil, nil
+		}
 		if x.kind == customer.Timestamptz {
 			return moment{x.kind, addInstant(x.t, p, clock.Zone)}, nil
 		}

@@ -234,6 +234,14 @@ func (e *emitter) shiftSQL(n *shift) string {
 		p = p.negated()
 	}
 	t := e.value(n.a)
+	if n.nullable() && p != (period{}) {
+		return e.withinMovable(n, t, func(t string) string { return e.shifted(n, t, p) })
+	}
+	return e.shifted(n, t, p)
+}
+
+// shifted is a date or time, from earliest to latest, plus a period.
+func (e *emitter) shifted(n *shift, t string, p period) string {
 	calendar := period{months: p.months, days: p.days}
 	switch {
 	case n.t == typeDate && p.months == 0:
@@ -248,6 +256,15 @@ func (e *emitter) shiftSQL(n *shift) string {
 		return t
 	}
 	return fmt.Sprintf("(%s + %s)", t, e.interval(p))
+}
+
+// withinMovable is the moved value, NULL where it might leave the database's range, since no row may make a run fail.
+func (e *emitter) withinMovable(n *shift, t string, moved func(t string) string) string {
+	test := fmt.Sprintf("%%s between '%s' and '%s' or not isfinite(%%s)", earliestText, latestText)
+	if _, ok := n.a.(*column); ok {
+		return fmt.Sprintf("(case when "+test+" then %s end)", t, t, moved(t))
+	}
+	return fmt.Sprintf("(select case when "+test+" then %s end from (values (%s)) g(v))", "v", "v", moved("v"), t)
 }
 
 func (e *emitter) zone() string { return e.bind(e.clock.Zone.String(), "text") }

@@ -280,7 +280,7 @@ var testDates = []string{
 }
 
 func datePool() []any {
-	values := []any{Infinity, NegInfinity}
+	values := []any{Infinity, NegInfinity, time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(5_874_897, 12, 31, 0, 0, 0, 0, time.UTC)}
 	for _, d := range testDates {
 		t, _ := time.Parse(time.DateOnly, d)
 		values = append(values, t)
@@ -304,7 +304,7 @@ func mustZone(name string) *time.Location {
 
 // timestampPool is midnights, the microseconds around them, and hours that clocks skip or show twice.
 func timestampPool() []any {
-	values := []any{Infinity, NegInfinity}
+	values := []any{Infinity, NegInfinity, time.Date(294_276, 12, 30, 12, 0, 0, 0, time.UTC)}
 	for _, d := range testDates {
 		t, _ := time.Parse(time.DateOnly, d)
 		values = append(values, t, t.Add(-time.Microsecond), t.Add(150*time.Minute))
@@ -313,7 +313,7 @@ func timestampPool() []any {
 }
 
 func instantPool() []any {
-	values := []any{Infinity, NegInfinity}
+	values := []any{Infinity, NegInfinity, time.Date(294_276, 12, 30, 12, 0, 0, 0, time.UTC)}
 	for _, zone := range []string{"America/New_York", "Asia/Jakarta"} {
 		for _, d := range testDates {
 			t, _ := time.ParseInLocation(time.DateOnly, d, mustZone(zone))
