@@ -8,14 +8,11 @@ import (
 	"github.com/sapa-crm/sapa/customer"
 )
 
-// pick is the first or last of the rows. Two picks that are written alike where the same names are known are the same row,
+// pick is the first or last of the rows. Two picks from the same rows, by the same order and conditions, are the same row,
 // so that SQL looks for it once.
 func (c *checker) pick(at span, r rows, by []sortColumn, last bool) node {
 	p := &pick{row: r.row, filters: r.filters, order: by, last: last}
-	known := knownPick{pick: p, of: r.of, rel: r.rel, closures: slices.Clone(c.closures), lets: slices.Clone(c.lets)}
-	for _, f := range r.filters {
-		known.filters = append(known.filters, c.src.quote(f.at()))
-	}
+	known := knownPick{pick: p, of: r.of, rel: r.rel}
 	i := slices.IndexFunc(c.picks, known.means)
 	if i < 0 {
 		i, c.picks = len(c.picks), append(c.picks, known)
@@ -24,23 +21,17 @@ func (c *checker) pick(at span, r rows, by []sortColumn, last bool) node {
 	return &rowRef{base{t: typeRow, loc: at, null: true}, r.of.to(step{rel: r.rel, pick: p})}
 }
 
-// knownPick is a pick that the rule has written, and where.
+// knownPick is a pick that the rule has written.
 type knownPick struct {
-	pick     *pick
-	of       path
-	rel      *customer.Relation
-	filters  []string
-	closures []closure
-	lets     []let
+	pick *pick
+	of   path
+	rel  *customer.Relation
 }
 
 // means says that both are the same row.
 func (k knownPick) means(o knownPick) bool {
-	if k.rel != o.rel || k.pick.last != o.pick.last || !samePath(k.of, o.of) || !slices.Equal(k.pick.order, o.pick.order) {
-		return false
-	}
-	return slices.Equal(k.filters, o.filters) &&
-		(len(k.filters) == 0 || slices.Equal(k.closures, o.closures) && slices.Equal(k.lets, o.lets))
+	return k.rel == o.rel && k.pick.last == o.pick.last && samePath(k.of, o.of) && slices.Equal(k.pick.order, o.pick.order) &&
+		sameFilters(k.pick, o.pick)
 }
 
 // timeAndKey is the order of first and last: rows whose time is missing are neither.

@@ -29,11 +29,15 @@ func (e *emitter) pickHop(p path, inside func() string) string {
 	return fmt.Sprintf("(select from %s %s where %s)", table, alias, strings.Join(parts, " and "))
 }
 
-// pickable are the conditions on a row that can be picked: the filters, and that what decides between rows is there.
+// pickable are the conditions on a row that can be picked: the filters, and that what decides between rows is there. A
+// filter must be exact: another row than the picked one is no approximation of it.
 func (e *emitter) pickable(p *pick, alias string, order []sortColumn) []string {
 	e.aliases[p.row] = alias
 	var parts []string
 	for _, n := range p.filters {
+		if why := unsayable(n); why != nil {
+			e.fail("%s: a row can't be picked by what SQL can't say: %s", e.source().quote(why.at), why.text)
+		}
 		if text := e.cond(n, true, widen); text != "true" && e.mutate != mutatePickFilters {
 			parts = append(parts, text)
 		}

@@ -6,8 +6,14 @@ import (
 	"strings"
 )
 
-// quantifier: any is EXISTS, none and all are NOT EXISTS. Under NOT EXISTS a superset needs a subset.
+// quantifier: any is EXISTS, none and all are NOT EXISTS. Under NOT EXISTS a superset needs a subset. The rows of a row
+// that SQL can't pick exactly are neither.
 func (e *emitter) quantifier(n *quantifier, want bool, d direction) string {
+	for _, f := range n.rows.of.filters() {
+		if why := unsayable(f); why != nil {
+			return e.unknown(why, d)
+		}
+	}
 	sought := n.op != "all" // all looks for a row that does not satisfy
 	if e.mutate == mutatePolarity {
 		sought = true
