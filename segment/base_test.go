@@ -29,19 +29,19 @@ func TestBaseMessages(t *testing.T) {
 		{scope, `recency(customer.vehicles) > 30`, `rule:1:1: recency needs the time of each row, and sapa.yaml does not say which column of public.vehicles it is
    1 | recency(customer.vehicles) > 30
      | ^^^^^^^^^^^^^^^^^^^^^^^^^^
-     add to the relation vehicles in sapa.yaml  at: next_service_on`},
+     add to the relation vehicles in sapa.yaml  at: COLUMN`},
 		{scope, `monetary(customer.vehicles) > 30`, `rule:1:1: monetary needs the value of each row, and sapa.yaml does not say which column of public.vehicles it is
    1 | monetary(customer.vehicles) > 30
      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^
-     add to the relation vehicles in sapa.yaml  amount: km`},
+     add to the relation vehicles in sapa.yaml  amount: COLUMN`},
 		{scope, `rfm(customer.vehicles) == "555"`, `rule:1:1: rfm needs the time of each row, and sapa.yaml does not say which column of public.vehicles it is
    1 | rfm(customer.vehicles) == "555"
      | ^^^^^^^^^^^^^^^^^^^^^^
-     add to the relation vehicles in sapa.yaml  at: next_service_on
+     add to the relation vehicles in sapa.yaml  at: COLUMN
 rule:1:1: rfm needs the value of each row, and sapa.yaml does not say which column of public.vehicles it is
    1 | rfm(customer.vehicles) == "555"
      | ^^^^^^^^^^^^^^^^^^^^^^
-     add to the relation vehicles in sapa.yaml  amount: km`},
+     add to the relation vehicles in sapa.yaml  amount: COLUMN`},
 		{each, `percentile(vehicle.km) >= 90`, `rule:1:12: percentile places a customer among all customers, but vehicle.km is about another row
    1 | percentile(vehicle.km) >= 90
      |            ^^^^^^^^^^

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -280,7 +281,21 @@ func (c *checker) nameHint(name string) string {
 	case "True", "TRUE", "False", "FALSE":
 		return "write " + strings.ToLower(name)
 	}
-	return diag.DidYouMean(name, c.rootNames())
+	return c.bareHint(name)
+}
+
+// bareHint is for a name that nothing has: a column of the current row without its point, or a text without quotes.
+func (c *checker) bareHint(name string) string {
+	for i := len(c.closures) - 1; i >= 0; i-- {
+		if row := c.closures[i].row; row != nil && row.entity != nil && slices.Contains(row.entity.Names(), name) {
+			return "write ." + name
+		}
+	}
+	hint := diag.DidYouMean(name, c.rootNames())
+	if strings.HasPrefix(hint, "did you") {
+		return hint
+	}
+	return fmt.Sprintf("write %q in quotes if it is a text; %s", name, hint)
 }
 
 func (c *checker) rootNames() []string {

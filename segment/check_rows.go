@@ -3,6 +3,7 @@ package segment
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -207,6 +208,7 @@ func formAggregate(c *checker, fn *Function, at span, args []ast.Node) node {
 	}
 	switch a := c.expr(args[0]).(type) {
 	case nil:
+		c.aggregateHint(fn, args)
 		return nil
 	case *mapped:
 		if len(args) == 1 { // missing values are left out by themselves
@@ -222,6 +224,25 @@ func formAggregate(c *checker, fn *Function, at span, args []ast.Node) node {
 		return c.argumentCount(fn, at)
 	default:
 		return c.extremumOf(fn, at, a, args[1:])
+	}
+}
+
+// aggregateHint says how sum(customer.orders.total) is written, which was reported as a column of many rows.
+func (c *checker) aggregateHint(fn *Function, args []ast.Node) {
+	m, ok := args[0].(*ast.MemberNode)
+	if !ok || len(args) > 1 || len(c.problems) == 0 {
+		return
+	}
+	name, ok := m.Property.(*ast.StringNode)
+	last := &c.problems[len(c.problems)-1]
+	if !ok || !strings.HasPrefix(last.Hint, "write any(") {
+		return
+	}
+	rows := c.short(c.extent(m.Node))
+	if fn.Name == "sum" {
+		last.Hint = fmt.Sprintf("write sum(%s, .%s)", rows, name.Value)
+	} else {
+		last.Hint = fmt.Sprintf("write %s(map(%s, .%s))", fn.Name, rows, name.Value)
 	}
 }
 

@@ -196,6 +196,14 @@ func (c *checker) oneSidedHint(a, b node) string {
 			return `write a date as date("2026-01-31")`
 		}
 		return fmt.Sprintf("write date(%s)", c.words(b))
+	case t.isTime() && wholeDate.MatchString(c.words(b)):
+		return fmt.Sprintf("write date(%q)", strings.ReplaceAll(c.words(b), " ", ""))
+	case t.isScalar() && b.typ() == typeList:
+		return fmt.Sprintf("write %s in %s", c.words(a), c.words(b))
+	case t.isNumber() && b.typ() == typePeriod:
+		return "write a number" + strings.TrimPrefix(daysOnly.ReplaceAllString(c.words(b), ": $1"), c.words(b))
+	case t.isNumber() && literal && b.typ() == typeText && percents.MatchString(k.v.(string)):
+		return "write " + percents.ReplaceAllString(k.v.(string), "$1")
 	case isCall(a, "weekday") && literal && b.typ() == typeText:
 		return weekdayHint(k.v.(string))
 	case t.isTime() && b.typ() == typePeriod:

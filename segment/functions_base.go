@@ -67,14 +67,7 @@ func (c *checker) declared(fn *Function, at span, r rows, key, name, what string
 	if col, ok := e.Column(name); ok && slices.Contains(kinds, col.Kind) {
 		return &column{base{t: columnType(col.Kind), loc: at, null: col.Nullable}, path{from: r.row}, col}
 	}
-	example := "COLUMN"
-	for _, col := range e.Columns {
-		if slices.Contains(kinds, col.Kind) && col.Name != e.Key && col.Name != r.rel.Remote {
-			example = col.Name
-			break
-		}
-	}
-	c.problem(at, fmt.Sprintf("add to the relation %s in sapa.yaml  %s: %s", r.rel.Name, key, example),
+	c.problem(at, fmt.Sprintf("add to the relation %s in sapa.yaml  %s: COLUMN", r.rel.Name, key),
 		"%s needs %s of each row, and sapa.yaml does not say which column of %s it is", fn.Name, what, e.Table)
 	return nil
 }

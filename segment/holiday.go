@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ func formHoliday(c *checker, fn *Function, at span, args []ast.Node) node {
 	}
 	found, ok := table.Find(name)
 	if !ok {
-		return c.problem(where, holidayHint(name, table), "unknown holiday %q", name)
+		return c.problem(where, holidayHint(name, table, len(args)), "unknown holiday %q", name)
 	}
 	checked := []node{&constant{base{t: typeText, loc: where}, found, ""}}
 	if len(args) > 1 {
@@ -59,15 +60,20 @@ func (c *checker) countryTable(fn *Function, arg ast.Node) *holidays.Table {
 }
 
 // holidayHint is what was probably meant, or all that there are.
-func holidayHint(name string, table *holidays.Table) string {
+func holidayHint(name string, table *holidays.Table, args int) string {
 	if hint := diag.DidYouMean(name, table.Names()); strings.HasPrefix(hint, "did you") {
 		return hint
+	}
+	for _, code := range holidays.Countries() {
+		if _, ok := holidays.For(code, nil).Find(name); ok && args < 3 {
+			return fmt.Sprintf("it is one of country %s: write holiday(%q, days(7), %q)", code, name, code)
+		}
 	}
 	var names []string
 	for _, h := range table.All() {
 		names = append(names, h.Name)
 	}
-	return "known are " + strings.Join(names, ", ") + "; add your own to sapa.yaml: holidays: {" + slug(name) + ": 12-31}"
+	return "known are " + strings.Join(names, ", ") + "; add your own to sapa.yaml: holidays: {" + slug(name) + ": MONTH-DAY}"
 }
 
 // slug is a text as a holiday's name.
@@ -87,6 +93,14 @@ func slug(text string) string {
 // impossible is an evaluation that has no result: a rule that can't be asked at this time.
 type impossible struct{ error }
 
+// NotReadyError says that a rule can't be asked at this time although it is right: a holiday has no date in the year.
+type NotReadyError struct{ err error }
+
+func (e *NotReadyError) Error() string { return e.err.Error() }
+
+// Unwrap is what is missing.
+func (e *NotReadyError) Unwrap() error { return e.err }
+
 // evalHoliday fails for a year that the table does not know, because nobody's holiday would pass unnoticed otherwise.
 func evalHoliday(clock Clock, args []any) any {
 	h, s := args[0].(*holidays.Holiday), spanOf(clock, args)
@@ -94,7 +108,7 @@ func evalHoliday(clock Clock, args []any) any {
 	for year := s.from.Year() - 1; year <= s.to.Year()+1; year++ { // a rule such as 01-01 - 7 gives a day of the year before
 		days := h.In(year)
 		if len(days) == 0 && year >= s.from.Year() && year <= s.to.Year() && !clock.pretends() {
-			return impossible{h.Missing(year)}
+			return impossible{&NotReadyError{h.Missing(year)}}
 		}
 		for _, d := range days {
 			found = found || s.has(d.Date)
@@ -109,14 +123,23 @@ func (s dateSpan) has(d time.Time) bool { return !d.Before(s.from) && !d.After(s
 func (c Clock) pretends() bool { return c.Given != nil && c.Given.pretend }
 
 // Ready says which holidays of the rule the table does not know at a time, so that authors hear of it before a run does.
-func (r *Rule) Ready(clock Clock) diag.List {
+func (r *Rule) Ready(clock Clock) (problems diag.List) {
 	if clock.check() != nil {
 		return nil
 	}
-	var problems diag.List
+	var err error
+	defer func() {
+		if err != nil {
+			problems.Add(r.source.file, diag.Span{}, "", "%v", err)
+		}
+	}()
+	defer recovered(&err)
 	r.ready(lowering{rule: r, clock: clock, err: new(error)}, r.root, nil, &problems)
 	return problems
 }
+
+// Ready is Rule.Ready.
+func (v *Value) Ready(clock Clock) diag.List { return v.rule.Ready(clock) }
 
 // ready goes through the tree; inside is the segment that it has come into, nil in the rule itself.
 func (r *Rule) ready(l lowering, n node, inside *named, problems *diag.List) {

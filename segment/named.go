@@ -39,8 +39,12 @@ func formSegment(c *checker, fn *Function, at span, args []ast.Node) node {
 	case !ok:
 		return c.problem(where, c.segmentHint(name), "unknown segment %q", name)
 	case slices.Contains(c.chain, name):
+		hint := "take one of them out of the other's rule"
+		if c.chain[len(c.chain)-1] == name {
+			hint = "take it out of its own rule"
+		}
 		cycle := append(c.chain[slices.Index(c.chain, name):len(c.chain):len(c.chain)], name)
-		return c.problem(at, "take one of them out of the other's rule", "a segment can't use itself: %s", strings.Join(cycle, " → "))
+		return c.problem(at, hint, "a segment can't use itself: %s", strings.Join(cycle, " → "))
 	case len(c.chain) >= maxChain:
 		return c.problem(at, "write part of it out", "more than %d segments use one another here: %s → %s", maxChain, strings.Join(c.chain, " → "), name)
 	}
@@ -91,6 +95,11 @@ func (v *vars) use(segment string) {
 
 // nameArgument is a name that is written out.
 func (c *checker) nameArgument(fn *Function, arg ast.Node) (name string, at span, ok bool) {
+	if c.isBare(arg) {
+		at = c.extent(arg)
+		c.problem(at, fmt.Sprintf("write %s(%q)", fn.Name, c.short(at)), "%s takes a name in quotes", fn.Name)
+		return "", at, false
+	}
 	a := c.expr(arg)
 	if a == nil {
 		return "", span{}, false
@@ -101,6 +110,18 @@ func (c *checker) nameArgument(fn *Function, arg ast.Node) (name string, at span
 		return "", a.at(), false
 	}
 	return k.v.(string), a.at(), true
+}
+
+// isBare says that an argument is made of unknown words, as good-customers is: a name without its quotes.
+func (c *checker) isBare(arg ast.Node) bool {
+	switch n := arg.(type) {
+	case *ast.IdentifierNode:
+		known := slices.ContainsFunc(c.lets, func(l let) bool { return l.name == n.Value })
+		return !known && !slices.Contains(c.rootNames(), n.Value)
+	case *ast.BinaryNode:
+		return n.Operator == "-" && c.isBare(n.Left) && c.isBare(n.Right)
+	}
+	return false
 }
 
 // hasNames refuses what only Sapa knows in a rule that is asked before Sapa has anything to know.

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -52,7 +53,12 @@ func addSyntaxError(s *source, problems *diag.List, err error) {
 		return
 	}
 	where := span{at.From, max(at.To, at.From+1)}
+	if odd, hint := pasted(s); hint != "" {
+		problems.Add(s.file, s.span(odd), hint, "%s can't be used in rules", s.quote(odd))
+		return
+	}
 	message, hint := explainSyntax(s, where, at.Message)
+	hint = cmp.Or(numberHint(s, where), hint)
 	problems.Add(s.file, s.span(where), hint, "%s", message)
 }
 
@@ -100,40 +106,49 @@ func endHint(s *source) string {
 	if opened, _ := brackets(s.runes); opened > 0 {
 		return "a closing bracket is missing"
 	}
+	if hint := percentHint(s.text); hint != "" {
+		return hint
+	}
 	words := strings.Fields(s.text)
 	return "something is missing after " + words[len(words)-1]
 }
 
 func syntaxHint(s *source, at span, kind, word string) string {
+	before := string(s.runes[:at.from])
+	if hint := percentHint(before); hint != "" {
+		return hint
+	}
 	switch {
 	case kind == "Operator" && word == "=":
 		return "write == to compare"
 	case kind == "Operator" && word == "&":
 		return "write && or and"
 	case kind == "Operator" && word == ".":
-		return columnHint(string(s.runes[:at.from]), string(s.runes[at.from:]))
+		return columnHint(before, string(s.runes[at.from:]))
 	case kind == "Operator" && word == "<>":
 		return "write !="
 	case kind == "Operator" && word == "if":
 		return "write if … { … } else { … }, or && between conditions"
 	case kind == "Identifier":
-		return wordHint(word)
+		return wordHint(before, word, string(s.runes[at.from:]))
 	case kind == "Operator" && word == ">" && at.from > 0 && s.runes[at.from-1] == '<':
 		return "write !="
+	case kind == "Operator":
+		return operatorHint(s, at, word)
 	}
 	return ""
 }
 
-func wordHint(word string) string {
+func wordHint(before, word, after string) string {
 	switch strings.ToLower(word) {
 	case "and", "or", "not", "in":
 		return "write " + strings.ToLower(word) + " in small letters"
 	case "is":
-		return "write == nil to ask whether a value is missing"
+		return isHint(after)
 	case "like", "ilike":
 		return `write contains, startsWith or endsWith: customer.name startsWith "A"`
 	case "between":
-		return "write customer.age >= 20 && customer.age <= 30"
+		return betweenHint(before)
 	}
 	return "an operator such as == or && is missing before it"
 }

@@ -55,6 +55,10 @@ var refused = map[string]string{
 	"greatest":  "write max(a, b)",
 	"least":     "write min(a, b)",
 	"substring": "write startsWith or endsWith",
+	"month":     "write in_month(date), or in_month(date, 5) for May",
+	"open":      `write opened("campaign")`,
+	"click":     `write clicked("campaign")`,
+	"bought":    "write any(customer.orders, .ordered_at > ago(days(30)))",
 	"year":      `compare dates: customer.created_at >= date("2026-01-01")`,
 }
 
