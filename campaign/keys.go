@@ -99,11 +99,12 @@ func (*Email) KeyHint(key string) string {
 // KeyHint implements strictyaml.KeyHinter.
 func (*SegmentDefinition) KeyHint(key string) string {
 	return hint(key, []string{"extends", "exclude"}, map[string]string{
-		"":        "such as  segment: regulars",
-		"segment": "the name of the file without .yaml, such as  segment: regulars",
-		"where":   "such as  where: count(customer.orders) >= 3",
-		"rule":    "write it as  where:",
-		"name":    "write it as  segment:",
-		"each":    "a segment is about customers; rows of a relation are asked by any(…) and its kin",
+		"":         "such as  segment: regulars",
+		"campaign": "this file is a segment: write  segment:  and the file's name; campaigns stand in campaigns/",
+		"segment":  "the name of the file without .yaml, such as  segment: regulars",
+		"where":    "such as  where: count(customer.orders) >= 3",
+		"rule":     "write it as  where:",
+		"name":     "write it as  segment:",
+		"each":     "a segment is about customers; rows of a relation are asked by any(…) and its kin",
 	})
 }

@@ -102,6 +102,9 @@ func (k *checker) commented(at string) bool {
 // cutShort says that a comment seems to have cut a rule within a text.
 func (k *checker) cutShort(at, text string) bool {
 	odd := strings.Count(text, `"`)%2 == 1 || strings.Count(text, "'")%2 == 1
+	for _, pair := range []string{"()", "[]", "{}"} {
+		odd = odd || strings.Count(text, pair[:1]) > strings.Count(text, pair[1:])
+	}
 	return odd && k.commented(at)
 }
 
