@@ -144,5 +144,9 @@ func (l *Library) hint(ctx context.Context, name string) string {
 	if err != nil || len(names) == 0 {
 		return "; no campaign has been applied yet: sapa apply"
 	}
-	return "; " + diag.DidYouMean(name, names)
+	hint := diag.DidYouMean(name, names)
+	if hint == "" {
+		hint = "the campaigns are listed by: sapa status --all"
+	}
+	return "; " + hint
 }

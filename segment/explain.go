@@ -104,6 +104,7 @@ type planNode struct {
 	Index       string     `json:"Index Name"`
 	Function    string     `json:"Function Name"`
 	CTE         string     `json:"CTE Name"`
+	Condition   string     `json:"Index Cond"`
 	Filter      string     `json:"Filter"`
 	Workers     int        `json:"Workers Planned"`
 	Rows        float64    `json:"Plan Rows"`

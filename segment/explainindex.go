@@ -44,7 +44,7 @@ type candidate struct {
 func (q *Query) advise(ctx context.Context, tx pgx.Tx, top *planNode, tables planTables) (*Index, string, error) {
 	scanned := scannedWhole(top, tables)
 	if len(scanned) == 0 {
-		return nil, "no index would help: " + unscanned(top), nil
+		return nil, "no index would help: " + unscanned(top, q.scope.Schema.Customer.Table.Name), nil
 	}
 	a := &adviser{q: q, tx: tx, tables: tables}
 	for _, r := range q.rules {
@@ -69,6 +69,9 @@ func (q *Query) advise(ctx context.Context, tx pgx.Tx, top *planNode, tables pla
 			return nil, fmt.Sprintf("no index would help: count, sum and their like of %s are made for all customers at once", t.Name), nil
 		}
 	}
+	if top.Rows < indexWorth*float64(a.tables.rows(q.scope.Schema.Customer.Table))/10 && len(a.unknown) > 0 {
+		return nil, fmt.Sprintf("Sapa knows no index for %s; see docs/rules.md#speed", strings.Join(a.unknown, " and ")), nil
+	}
 	return nil, "no index would help: the rule asks about so many rows that reading " + tableNames(scanned) + " as a whole is the fastest way", nil
 }
 
@@ -85,10 +88,19 @@ func scannedWhole(top *planNode, tables planTables) []planTable {
 }
 
 // unscanned says why no large table is read as a whole.
-func unscanned(top *planNode) string {
-	whole := false
-	top.each(func(n *planNode) { whole = whole || n.Relation != "" && len(n.indexes()) == 0 })
-	if whole {
+func unscanned(top *planNode, customers string) string {
+	whole, reads, everybody := false, false, false
+	top.each(func(n *planNode) {
+		reads = reads || n.Relation != ""
+		whole = whole || n.Relation != "" && len(n.indexes()) == 0
+		everybody = everybody || n.Relation == customers && len(n.indexes()) > 0 && n.Condition == "" && n.Type != "Bitmap Heap Scan"
+	})
+	switch {
+	case !reads:
+		return "nobody is read"
+	case everybody:
+		return "everybody is read anyway"
+	case whole:
 		return "what is read as a whole is small"
 	}
 	return "everything is found by indexes already"
@@ -112,6 +124,7 @@ type adviser struct {
 	list   []*candidate
 
 	grouped []customer.TableName // of which aggregates are made
+	unknown []string             // conditions whose kind no index is known for
 }
 
 // known says whether sapa.yaml maps the table itself, and not a view of it.
@@ -194,11 +207,18 @@ func (a *adviser) leaf(n node, row *variable) {
 	if unsayable(n) != nil {
 		return
 	}
+	known := false
+	defer func() {
+		if _, same := n.(*constant); !known && !same {
+			a.unknown = append(a.unknown, strings.Join(strings.Fields(a.src.quote(n.at())), " "))
+		}
+	}()
 	sql, args, err := a.sql(a.rule, []node{n}, row)
 	if err != nil {
 		return
 	}
 	if c := indexFor(sql, args); c != nil {
+		known = true
 		c.row, c.table = row, row.entity.Table
 		a.add(c, n)
 	}

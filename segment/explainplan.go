@@ -61,6 +61,9 @@ func (n *planNode) each(visit func(*planNode)) {
 func planWords(top *planNode, tables planTables) []string {
 	w := &planWriter{tables: tables}
 	w.node(top, false)
+	if len(w.steps) == 0 {
+		w.say("reads nothing: the rule means nobody")
+	}
 	return w.steps
 }
 

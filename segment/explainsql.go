@@ -199,9 +199,32 @@ func argWord(v any) string {
 		return intervalWords(v)
 	case []string:
 		return fmt.Sprintf("%q", v)
+	case []pgtype.Date:
+		return listWords(v)
+	case []pgtype.Timestamp:
+		return listWords(v)
+	case []pgtype.Timestamptz:
+		return listWords(v)
+	case []pgtype.Numeric:
+		return listWords(v)
+	case []pgtype.UUID:
+		return listWords(v)
+	case pgtype.UUID:
+		return v.String()
 	}
 	return fmt.Sprint(v)
 }
+
+func listWords[T any](list []T) string {
+	var words []string
+	for _, v := range list {
+		words = append(words, argWord(v))
+	}
+	return "{" + strings.Join(words, ",") + "}"
+}
+
+// Words are the values in order, for people.
+func (a *Args) Words() []string { return argWords(a) }
 
 func intervalWords(v pgtype.Interval) string {
 	var parts []string

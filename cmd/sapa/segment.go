@@ -35,7 +35,16 @@ name of a segment.`,
 	c.PersistentFlags().StringVar(&o.asOf, "as-of", "", "ask as of this date, or date and time (default: now)")
 	c.PersistentFlags().BoolVar(&o.json, "json", false, "print JSON")
 	list := segmentVerb(a, &o, "list RULE", "List the customers that a rule means: key, name, address", listSegment)
-	list.Flags().IntVar(&o.limit, "limit", 20, "at most so many; 0 for all")
+	list.Flags().IntVar(&o.limit, "limit", 20, "at most so many; 0 for all, as with --json")
+	list.PreRunE = func(*cobra.Command, []string) error {
+		switch {
+		case o.limit < 0:
+			return &exitError{exitUsage, fmt.Errorf("--limit %d: expected how many to list, or 0 for all", o.limit)}
+		case o.json && !list.Flags().Changed("limit"):
+			o.limit = 0
+		}
+		return nil
+	}
 	c.AddCommand(
 		segmentVerb(a, &o, "count RULE", "Count the customers that a rule means", countSegment),
 		list,
@@ -208,8 +217,8 @@ func sqlSegment(_ context.Context, a *app, s *session, q *segment.Query, o segme
 	for _, r := range q.Residual {
 		fmt.Fprintf(a.stdout, "-- each of these is then asked in the program: %v\n", r)
 	}
-	for i, v := range q.Args.Values() {
-		fmt.Fprintf(a.stdout, "-- $%d = %v\n", i+1, v)
+	for i, v := range q.Args.Words() {
+		fmt.Fprintf(a.stdout, "-- $%d = %s\n", i+1, v)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -64,10 +66,15 @@ func runWhy(ctx context.Context, a *app, who, what string, o whyOptions) error {
 	if !errors.Is(err, campaign.ErrNotFound) {
 		return err
 	}
-	if segmentErr := s.whyRule(ctx, a, key, what, o); !errors.Is(segmentErr, campaign.ErrNotFound) {
+	segmentErr := s.whyRule(ctx, a, key, what, o)
+	if !errors.Is(segmentErr, campaign.ErrNotFound) {
 		return segmentErr
 	}
-	return fmt.Errorf("%w\nnor is there a segment of that name: sapa segment list", err)
+	file := filepath.Join("campaigns", what+".yaml")
+	if _, statErr := os.Stat(filepath.Join(a.dir, file)); statErr == nil {
+		return fmt.Errorf("campaign %q: %s is not applied yet: sapa apply", what, file)
+	}
+	return fmt.Errorf("%w\n%w", err, segmentErr)
 }
 
 // whose is the key of the customer whom somebody means: by the key, or by an address that no other customer has.

@@ -114,6 +114,10 @@ func TestWhy(t *testing.T) {
 	w.ok("suppress", "fitri@mail.example", "--reason", "complaint")
 	w.ok("run", "birthday")
 	w.ok("consent", "pause", "2", "--days", "30")
+	w.file("campaigns/later.yaml", `campaign: later
+audience: {where: "true", occasion: today()}
+content: {email: {subject: Halo, text: Halo}}
+`)
 	w.transcript("why.txt",
 		[]string{"why", "ani@mail.example", "birthday"}, // had it
 		[]string{"why", "2", "birthday"},                // another day, and paused
@@ -132,7 +136,7 @@ func TestWhy(t *testing.T) {
 		[]string{"why", "1", `random_split("mix", "60%") && customer.birth_date == today() + days(500)`},
 		[]string{"why", "1", `percentile(customer.id) > 98`},
 		[]string{"why", "1", `!received("birthday", days(30)) && customer.birth_date != nil`},
-		[]string{"why", "9", "oil"}, []string{"why", "eko@mail.example", "nope"}, []string{"why", "1", "customer.x == 1"},
+		[]string{"why", "9", "oil"}, []string{"why", "eko@mail.example", "nope"}, []string{"why", "1", "spendrs"}, []string{"why", "1", "later"}, []string{"why", "1", "customer.x == 1"},
 		[]string{"why", "1", "oil", "--as-of", "soon"},
 	)
 	if n := w.number(`select count(*) from audit_log where action like '%why%'`); n != 0 {
