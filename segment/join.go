@@ -62,6 +62,17 @@ func (p pair) keyType() string {
 	return p.remote.PGType
 }
 
+// unlike says why texts can't tell which of the columns' values PostgreSQL's = takes for equal; "" where they can.
+func (p pair) unlike() string {
+	switch {
+	case p.local.Folds || p.remote.Folds:
+		return "have a collation that takes different texts for equal"
+	case columnType(p.local.Kind).isTime() && p.remote.Kind != p.local.Kind:
+		return fmt.Sprintf("are of the types %s and %s", p.local.PGType, p.remote.PGType)
+	}
+	return ""
+}
+
 // foldsCase says whether capitals don't count: PostgreSQL compares citext with text as text.
 func (p pair) foldsCase() bool { return isCitext(p.local) && isCitext(p.remote) }
 

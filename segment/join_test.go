@@ -81,6 +81,49 @@ func keysOf(t *testing.T, db DB, schema *customer.Schema, rule string, exact boo
 	return strings.Join(found, " ")
 }
 
+// TestUnlikeJoinsAreRefused: where Go can't tell which rows SQL would find, it says so and decides nothing.
+func TestUnlikeJoinsAreRefused(t *testing.T) {
+	t.Parallel()
+	const folding = `text collate public.folding`
+	date := customer.Column{Name: "k", Kind: customer.Date, PGType: "date", Nullable: true}
+	stamp := customer.Column{Name: "k", Kind: customer.Timestamp, PGType: "timestamp without time zone", Nullable: true}
+	folds := customer.Column{Name: "k", Kind: customer.Text, PGType: "text", Nullable: true, Folds: true}
+	for name, c := range map[string]struct {
+		local, remote               customer.Column
+		localType, remoteType, want string
+	}{
+		"times":   {date, stamp, "date", "timestamp", `are of the types date and timestamp without time zone`},
+		"folding": {folds, folds, folding, folding, "have a collation that takes different texts for equal"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.Empty(t)
+			if _, err := db.Exec(t.Context(), `
+				create collation public.folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+				create table public.customers (id bigint, k `+c.localType+`); insert into public.customers values (1, '2026-01-01');
+				create table public.orders (id bigint, k `+c.remoteType+`, name text); insert into public.orders values (1, '2026-01-01', 'Solo')`); err != nil {
+				t.Fatal(err)
+			}
+			orders := entity("orders", "orders", "id", col("id!", customer.Int, "bigint"), c.remote, col("name", customer.Text, "text"))
+			people := entity("customer", "customers", "id", col("id!", customer.Int, "bigint"), c.local)
+			people.Relations = []*customer.Relation{{Name: "orders", Local: "k", Remote: "k", Target: orders}}
+			schema := &customer.Schema{Customer: people, Zone: "Asia/Jakarta"}
+			if d := cmp.Diff("1", keysOf(t, db, schema, `any(customer.orders, .name == "Solo")`, true)); d != "" {
+				t.Error(d)
+			}
+			q, err := Audience(NewScope(schema), nil, mustRule(t, `any(customer.orders, .name matches "^(?i)\\bsolo$")`, NewScope(schema)), &Args{}, testClocks()[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = q.Keys(t.Context(), db, func([]Key) error { return nil })
+			want := `relation orders: its columns "k" and "k" ` + c.want + `: rows can only be related so in SQL; join columns that are alike, or write the rule so that SQL can decide it`
+			if err == nil || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("%v, want %s", err, want)
+			}
+		})
+	}
+}
+
 // TestKeysWaitBriefly: a company's lock on its own table is an error after a while, and no run that hangs.
 func TestKeysWaitBriefly(t *testing.T) {
 	t.Parallel()

@@ -163,6 +163,10 @@ func (l loader) related(ctx context.Context, by pair, r *Related, parents [][]an
 	if _, ok := rel.Target.Column(rel.Remote); !ok {
 		return nil, fmt.Errorf("relation %s: its column %q is not mapped", rel.Name, rel.Remote)
 	}
+	if why := by.unlike(); why != "" {
+		return nil, fmt.Errorf("relation %s: its columns %s and %s %s: rows can only be related so in SQL; join columns that are alike, or write the rule so that SQL can decide it",
+			rel.Name, quote(rel.Local), quote(rel.Remote), why)
+	}
 	list := append([]string{by.remoteText("r")}, l.selectList("r", r.Columns)...)
 	values, err := l.values(ctx, fmt.Sprintf("select %s from %s r where r.%s = any($1::text[]::%s[])", strings.Join(list, ", "),
 		rel.Target.Table.SQL(), quote(rel.Remote), by.keyType()), keys)
