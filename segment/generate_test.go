@@ -120,6 +120,9 @@ func (g *generator) atom(depth int) string {
 	case 11:
 		return g.matching(depth)
 	case 12:
+		if g.n(3) == 0 {
+			return g.groupsOfOneRelation()
+		}
 		if g.n(3) == 0 { // perhaps over the same rows
 			return "(" + g.aggregated(depth) + " && " + g.aggregated(depth) + " && " + g.aggregated(1) + ")"
 		}
@@ -342,6 +345,17 @@ func (g *generator) quantified(depth int) string {
 		return g.atom(0)
 	}
 	return oneOf(g, "any", "all", "none") + "(" + rows + ", " + pred + ")"
+}
+
+// groupsOfOneRelation draws conditions over groups of a relation's rows, all of them or some, which may share a semi-join.
+func (g *generator) groupsOfOneRelation() string {
+	some := oneOf(g, ".paid", "!.paid", ".Qty > 2", `.kind != "a"`, ".total > 1", ".ordered_at < now()")
+	leaf := func() string {
+		rows := oneOf(g, "customer.orders", "filter(customer.orders, "+some+")", "filter(customer.orders, .paid)")
+		return oneOf(g, "count("+rows+") >= 2", "sum(map("+rows+", .amount)) > 0", "max(map("+rows+", .total)) >= 1.5",
+			"min(map("+rows+", .Qty)) < 3", "max(map("+rows+", .ordered_at)) > "+g.moment(0))
+	}
+	return "(" + leaf() + " && " + leaf() + oneOf(g, "", " && "+leaf()) + ")"
 }
 
 // aggregated compares an aggregate with a constant, which is written as a semi-join, or with something else.

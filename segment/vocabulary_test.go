@@ -22,6 +22,7 @@ var (
 	token_    = regexp.MustCompile(`"(?:[^"]|"")*"|E?'(?:[^']|'')*'|\$\d+|[a-z]\d*n?\b|[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?`)
 	alias_    = regexp.MustCompile(`^[a-z]\d*n?$`)
 	operators = regexp.MustCompile(`^[ \n()=<>!,.:*+\-/%|&@#?~\[\]^]*$`)
+	notWord   = regexp.MustCompile(`^[\^0-9]`)
 	numbers   = regexp.MustCompile(`\d+|%d`)
 	comment   = regexp.MustCompile(`--|/\*|;|\\`)
 )
@@ -82,7 +83,7 @@ func (v vocabulary) learn(t testing.TB, file string) {
 		case ok && lit.Kind == token.STRING:
 			if text, err := strconv.Unquote(lit.Value); err == nil {
 				v.add(text)
-				if strings.HasPrefix(text, "^") { // a pattern that is put into quotes later
+				if notWord.MatchString(text) { // a pattern or a date that is put into quotes later
 					v.add("'" + text + "'")
 				}
 			}
