@@ -10,7 +10,9 @@ import (
 
 // rowsAtom draws a condition about one row of several, and rows within rows.
 func (g *generator) rowsAtom(depth int) string {
-	switch g.n(11) {
+	switch g.n(12) {
+	case 11:
+		return g.countedTwice()
 	case 0, 1:
 		return g.pickedCondition()
 	case 2:
@@ -44,7 +46,7 @@ func (g *generator) rowsAtom(depth int) string {
 func (g *generator) picked() (text string, e *customer.Entity, ok bool) {
 	rows, pred, ok := g.relation(func() string {
 		e = g.entity()
-		return g.condition(0)
+		return g.pickCondition()
 	})
 	if !ok {
 		return "", nil, false
@@ -56,6 +58,15 @@ func (g *generator) picked() (text string, e *customer.Entity, ok bool) {
 		return oneOf(g, "first", "last") + "(filter(" + rows + ", " + pred + "))", e, true
 	}
 	return oneOf(g, "first", "last") + "(" + rows + ")", e, true
+}
+
+// pickCondition is one by which a row is picked, about values of the current row that have a name of their own.
+func (g *generator) pickCondition() string {
+	if g.n(3) > 0 {
+		return g.condition(0)
+	}
+	own := "own" + strconv.Itoa(len(g.closures))
+	return "let " + own + " = " + g.number(0) + "; " + own + oneOf(g, " > ", " <= ", " != ") + g.literal(oneOf(g, customer.Int, customer.Numeric))
 }
 
 // pickedColumn draws a column of a picked row, or of a row that it refers to.
@@ -98,8 +109,11 @@ func (g *generator) pickedCondition() string {
 	text := g.onRow(row, e)
 	if g.n(3) == 0 {
 		other := row
-		if g.n(2) == 0 {
+		switch g.n(4) {
+		case 0, 1:
 			other = swapEnds(row)
+		case 2:
+			other = g.otherLet(row, e)
 		}
 		text = "(" + text + oneOf(g, " && ", " || ") + g.onRow(other, e) + ")"
 	}
@@ -115,6 +129,21 @@ func swapEnds(row string) string {
 		return "first(" + strings.TrimPrefix(row, "last(")
 	}
 	return row
+}
+
+// otherLet is the row that is picked by another value under the same name.
+func (g *generator) otherLet(row string, e *customer.Entity) string {
+	let := "let own" + strconv.Itoa(len(g.closures)+1) + " = "
+	before, rest, ok := strings.Cut(row, let)
+	_, after, _ := strings.Cut(rest, "; own")
+	if !ok || strings.Contains(rest, "let own") {
+		return row
+	}
+	var numbers []string
+	for _, kind := range []customer.Kind{customer.Int, customer.Numeric, customer.Float} {
+		numbers = append(numbers, columnsOf(".", e, kind)...)
+	}
+	return before + let + numbers[g.n(len(numbers))] + "; own" + after
 }
 
 func (g *generator) onRow(row string, e *customer.Entity) string {
@@ -173,17 +202,20 @@ func (g *generator) withinPicked(depth int) string {
 	if len(g.closures) > 0 {
 		return g.pickedCondition()
 	}
-	rows, pred, ok := g.relation(func() string { return g.condition(0) })
 	vehicle, _ := g.schema.Customer.Relation("vehicles")
 	row := oneOf(g, "first(", "last(") + "customer.vehicles)"
-	if ok && g.n(2) == 0 && strings.HasPrefix(rows, "customer.vehicles") {
-		row = "find(customer.vehicles, " + pred + ")"
+	if g.n(2) == 0 {
+		row = g.pickedVehicle(vehicle.Target)
 	}
 	g.closures = append(g.closures, vehicle.Target.Relations[slices.IndexFunc(vehicle.Target.Relations,
 		func(r *customer.Relation) bool { return r.Name == "services" })].Target)
 	pred, number := g.condition(depth-1), g.number(0)
 	g.closures = g.closures[:len(g.closures)-1]
-	switch g.n(4) {
+	switch g.n(6) {
+	case 4:
+		return "(count(" + row + ".services)" + oneOf(g, " > 0", " == 0", " < 2") + ")"
+	case 5:
+		return "(" + oneOf(g, "first(", "last(") + row + ".services)" + oneOf(g, " == nil", " != nil") + ")"
 	case 0:
 		return oneOf(g, "any", "all", "none", "one") + "(" + row + ".services, " + pred + ")"
 	case 1:
@@ -192,6 +224,17 @@ func (g *generator) withinPicked(depth int) string {
 		return "(sum(map(" + row + ".services, " + number + "))" + oneOf(g, " > ", " <= ") + g.literal(customer.Numeric) + ")"
 	}
 	return "(" + oneOf(g, "first(", "last(") + row + ".services).cost" + oneOf(g, " > ", " != ") + g.literal(customer.Numeric) + ")"
+}
+
+// pickedVehicle picks by a condition, perhaps by one that only the VM can decide.
+func (g *generator) pickedVehicle(vehicle *customer.Entity) string {
+	g.closures = append(g.closures, vehicle)
+	defer func() { g.closures = g.closures[:len(g.closures)-1] }()
+	pred := g.pickCondition()
+	if g.residual && g.n(2) == 0 {
+		pred = `.plate matches "` + oneOf(g, `\\b`, `\\bSolo`, `(?m)^a`, `\\B`) + `"`
+	}
+	return oneOf(g, "first(filter(", "last(filter(", "(find(") + "customer.vehicles, " + pred + "))"
 }
 
 // letRow draws a name for a row, or for rows.
@@ -224,6 +267,15 @@ func (g *generator) nestedAggregates() string {
 	}
 	return "(" + oneOf(g, "sum", "max", "min", "mean") + "(map(" + rows + ", " + inner + "))" + oneOf(g, " > ", " <= ", " == ") +
 		g.literal(oneOf(g, customer.Int, customer.Numeric)) + ")"
+}
+
+// countedTwice asks for several rows of one relation by one condition, and for several by another.
+func (g *generator) countedTwice() string {
+	count := func() string {
+		pred := oneOf(g, ".amount", ".Qty", ".total") + oneOf(g, " > ", " <= ") + g.literal(customer.Int)
+		return "count(customer.orders, " + pred + ") >= " + strconv.Itoa(g.n(2)+2)
+	}
+	return "(" + count() + " && " + count() + ")"
 }
 
 // opinionOnRows is the third opinion on those functions; known is false for all others.
