@@ -349,7 +349,7 @@ func chooseVersion(ctx context.Context, tx pgx.Tx, campaign, version int) error 
 	return nil
 }
 
-// fingerprint identifies a version's content: the file and the templates that it uses.
+// fingerprint identifies a version's content: the file, and the templates and the rules of segments that it uses.
 func (c *Campaign) fingerprint() []byte {
 	var b strings.Builder
 	write := func(s string) { fmt.Fprintf(&b, "%d:%s", len(s), s) }

@@ -180,23 +180,35 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 	return p, nil
 }
 
+var errEnough = errors.New("enough")
+
 // decided is the query for one customer's rows of a query that SQL can't say exactly: those of key, or of the first whom
-// the rule means.
+// the rule means. Nobody else is asked.
 func (c *Campaign) decided(ctx context.Context, db pg.DBTX, q *segment.Query, key string, clock segment.Clock) (*segment.Query, error) {
-	var rows []string
-	err := q.Keys(ctx, db, func(keys []segment.Key) error {
-		for _, k := range keys {
-			if key == "" {
-				key = k.Customer
+	if key == "" {
+		err := q.Keys(ctx, db, func(keys []segment.Key) error {
+			if len(keys) == 0 {
+				return nil
 			}
-			if k.Customer == key {
+			key = keys[0].Customer
+			return errEnough
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			return nil, fmt.Errorf("ask the company's tables: %w", err)
+		}
+	}
+	var rows []string
+	if key != "" {
+		q.Where = fmt.Sprintf("%s = %s and (%s)", c.keySQL(), q.Args.Bind(key, "text"), q.Where)
+		err := q.Keys(ctx, db, func(keys []segment.Key) error {
+			for _, k := range keys {
 				rows = append(rows, k.Each)
 			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("ask the company's tables: %w", err)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ask the company's tables: %w", err)
 	}
 	one, err := segment.Audience(c.scope, nil, nil, &segment.Args{}, clock)
 	if err != nil {

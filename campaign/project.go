@@ -17,6 +17,8 @@ import (
 type Project struct {
 	Campaigns []*Campaign // by name
 	Segments  *Segments
+
+	schema *customer.Schema
 }
 
 // LoadProject reads and checks every campaign and every segment of a project. All problems of all files are reported at
@@ -47,7 +49,7 @@ func loadProject(dir fs.FS, schema *customer.Schema, base *segment.Rule, ledger 
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &Project{Segments: segments}
+	p := &Project{Segments: segments, schema: schema}
 	seen := map[string]string{}
 	for _, name := range names {
 		text, err := fs.ReadFile(dir, name)

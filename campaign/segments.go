@@ -234,7 +234,7 @@ func versionNames(version string, files map[string]string) *segment.Names {
 	return n
 }
 
-// changedSegments are the segments that two versions have with other rules, or only one of them has.
+// changedSegments are the segments that both versions have, with different rules.
 func changedSegments(before, after map[string]string) []string {
 	var changed []string
 	for _, name := range append(segmentsOf(before), segmentsOf(after)...) {

@@ -35,8 +35,11 @@ func (s *session) scopeOf(ctx context.Context, a *app, text string) (scope *segm
 	if _, err := named.Find(text); err != nil {
 		return nil, "", err
 	}
-	return scope, fmt.Sprintf("segment(%q)", text), nil
+	return scope, segmentRule(text), nil
 }
+
+// segmentRule is the rule that a segment's name stands for.
+func segmentRule(name string) string { return fmt.Sprintf("segment(%q)", name) }
 
 // listedSegment is a named segment as it is shown.
 type listedSegment struct {
@@ -61,14 +64,14 @@ func listSegments(ctx context.Context, a *app, o segmentOptions) error {
 	if err != nil {
 		return err
 	}
-	list := []listedSegment{}
+	scope, list := segment.NewScope(s.schema).WithNames(named.Names), []listedSegment{}
 	for _, one := range named.List {
 		l := listedSegment{Segment: one.Name(), Description: one.Definition.Description, Owner: one.Definition.Owner, Where: one.Definition.Where}
 		switch {
 		case one.Rule == nil:
 			l.Problem = "it can't be used: sapa validate"
 		case o.sizes:
-			if l.Size, err = s.size(ctx, a, one.Name(), o); err != nil {
+			if l.Size, err = s.size(ctx, a, scope, one.Name(), o); err != nil {
 				return err
 			}
 		}
@@ -94,10 +97,10 @@ func without(names []string, name string) []string {
 	return others
 }
 
-func (s *session) size(ctx context.Context, a *app, name string, o segmentOptions) (*int, error) {
-	q, err := s.segment(ctx, a, name, o)
+func (s *session) size(ctx context.Context, a *app, scope *segment.Scope, name string, o segmentOptions) (*int, error) {
+	q, err := s.queryOf(ctx, a, scope, segmentRule(name), o)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("segment %s: %w", name, err)
 	}
 	n, err := s.count(ctx, q)
 	if err != nil {

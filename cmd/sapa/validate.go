@@ -55,6 +55,7 @@ func (a *app) openProject(ctx context.Context) (*session, *campaign.Project, err
 	}
 	project, problems, err := s.library.Project(ctx, os.DirFS(a.dir))
 	if err == nil {
+		problems = append(problems, campaign.BaseReady(s.config, s.schema, s.library.Base(), a.now())...)
 		err = findings(append(problems, project.Ready(a.now())...))
 	}
 	if err != nil {
