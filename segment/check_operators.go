@@ -259,6 +259,9 @@ func (c *checker) matches(n *ast.BinaryNode) node {
 	if err != nil {
 		return c.problem(c.extent(pattern), "", "the pattern is no regular expression: %v", err)
 	}
+	if isCostly(pattern.Value) {
+		return c.problem(c.extent(pattern), "write + or * in place of one of the counts", "the pattern repeats what is repeated, more than %d times", maxNested)
+	}
 	if a == nil {
 		return nil
 	}
