@@ -155,3 +155,36 @@ content: {email: {subject: Halo, text: "{{ today }}|{{ run.date }}|{{ campaign.n
 		t.Error(got)
 	}
 }
+
+// Where the rule is decided here, a preview of one customer asks nobody else: another's row would be an error.
+func TestPreviewOfOneCustomerDecidedHere(t *testing.T) {
+	t.Parallel()
+	s := setupPreview(t)
+	where := func(yaml, rule string) string { return strings.Replace(yaml, "where: ", "where: "+rule+" && ", 1) }
+	birthday := strings.Replace(previewBirthday, "audience: {where: birthday(customer.birth_date)}", "audience:\n  where: birthday(customer.birth_date)", 1)
+	slow := where(birthday, `(customer.full_name ?? "") matches "(\\bSiti|Budi\\b)"`)
+	merged := where(strings.NewReplacer("MERGE", "merge: customer", "BODY", "{% for v in vehicles %}{{ v.plate }} {% endfor %}").Replace(previewOil), `(customer.full_name ?? "") matches "\\bSiti"`)
+	s.exec(`alter table crm.customers rename to people`)
+	s.exec(`create function crm.only(id bigint, name text) returns text language plpgsql volatile as
+		$$ begin if id = 10 then raise 'customer % was asked', id; end if; return name; end $$`)
+	s.exec(`create view crm.customers as select id, first_name, crm.only(id, full_name) as full_name, email, phone, birth_date, city, zone,
+		plan, income, tags, topics, newsletter_ok, created_at, deleted_at, dealer_id from crm.people`)
+	p, err := s.preview(slow, "2", time.Time{})
+	s.must(err)
+	if p.CustomerKey != "2" || !p.Due {
+		t.Errorf("%+v", p)
+	}
+	p, err = s.preview(merged, "2", time.Time{})
+	s.must(err)
+	if d := cmp.Diff([]string{"20", "100"}, p.Rows); d != "" || !p.Due {
+		t.Error(d, p)
+	}
+	if _, err := s.preview(slow, "", time.Time{}); err == nil || !strings.Contains(err.Error(), "customer 10 was asked") {
+		t.Errorf("nobody is asked: %v", err)
+	}
+	s.exec(`delete from crm.vehicles where customer_id = 10`)
+	s.exec(`delete from crm.people where id = 10`)
+	if p, err = s.preview(slow, "", time.Time{}); err != nil || p.CustomerKey != "2" || !p.Due {
+		t.Errorf("the first of the audience: %+v, %v", p, err)
+	}
+}
