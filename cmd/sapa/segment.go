@@ -81,6 +81,11 @@ func (s *session) segment(ctx context.Context, a *app, rule string, o segmentOpt
 	if err != nil {
 		return nil, err
 	}
+	return s.queryOf(ctx, a, scope, rule, o)
+}
+
+// queryOf compiles a rule of a scope, and makes ready what it asks.
+func (s *session) queryOf(ctx context.Context, a *app, scope *segment.Scope, rule string, o segmentOptions) (*segment.Query, error) {
 	parsed, problems := segment.ParseRule(segment.Text(rule), scope)
 	if err := problems.Err(); err != nil {
 		return nil, unreadable(err)
@@ -89,10 +94,10 @@ func (s *session) segment(ctx context.Context, a *app, rule string, o segmentOpt
 	if err != nil {
 		return nil, err
 	}
-	if clock, err = segment.Prepare(ctx, s.pool, scope, s.library.Base(), clock, parsed); err != nil {
-		return nil, fmt.Errorf("ask the company's tables: %w", err)
-	}
 	if err := segment.FillFacts(ctx, s.pool, s.library.Base(), clock, parsed); err != nil {
+		return nil, askCompany(err)
+	}
+	if clock, err = segment.Prepare(ctx, s.pool, scope, s.library.Base(), clock, parsed); err != nil {
 		return nil, askCompany(err)
 	}
 	return segment.Audience(scope, s.library.Base(), parsed, &segment.Args{}, clock)
