@@ -2,7 +2,7 @@
 # Runs the tests that its arguments name, with the race detector where a C compiler is at hand, as it needs one.
 set -eu
 if command -v "$(go env CC | cut -d' ' -f1)" >/dev/null 2>&1; then
-	CGO_ENABLED=1 exec go test -race -timeout 12m "$@"
+	CGO_ENABLED=1 exec go test -race -timeout 25m "$@"
 fi
 echo "No C compiler found: testing without the race detector. (Install gcc or clang to have it.)"
-CGO_ENABLED=0 exec go test -timeout 12m "$@"
+CGO_ENABLED=0 exec go test -timeout 25m "$@"
