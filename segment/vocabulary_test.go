@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sapa-crm/sapa/customer"
@@ -139,8 +140,15 @@ func checkTranslation(t *testing.T, rule *Rule, clock Clock) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newVocabulary(t, rule.scope.Schema).check(t, cond.SQL, &args)
+	v, known := vocabularies.Load(rule.scope.Schema)
+	if !known {
+		v, _ = vocabularies.LoadOrStore(rule.scope.Schema, newVocabulary(t, rule.scope.Schema))
+	}
+	v.(vocabulary).check(t, cond.SQL, &args)
 }
+
+// vocabularies are those of each schema: reading all sources takes a second.
+var vocabularies sync.Map
 
 // learnJSON adds the keys within JSON columns, and the texts that are put together from several.
 func (v vocabulary) learnJSON(schema *customer.Schema) {
