@@ -72,14 +72,14 @@ type Session interface {
 	// alone. The text of a verdict names codes and causes and no address of a customer, so that it may be logged;
 	// Receipt.Words is the provider's own text and may name one.
 	//
-	// Before each hand-over, as late as can be, it calls permit once for that message; where that returns an error, the
+	// Before each hand-over, as late as can be, it calls permit once with that message; where that returns an error, the
 	// message was not handed over and is done with Unavailable wrapping that error, and the session may break. When the
 	// context ends, messages not yet handed over are Unavailable and the answers of those handed over are still
 	// awaited, up to the channel's own time limits.
 	//
 	// The error says that the session is broken and must be closed, and why, as an Unavailable; nil that it can be used
 	// again.
-	Deliver(ctx context.Context, in <-chan *Message, permit func() error, done func(*Message, Receipt, error)) error
+	Deliver(ctx context.Context, in <-chan *Message, permit func(*Message) error, done func(*Message, Receipt, error)) error
 	// Close ends the connection politely, within a second or two.
 	Close() error
 }

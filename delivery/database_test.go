@@ -179,7 +179,7 @@ type rude struct {
 
 func (r rude) Open(context.Context) (channels.Session, error) { return r, nil }
 
-func (r rude) Deliver(_ context.Context, in <-chan *channels.Message, _ func() error, done func(*channels.Message, channels.Receipt, error)) error {
+func (r rude) Deliver(_ context.Context, in <-chan *channels.Message, _ func(*channels.Message) error, done func(*channels.Message, channels.Receipt, error)) error {
 	first, second := <-in, <-in
 	done(first, channels.Receipt{}, nil)
 	done(first, channels.Receipt{}, errors.New("a second verdict"))

@@ -37,7 +37,7 @@ func (e *Engine) claimant(ctx context.Context) (db pg.DBTX, forget func(), err e
 type hasty struct{ channels.Session }
 
 // Deliver calls everything accepted that it takes.
-func (h hasty) Deliver(ctx context.Context, in <-chan *channels.Message, permit func() error, done func(*channels.Message, channels.Receipt, error)) error {
+func (h hasty) Deliver(ctx context.Context, in <-chan *channels.Message, permit func(*channels.Message) error, done func(*channels.Message, channels.Receipt, error)) error {
 	relay := make(chan *channels.Message)
 	var relaying sync.WaitGroup
 	over := make(chan struct{})

@@ -70,7 +70,7 @@ func (s *sender) handOver(ctx context.Context, ready []filled) (err error) {
 	if s.engine.Fault == FaultEarlyRecord {
 		channel = hasty{session}
 	}
-	cause = channel.Deliver(ctx, in, s.permit, rec.done)
+	cause = channel.Deliver(ctx, in, s.allow, rec.done)
 	stopFeeding()
 	rec.rest(ready, <-fed)
 	return nil
@@ -138,6 +138,9 @@ func sleep(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
+
+// allow is permit, as sessions ask it.
+func (s *sender) allow(*channels.Message) error { return s.permit() }
 
 // permit is the last look before a hand-over: the run's state, whose database it is, and our lease.
 func (s *sender) permit() error {

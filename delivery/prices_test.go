@@ -26,14 +26,14 @@ func (*priced) Close() error    { return nil }
 
 func (p *priced) Open(context.Context) (channels.Session, error) { return p, nil }
 
-func (p *priced) Deliver(ctx context.Context, in <-chan *channels.Message, permit func() error, done func(*channels.Message, channels.Receipt, error)) error {
+func (p *priced) Deliver(ctx context.Context, in <-chan *channels.Message, permit func(*channels.Message) error, done func(*channels.Message, channels.Receipt, error)) error {
 	for {
 		select {
 		case m, ok := <-in:
 			if !ok {
 				return nil
 			}
-			if err := permit(); err != nil {
+			if err := permit(m); err != nil {
 				done(m, channels.Receipt{}, channels.Unavailable(err))
 				return err
 			}

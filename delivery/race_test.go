@@ -283,14 +283,14 @@ func (verdicts) Close() error    { return nil }
 
 func (v verdicts) Open(context.Context) (channels.Session, error) { return v, nil }
 
-func (v verdicts) Deliver(ctx context.Context, in <-chan *channels.Message, permit func() error, done func(*channels.Message, channels.Receipt, error)) error {
+func (v verdicts) Deliver(ctx context.Context, in <-chan *channels.Message, permit func(*channels.Message) error, done func(*channels.Message, channels.Receipt, error)) error {
 	for {
 		select {
 		case m, ok := <-in:
 			if !ok {
 				return nil
 			}
-			if err := permit(); err != nil {
+			if err := permit(m); err != nil {
 				done(m, channels.Receipt{}, channels.Unavailable(err))
 				return err
 			}

@@ -156,7 +156,7 @@ func (s *sender) deliverOne(ctx context.Context, m *channels.Message) (receipt c
 		v := channels.VerdictOf(verdict)
 		s.judge(ctx, session, v != channels.VerdictUnknown && v != channels.VerdictUnavailable, cause)
 	}()
-	cause = session.Deliver(ctx, in, s.permit, func(_ *channels.Message, r channels.Receipt, err error) { receipt, verdict = r, err })
+	cause = session.Deliver(ctx, in, s.allow, func(_ *channels.Message, r channels.Receipt, err error) { receipt, verdict = r, err })
 	if len(in) > 0 {
 		verdict = channels.Unavailable(errPaused)
 	}

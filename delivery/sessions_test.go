@@ -32,7 +32,7 @@ func (d *door) Open(context.Context) (channels.Session, error) {
 
 type visit struct{ *door }
 
-func (visit) Deliver(context.Context, <-chan *channels.Message, func() error, func(*channels.Message, channels.Receipt, error)) error {
+func (visit) Deliver(context.Context, <-chan *channels.Message, func(*channels.Message) error, func(*channels.Message, channels.Receipt, error)) error {
 	return nil
 }
 

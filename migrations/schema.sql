@@ -93,6 +93,8 @@ create table batches (
   epoch integer not null default 0,
   done boolean not null default false,
   channel text not null,
+  handed_to bigint,
+  triggered boolean not null default false,
   constraint batches_pkey PRIMARY KEY (id),
   constraint batches_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id)
 );

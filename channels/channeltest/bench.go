@@ -53,11 +53,11 @@ func (b *bench) open(t *testing.T) channels.Session {
 	return s
 }
 
-func always() error { return nil }
+func always(*channels.Message) error { return nil }
 
 // deliver runs one Deliver over the messages and returns the outcomes in the messages' order, and Deliver's error.
 // It fails the test unless done was called exactly once for each message that was received.
-func deliver(ctx context.Context, t *testing.T, s channels.Session, permit func() error, messages ...*channels.Message) ([]outcome, error) {
+func deliver(ctx context.Context, t *testing.T, s channels.Session, permit func(*channels.Message) error, messages ...*channels.Message) ([]outcome, error) {
 	t.Helper()
 	in := make(chan *channels.Message, len(messages))
 	for _, m := range messages {

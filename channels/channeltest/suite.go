@@ -181,7 +181,7 @@ func dropped(t *testing.T, b *bench, a Answer, verdict string) {
 
 func permitRefused(t *testing.T, b *bench) {
 	lost := errors.New("the lease is lost")
-	got, _ := deliver(t.Context(), t, b.open(t), func() error { return lost }, b.message(1), b.message(2))
+	got, _ := deliver(t.Context(), t, b.open(t), func(*channels.Message) error { return lost }, b.message(1), b.message(2))
 	if len(got) == 0 {
 		t.Fatal("no message was received")
 	}
@@ -196,7 +196,7 @@ func permitRefused(t *testing.T, b *bench) {
 // permitRefusedOnce refuses the first of two hand-overs; whatever becomes of the session, the second goes out once.
 func permitRefusedOnce(t *testing.T, b *bench) {
 	paused, s := errors.New("the run is paused"), b.open(t)
-	got, err := deliver(t.Context(), t, s, func() error { return paused }, b.message(1))
+	got, err := deliver(t.Context(), t, s, func(*channels.Message) error { return paused }, b.message(1))
 	equal(t, "verdicts", []string{"unavailable"}, verdicts(got))
 	if err != nil {
 		s = b.open(t)
@@ -212,7 +212,7 @@ func permitRefusedOnce(t *testing.T, b *bench) {
 func permitAsked(t *testing.T, b *bench) {
 	var asked int
 	messages := []*channels.Message{b.message(1), b.message(2), b.message(3)}
-	if _, err := deliver(t.Context(), t, b.open(t), func() error { asked++; return nil }, messages...); err != nil {
+	if _, err := deliver(t.Context(), t, b.open(t), func(*channels.Message) error { asked++; return nil }, messages...); err != nil {
 		t.Fatal(err)
 	}
 	if asked != len(messages) {

@@ -28,7 +28,7 @@ func testMessage(i int) *channels.Message {
 	}
 }
 
-func yes() error { return nil }
+func yes(*channels.Message) error { return nil }
 
 // conversation delivers n messages over one session and returns the outcomes, and Deliver's error.
 func conversation(t *testing.T, c *Channel, n int) ([]string, error) {

@@ -78,7 +78,7 @@ func (v *verdicts) deliver(s *session, m mistake) {
 	}
 	close(in)
 	permits := 0
-	permit := func() error {
+	permit := func(*channels.Message) error {
 		if permits++; permits == v.player.deny {
 			return errors.New("not now")
 		}

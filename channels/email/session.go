@@ -35,7 +35,7 @@ func newSession(c *Channel, conn net.Conn, client *smtp.Client) *session {
 }
 
 // Deliver hands over one message after the other; see channels.Session.
-func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, permit func() error,
+func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, permit func(*channels.Message) error,
 	done func(*channels.Message, channels.Receipt, error),
 ) error {
 	limit, release := limitBy(ctx, s.wire.conn)
@@ -53,7 +53,7 @@ func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 }
 
 // deliver takes one message through its transaction: compose, envelope, permit, hand over, answer.
-func (s *session) deliver(ctx context.Context, m *channels.Message, permit func() error) (channels.Receipt, error) {
+func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(*channels.Message) error) (channels.Receipt, error) {
 	tx, err := s.prepare(m)
 	if err != nil {
 		return channels.Receipt{}, channels.Permanent(err)
@@ -68,7 +68,7 @@ func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(
 	if err := s.wire.unsolicited("answered before it had the message"); err != nil {
 		return tx.receipt, s.breakOff(err)
 	}
-	if err := permit(); err != nil {
+	if err := permit(m); err != nil {
 		return tx.receipt, s.breakOff(err) // in mid-DATA there is no way back but to hang up
 	}
 	if err := s.wire.writeLast(tx, last); err != nil {

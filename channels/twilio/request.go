@@ -119,7 +119,7 @@ var (
 // handOver is one request that hands a message over.
 type handOver struct {
 	channel *Channel
-	permit  func() error
+	permit  func() error // of its message
 	cancel  context.CancelCauseFunc
 
 	mu       sync.Mutex

@@ -22,7 +22,7 @@ type session struct {
 }
 
 // Deliver hands over one message after the other; see channels.Session.
-func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, permit func() error,
+func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, permit func(*channels.Message) error,
 	done func(*channels.Message, channels.Receipt, error),
 ) error {
 	for s.broken == nil {
@@ -36,12 +36,12 @@ func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 	return s.broken
 }
 
-func (s *session) deliver(ctx context.Context, m *channels.Message, permit func() error) (channels.Receipt, error) {
+func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(*channels.Message) error) (channels.Receipt, error) {
 	params, err := s.channel.compose(m)
 	if err != nil {
 		return channels.Receipt{}, err
 	}
-	h := &handOver{channel: s.channel, permit: permit}
+	h := &handOver{channel: s.channel, permit: func() error { return permit(m) }}
 	failed := h.run(ctx, s.transport, params)
 	receipt := channels.Receipt{HandedOver: h.at, Code: h.answer.status}
 	switch {

@@ -15,14 +15,14 @@ import (
 	"github.com/sapa-crm/sapa/channels"
 )
 
-func always() error { return nil }
+func always(*channels.Message) error { return nil }
 
 func text1() *channels.Message {
 	return &channels.Message{ID: 1, Token: "t1", To: channels.Address{Addr: "+628120000001"}, Text: "Halo"}
 }
 
 // send hands one message over on a new session.
-func send(ctx context.Context, t *testing.T, c *Channel, m *channels.Message, permit func() error) (r channels.Receipt, verdict, broken error) {
+func send(ctx context.Context, t *testing.T, c *Channel, m *channels.Message, permit func(*channels.Message) error) (r channels.Receipt, verdict, broken error) {
 	t.Helper()
 	s := &session{channel: c, transport: c.transport()}
 	defer func() { _ = s.Close() }()
@@ -184,7 +184,7 @@ func silent(t *testing.T) (host string) {
 func TestNoConnectionInTime(t *testing.T) {
 	t.Parallel()
 	c := newServer(t, true).channel(func(c *Config) { c.BaseURL, c.ConnectTimeout = "https://"+silent(t), 50*time.Millisecond })
-	permit := func() error { t.Error("asked for permission without a connection"); return nil }
+	permit := func(*channels.Message) error { t.Error("asked for permission without a connection"); return nil }
 	r, err, broken := send(t.Context(), t, c, text1(), permit)
 	if channels.VerdictOf(err) != channels.VerdictUnavailable || !r.HandedOver.IsZero() || broken == nil {
 		t.Error(r, err, broken)
@@ -257,7 +257,7 @@ func TestClosedWhileIdle(t *testing.T) {
 		in <- text1()
 		close(in)
 		asked := 0
-		broken := opened.Deliver(t.Context(), in, func() error { asked++; return nil }, func(_ *channels.Message, _ channels.Receipt, err error) {
+		broken := opened.Deliver(t.Context(), in, func(*channels.Message) error { asked++; return nil }, func(_ *channels.Message, _ channels.Receipt, err error) {
 			if err != nil {
 				t.Error(err)
 			}

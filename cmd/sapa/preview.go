@@ -179,7 +179,7 @@ func sendOne(ctx context.Context, channel channels.Channel, m *channels.Message)
 	in := make(chan *channels.Message, 1)
 	in <- m
 	close(in)
-	broken := session.Deliver(ctx, in, func() error { return nil }, func(_ *channels.Message, r channels.Receipt, verdict error) {
+	broken := session.Deliver(ctx, in, func(*channels.Message) error { return nil }, func(_ *channels.Message, r channels.Receipt, verdict error) {
 		receipt, err = r, verdict
 	})
 	return receipt, errors.Join(err, broken, session.Close())
