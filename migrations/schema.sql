@@ -95,10 +95,12 @@ create table batches (
   channel text not null,
   handed_to bigint,
   triggered boolean not null default false,
+  lane text not null default ''::text,
   constraint batches_pkey PRIMARY KEY (id),
   constraint batches_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id)
 );
 CREATE INDEX batches_due ON batches USING btree (due_at) WHERE (NOT done);
+CREATE INDEX batches_lane ON batches USING btree (channel, lane, due_at, id) WHERE ((NOT done) AND (lane <> ''::text));
 CREATE INDEX batches_run ON batches USING btree (run_id) WHERE (NOT done);
 
 create table campaigns (
@@ -482,6 +484,15 @@ create table versions (
   constraint versions_pkey PRIMARY KEY (id),
   constraint versions_campaign_id_number_key UNIQUE (campaign_id, number),
   constraint versions_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id)
+);
+
+-- messages that accounts with a warm-up have used of each day's amount; the first day with any is that of the first use
+create table warm_up_days (
+  account text not null,
+  day date not null,
+  used bigint not null,
+  constraint warm_up_days_pkey PRIMARY KEY (account, day),
+  constraint warm_up_days_used_check CHECK ((used >= 0))
 );
 
 create table workers (
