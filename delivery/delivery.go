@@ -42,6 +42,7 @@ type Content struct {
 	SMS      *SMS
 
 	Safeguards Safeguards
+	Limits     Limits
 	Seeds      []string // addresses of the channel that get one copy of each run
 }
 

@@ -13,8 +13,8 @@ alter table runs add column cap_most int[];
 comment on column runs.cap_most is 'the caps that its messages are under, how many each; null: none';
 alter table runs add column cap_within interval[];
 comment on column runs.cap_within is 'and within how long';
-alter table runs add column in_contacts boolean;
-comment on column runs.in_contacts is 'its messages stand in contacts; false: they never count for a cap; null: they would count, and nobody has needed it yet';
+alter table runs add column cap_exempt boolean not null default false;
+comment on column runs.cap_exempt is 'its messages count for nobody''s cap';
 
 -- The messages of each customer that count for caps, so that the claim finds them. It is filled only where there are caps. A
 -- hash stands for the customer's key; the message says whose it really is, and by its state whether and from when it counts.
@@ -23,6 +23,9 @@ create table contacts (
   message_id bigint not null,
   primary key (customer, message_id)
 );
+
+-- Runs whose messages stand in contacts. Others would count, too, and nobody has needed them yet, or are exempt.
+create table contact_runs (run_id int primary key);
 
 -- What a claim locks before it counts a customer's messages: one row for each, made when it is first needed.
 create table contact_locks (

@@ -137,6 +137,11 @@ create table contact_locks (
   constraint contact_locks_pkey PRIMARY KEY (customer)
 );
 
+create table contact_runs (
+  run_id integer not null,
+  constraint contact_runs_pkey PRIMARY KEY (run_id)
+);
+
 create table contacts (
   customer bigint not null,
   message_id bigint not null,
@@ -371,7 +376,7 @@ create table runs (
   priority smallint not null default 0,
   cap_most integer[],
   cap_within interval[],
-  in_contacts boolean,
+  cap_exempt boolean not null default false,
   constraint runs_pkey PRIMARY KEY (id),
   constraint runs_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id),
   constraint runs_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id)
