@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -30,6 +32,23 @@ func (p *Plan) Total() int {
 		n += skipped
 	}
 	return n
+}
+
+// messages is how many the run has.
+func (p *Plan) messages() int { return p.Total() - p.Already }
+
+// totals are the run's first totals, column by column.
+func (p *Plan) totals() (states, reasons []string, counts []int) {
+	add := func(state, reason string, n int) {
+		states, reasons, counts = append(states, state), append(reasons, reason), append(counts, n)
+	}
+	add("planned", "", p.Planned)
+	for _, reason := range slices.Sorted(maps.Keys(p.Skipped)) {
+		add("skipped", reason, p.Skipped[reason])
+	}
+	add("already", "", p.Already)
+	add("audience", "", p.Audience)
+	return states, reasons, counts
 }
 
 // maxMessages is how many messages a run can have: the bits of a message's id that count within a run.
@@ -81,7 +100,7 @@ func (p *Planner) planOnce(ctx context.Context, r *Run, c *Campaign, dryRun bool
 			}
 			return errDryRun
 		}
-		return p.open(ctx, tx, r, plan.Hold)
+		return p.open(ctx, tx, r, plan)
 	})
 	if dryRun && errors.Is(err, errDryRun) {
 		return plan, nil
