@@ -2,13 +2,11 @@ package email
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/wneessen/go-mail/smtp"
@@ -19,14 +17,25 @@ import (
 // transaction is one message on its way through the dialogue.
 type transaction struct {
 	msg     *channels.Message
+	unfit   error  // why it can't go out as it is; the rest is then empty
 	from    string // the sender's address
 	mail    string // MAIL's line
 	rcpt    string
 	content []byte // composed and dot-stuffed, with the final dot
 	utf8    bool
+	sent    manner // how its envelope was sent
 	receipt channels.Receipt
 	replies [verbs]reply
 }
+
+// manner is how far commands are sent ahead of the replies to those before them (RFC 2920).
+type manner int32
+
+const (
+	stepwise manner = iota // not at all
+	grouped                // MAIL, RCPT and DATA together
+	oneTrip                // these three, and in the same write the final dot of the message before
+)
 
 // step is a command whose reply is outstanding.
 type step struct {
@@ -77,11 +86,16 @@ func (d *dialogue) take() (step, reply, error) {
 	return s, r, nil
 }
 
-// exchange sends what was put and takes all outstanding replies, up to a 421, after which none comes.
+// exchange sends what was put and takes all outstanding replies.
 func (d *dialogue) exchange() error {
 	if err := d.flush(); err != nil {
 		return err
 	}
+	return d.takeAll()
+}
+
+// takeAll takes all outstanding replies, up to a 421, after which none comes.
+func (d *dialogue) takeAll() error {
 	for len(d.waiting) > 0 {
 		_, r, err := d.take()
 		if err != nil {
@@ -144,56 +158,20 @@ func (d *dialogue) writeBlocks(content []byte) (last []byte, err error) {
 	return content, nil
 }
 
-// writeLast enters the write that hands the message over. The buffer is empty, so bufio makes one write of it.
-func (d *dialogue) writeLast(tx *transaction, last []byte) error {
+// writeLast enters the write that hands the message over, with the envelope of the next one behind it, if there is one.
+func (d *dialogue) writeLast(tx *transaction, last []byte, next *transaction) error {
 	d.waiting = append(d.waiting, step{verbDot, tx})
+	if next != nil && next.unfit == nil {
+		next.sent = oneTrip
+		last = append(last, next.mail+"\r\n"+next.rcpt+"\r\nDATA\r\n"...)
+		d.waiting = append(d.waiting, step{verbMail, next}, step{verbRcpt, next}, step{verbData, next})
+	}
 	d.limit.next(d.data, false)
 	tx.receipt.HandedOver = time.Now()
-	if _, err := d.w.Write(last); err != nil {
+	if _, err := d.w.Write(last); err != nil { // the buffer is empty, so bufio makes one write of it
 		return err
 	}
 	return d.w.Flush()
-}
-
-// limiter sets the connection's deadlines, and cuts the interruptible waits short when the context ends.
-type limiter struct {
-	mu            sync.Mutex
-	conn          net.Conn
-	interruptible bool
-	ended         bool // the context has ended
-	released      bool // the limiter is done with
-}
-
-// limitBy returns a limiter that follows the context until release is called.
-func limitBy(ctx context.Context, conn net.Conn) (l *limiter, release func()) {
-	l = &limiter{conn: conn}
-	stop := context.AfterFunc(ctx, l.interrupt)
-	return l, func() {
-		stop()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.released = true
-	}
-}
-
-// next sets the time limit of the next reads and writes.
-func (l *limiter) next(limit time.Duration, interruptible bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.interruptible = interruptible
-	if l.ended && interruptible {
-		limit = -time.Second
-	}
-	_ = l.conn.SetDeadline(time.Now().Add(limit)) // fails on a closed connection, where the read fails too
-}
-
-func (l *limiter) interrupt() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ended = true
-	if l.interruptible && !l.released {
-		_ = l.conn.SetDeadline(time.Now().Add(-time.Second))
-	}
 }
 
 // extensions are what the server offered in its reply to EHLO.
