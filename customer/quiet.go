@@ -49,8 +49,11 @@ type QuietHours struct {
 // awake is how many minutes of the day quiet hours must leave: where clocks are put forward, an hour is missing.
 const awake = 2 * 60
 
+// QuietForm is how quiet hours are written.
+const QuietForm = `^([01]?[0-9]|2[0-3]):([0-5][0-9]) ?- ?([01]?[0-9]|2[0-3]):([0-5][0-9])$|^none$`
+
 var (
-	quietForm  = regexp.MustCompile(`^([01]?\d|2[0-3]):([0-5]\d) ?- ?([01]?\d|2[0-3]):([0-5]\d)$`)
+	quietForm  = regexp.MustCompile(QuietForm)
 	quietHours = regexp.MustCompile(`^(\d{1,2})(?:[:.]?(\d\d))? ?(?:-|–|to) ?(\d{1,2})(?:[:.]?(\d\d))?$`)
 )
 
@@ -68,10 +71,11 @@ func (q *QuietHours) UnmarshalScalar(text string) error {
 	for i := range n {
 		n[i], _ = strconv.Atoi(m[i+1]) // they are digits
 	}
-	q.Window = Window{From: n[0]*60 + n[1], To: n[2]*60 + n[3]}
-	if length := q.Length(); length == 0 || length > day-awake {
-		return fmt.Errorf("quiet hours %s leave no time to send; they must leave %d hours of the day at least", q.Window, awake/60)
+	w := Window{From: n[0]*60 + n[1], To: n[2]*60 + n[3]}
+	if length := w.Length(); length == 0 || length > day-awake {
+		return fmt.Errorf("quiet hours must leave %d hours of the day at least", awake/60)
 	}
+	*q = QuietHours{Window: w}
 	return nil
 }
 
@@ -140,8 +144,11 @@ const (
 	capWithin = 366 * 24 * time.Hour
 )
 
+// CapForm is how a Cap is written.
+const CapForm = `^([1-9][0-9]{0,3}) ?per ?([1-9][0-9]{0,3}[hdw])$|^none$`
+
 var (
-	capForm = regexp.MustCompile(`^([1-9]\d{0,3}) ?per ?([1-9]\d{0,3}[hdw])$`)
+	capForm = regexp.MustCompile(CapForm)
 	capLike = regexp.MustCompile(`^([1-9]\d{0,3}) ?(?:x|×|times|messages?)? ?(?:per|in|every|a|an|/)(?: an?| the| one)? ?(\d{0,3}) ?(h|d|w|hours?|days?|weeks?)$`)
 )
 
