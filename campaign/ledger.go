@@ -35,7 +35,7 @@ func (p *Planner) write(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, pla
 }
 
 // draft makes two temporary tables of due: fresh, the occasions that are not spent, and drafts, the messages, numbered
-// 1 … n with those to be sent first, in the order in which they may go. A draft carries one occasion, or with `merge` all
+// 1 … n with those to be sent first, those of a lane together, in the order in which they may go. A draft carries one occasion, or with `merge` all
 // that its customer has.
 func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) error {
 	_, err := tx.Exec(ctx, `
@@ -45,7 +45,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 		) on commit drop;
 		create temporary table drafts (
 			n bigint, customer_key text collate "C", occasion text collate "C", row_key text collate "C", address_id bigint,
-			not_before timestamptz, not_after timestamptz, reason text, occasions int
+			not_before timestamptz, not_after timestamptz, reason text, occasions int, lane text collate "C"
 		) on commit drop`)
 	if err != nil {
 		return fmt.Errorf("make temporary tables: %w", err)
@@ -64,7 +64,12 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 	if c.Merged() {
 		people = peopleMerged
 	}
-	for _, s := range []struct{ what, sql string }{{"fresh", fmt.Sprintf(freshSQL, source)}, {"drafts", fmt.Sprintf(draftSQL, people, c.badAddress(), c.addressRegion("p"))}} {
+	lane, byLane := "null", "" // a sort costs by its columns
+	if c.laned() {
+		lane, byLane = "coalesce((@lanes::text[])[array_position(@domains::text[], a.domain)], '')", "lane collate \"C\", "
+		args["domains"], args["lanes"] = c.lanes()
+	}
+	for _, s := range []struct{ what, sql string }{{"fresh", fmt.Sprintf(freshSQL, source)}, {"drafts", fmt.Sprintf(draftSQL, people, lane, c.badAddress(), c.addressRegion("p"), byLane)}} {
 		tag, err := tx.Exec(ctx, s.sql, args)
 		if err != nil {
 			return fmt.Errorf("find %s: %w", s.what, err)
@@ -122,7 +127,7 @@ with people as (%s
 	       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
 	order by c.customer_key, c.id desc
 ), judged as (
-	select p.customer_key, p.occasion, p.row_key, a.id as address_id, p.occasions,
+	select p.customer_key, p.occasion, p.row_key, a.id as address_id, p.occasions, %s as lane,
 	       case when @at_once::boolean then @now::timestamptz
 	            else @tick::timestamp at time zone case when @by_zone::boolean then coalesce(p.zone, @default_zone) else @zone end
 	            end as not_before,
@@ -145,14 +150,27 @@ with people as (%s
 	left join addresses a on a.channel = @channel and a.region = %s and a.raw = p.raw
 	left join latest l on l.customer_key = p.customer_key
 ), timed as (
-	select customer_key, occasion, row_key, address_id, not_before, not_after, occasions,
+	select customer_key, occasion, row_key, address_id, not_before, not_after, occasions, lane,
 	       coalesce(reason, case when not_after <= @now::timestamptz then 'too late' end) as reason
 	from judged
 )
 insert into drafts
-select row_number() over (order by reason is not null, not_before, customer_key, occasion),
-       customer_key, occasion, row_key, address_id, not_before, not_after, reason, occasions
+select row_number() over (order by reason is not null, %snot_before, customer_key, occasion),
+       customer_key, occasion, row_key, address_id, not_before, not_after, reason, occasions, lane
 from timed`
+
+// laned says whether some of the campaign's messages go in lanes of their own: to domains that have a throttle in sapa.yaml.
+func (c *Campaign) laned() bool { return c.Channel() == "email" && len(c.schema.Throttles) > 0 }
+
+// lanes are the domains that have a throttle, and the lane of each.
+func (c *Campaign) lanes() (domains, lanes []string) {
+	for _, t := range c.schema.Throttles {
+		for _, domain := range t.Domains {
+			domains, lanes = append(domains, domain), append(lanes, t.Lane)
+		}
+	}
+	return domains, lanes
+}
 
 // window says when the messages of a run may go.
 type window struct {
@@ -194,6 +212,10 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 			set message_id = excluded.message_id, row_key = excluded.row_key, spent = excluded.spent, planned_at = excluded.planned_at
 			where not occasions.spent`
 	}
+	lane := "''"
+	if c.laned() {
+		lane = "lane"
+	}
 	steps := []struct{ what, sql string }{
 		{"messages", `
 			insert into messages (id, run_id, customer_key, address_id, channel, not_before, not_after, state, reason, occasions)
@@ -205,9 +227,9 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 			select @campaign::int, d.customer_key, d.occasion, @base::bigint + d.n, d.row_key, d.reason is null, @as_of::timestamptz
 			from ` + carried + ` ` + takeOver},
 		{"batches", `
-			insert into batches (run_id, lo, hi, due_at, channel)
-			select @run::int, @base::bigint + chunk, @base::bigint + least(chunk + @size::int - 1, hi), not_before, @channel::text
-			from (select not_before, min(n) as lo, max(n) as hi from drafts where reason is null group by not_before) d, -- n without gaps
+			insert into batches (run_id, lo, hi, due_at, channel, lane)
+			select @run::int, @base::bigint + chunk, @base::bigint + least(chunk + @size::int - 1, hi), not_before, @channel::text, lane
+			from (select not_before, ` + lane + ` as lane, min(n) as lo, max(n) as hi from drafts where reason is null group by 1, 2) d, -- n without gaps
 			     generate_series(lo, hi, @size::int) chunk
 			order by chunk`},
 		{"totals", `
