@@ -11,7 +11,9 @@ func TestRoute(t *testing.T) {
 	at := func(seconds int) time.Time { return time.Date(2026, 11, 23, 2, 0, seconds, 0, time.UTC) }
 	fine := standing{}
 	open := func(since, until int) standing { return standing{open: true, since: at(since), until: at(until)} }
-	probing := func(since int) standing { return standing{open: true, since: at(since), until: at(since), probing: true} }
+	probing := func(since int) standing {
+		return standing{open: true, since: at(since), until: at(since), probing: true}
+	}
 	refused := standing{open: true, refused: true, since: at(0), until: at(2)}
 	for name, c := range map[string]struct {
 		first  standing

@@ -34,7 +34,7 @@ type throttle struct {
 func newThrottles(channel string, list customer.Throttles, db pg.DBTX) throttles {
 	t := throttles{byDomain: map[string]*throttle{}}
 	for _, l := range list {
-		one := &throttle{lane: l.Lane, pace: newPacer(channel+" to "+l.Lane, l.Rate.PerSecond(), db), inside: map[int64]struct{}{}}
+		one := &throttle{lane: l.Lane, pace: interleaved(newPacer(channel+" to "+l.Lane, l.Rate.PerSecond(), db)), inside: map[int64]struct{}{}}
 		if l.Connections > 0 {
 			one.room = make(chan struct{}, l.Connections)
 		}
@@ -44,6 +44,15 @@ func newThrottles(channel string, list customer.Throttles, db pg.DBTX) throttles
 		}
 	}
 	return t
+}
+
+// interleaved makes a pacer's leases short, so that this process's slots lie between those of others: who waits for a slot of a
+// throttle and then for one of the account must not wait for the second until the first has lapsed.
+func interleaved(p *pacer) *pacer {
+	if !p.unlimited() {
+		p.count = max(1, int(slotsAhead/4/p.step))
+	}
+	return p
 }
 
 // of is the throttle of an address; nil where there is none.
