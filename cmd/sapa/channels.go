@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"github.com/sapa-crm/sapa/channels/twilio"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/secret"
 )
 
 // registered is one line of the registry: a channel, whether sapa.yaml has an account of it, the URL of its provider, how
@@ -100,8 +102,33 @@ func capable[T any](s *session) (map[string]T, error) {
 }
 
 func emailAccount(e *customer.EmailSettings) (delivery.Account, error) {
-	from := mail.Address{Name: e.From.Name, Address: e.From.Addr}
-	cfg, err := email.Parse(e.SMTP.Reveal(), from.String())
+	a, err := smtpAccount(e.SMTP, e.From)
+	if err != nil {
+		return delivery.Account{}, err
+	}
+	a.ReplyTo, a.Rate, a.Connections = e.ReplyTo.Addr, e.Rate.PerSecond(), e.Connections
+	a.WarmUp, a.Throttles = e.WarmUp, e.Domains
+	f := e.Fallback
+	if f == nil {
+		return a, nil
+	}
+	from := f.From
+	if from == (customer.Mailbox{}) {
+		from = e.From
+	}
+	second, err := smtpAccount(f.SMTP, from)
+	if err != nil {
+		return delivery.Account{}, fmt.Errorf("fallback: %w", err)
+	}
+	second.ReplyTo, second.Rate, second.Connections, second.WarmUp = a.ReplyTo, f.Rate.PerSecond(), f.Connections, f.WarmUp
+	a.Fallback = &second
+	return a, nil
+}
+
+// smtpAccount is an account at an SMTP server, without limits.
+func smtpAccount(url secret.Text, from customer.Mailbox) (delivery.Account, error) {
+	sender := mail.Address{Name: from.Name, Address: from.Addr}
+	cfg, err := email.Parse(url.Reveal(), sender.String())
 	if err != nil {
 		return delivery.Account{}, err
 	}
@@ -109,16 +136,29 @@ func emailAccount(e *customer.EmailSettings) (delivery.Account, error) {
 	if err != nil {
 		return delivery.Account{}, err
 	}
-	return delivery.Account{
-		Channel: channel, From: channels.Address(e.From), ReplyTo: e.ReplyTo.Addr,
-		Rate: e.Rate.PerSecond(), Connections: e.Connections,
-	}, nil
+	return delivery.Account{Channel: channel, From: channels.Address(from)}, nil
 }
 
 // smsConnections is how many requests are under way at once where sapa.yaml says nothing.
 const smsConnections = 4
 
 func smsAccount(t *customer.SMSSettings, now func() time.Time) (delivery.Account, error) {
+	a, err := twilioAccount(customer.SMSFallback{
+		Twilio: t.Twilio, AuthToken: t.AuthToken, From: t.From, MessagingService: t.MessagingService,
+		Rate: t.Rate, Connections: t.Connections, WarmUp: t.WarmUp,
+	}, now)
+	if err != nil || t.Fallback == nil {
+		return a, err
+	}
+	second, err := twilioAccount(*t.Fallback, now)
+	if err != nil {
+		return delivery.Account{}, fmt.Errorf("fallback: %w", err)
+	}
+	a.Fallback = &second
+	return a, nil
+}
+
+func twilioAccount(t customer.SMSFallback, now func() time.Time) (delivery.Account, error) {
 	cfg, err := twilio.Parse(t.Twilio.Reveal())
 	if err != nil {
 		return delivery.Account{}, err
@@ -131,12 +171,9 @@ func smsAccount(t *customer.SMSSettings, now func() time.Time) (delivery.Account
 	if err != nil {
 		return delivery.Account{}, err
 	}
-	connections := t.Connections
-	if connections == 0 {
-		connections = smsConnections
-	}
 	return delivery.Account{
-		Channel: channel, From: channels.Address{Addr: string(t.From)}, Rate: t.Rate.PerSecond(), Connections: connections,
+		Channel: channel, From: channels.Address{Addr: string(t.From)}, Rate: t.Rate.PerSecond(),
+		Connections: cmp.Or(t.Connections, smsConnections), WarmUp: t.WarmUp,
 	}, nil
 }
 
