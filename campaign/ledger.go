@@ -25,6 +25,9 @@ func (p *Planner) write(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, pla
 	if err := readPlan(ctx, tx, r, c, plan); err != nil {
 		return err
 	}
+	if err := p.readPace(ctx, tx, r, c, plan); err != nil {
+		return err
+	}
 	if err := p.judgeSize(ctx, tx, r, c, plan); err != nil {
 		return err
 	}
@@ -35,8 +38,8 @@ func (p *Planner) write(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, pla
 }
 
 // draft makes two temporary tables of due: fresh, the occasions that are not spent, and drafts, the messages, numbered
-// 1 … n with those to be sent first, those of a lane together, in the order in which they may go. A draft carries one occasion, or with `merge` all
-// that its customer has.
+// 1 … n with those to be sent first, those of a lane together, in the order in which they may go. A draft carries one
+// occasion, or with `merge` all that its customer has.
 func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) error {
 	_, err := tx.Exec(ctx, `
 		create temporary table fresh (
@@ -45,7 +48,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 		) on commit drop;
 		create temporary table drafts (
 			n bigint, customer_key text collate "C", occasion text collate "C", row_key text collate "C", address_id bigint,
-			not_before timestamptz, not_after timestamptz, reason text, occasions int, lane text collate "C"
+			not_before timestamptz, not_after timestamptz, reason text, occasions int, lane text collate "C", zone text
 		) on commit drop`)
 	if err != nil {
 		return fmt.Errorf("make temporary tables: %w", err)
@@ -56,6 +59,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 		"column_grants": c.schema.ColumnGrants(c.Topic()), "confirms": c.Confirms(),
 		"as_of": r.AsOf, "cooldown": time.Duration(c.Definition.Audience.Cooldown),
 		"now": p.Now(), "at_once": w.atOnce, "tick": r.Tick, "until": w.until, "by_zone": w.byZone, "zone": w.zone, "default_zone": c.schema.Zone,
+		"seed": r.seed(),
 	}
 	source, people := "due", peopleOne
 	if c.each != nil { // two rows may mean the same occasion; a customer's key is unique
@@ -69,7 +73,11 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 		lane, byLane = "coalesce((@lanes::text[])[array_position(@domains::text[], a.domain)], '')", "lane collate \"C\", "
 		args["domains"], args["lanes"] = c.lanes()
 	}
-	for _, s := range []struct{ what, sql string }{{"fresh", fmt.Sprintf(freshSQL, source)}, {"drafts", fmt.Sprintf(draftSQL, people, lane, c.badAddress(), c.addressRegion("p"), byLane)}} {
+	steps, paced, zone := c.paced()
+	for _, s := range []struct{ what, sql string }{
+		{"fresh", fmt.Sprintf(freshSQL, source)},
+		{"drafts", fmt.Sprintf(draftSQL, people, lane, zone, c.badAddress(), c.addressRegion("p"), steps, paced, byLane)},
+	} {
 		tag, err := tx.Exec(ctx, s.sql, args)
 		if err != nil {
 			return fmt.Errorf("find %s: %w", s.what, err)
@@ -79,6 +87,11 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 		}
 		if _, err := tx.Exec(ctx, "analyze "+s.what); err != nil {
 			return fmt.Errorf("make temporary tables: %w", err)
+		}
+		if s.what == "fresh" && c.spread() > 0 {
+			if err := p.spreadSlots(ctx, tx, r, c); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -127,7 +140,7 @@ with people as (%s
 	       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
 	order by c.customer_key, c.id desc
 ), judged as (
-	select p.customer_key, p.occasion, p.row_key, a.id as address_id, p.occasions, %s as lane,
+	select p.customer_key, p.occasion, p.row_key, a.id as address_id, p.occasions, %s as lane, %s as zone,
 	       case when @at_once::boolean then @now::timestamptz
 	            else @tick::timestamp at time zone case when @by_zone::boolean then coalesce(p.zone, @default_zone) else @zone end
 	            end as not_before,
@@ -149,14 +162,14 @@ with people as (%s
 	from people p
 	left join addresses a on a.channel = @channel and a.region = %s and a.raw = p.raw
 	left join latest l on l.customer_key = p.customer_key
-), timed as (
-	select customer_key, occasion, row_key, address_id, not_before, not_after, occasions, lane,
-	       coalesce(reason, case when not_after <= @now::timestamptz then 'too late' end) as reason
-	from judged
+)%s, timed as (
+	select customer_key, occasion, row_key, address_id, not_before, not_after, occasions, lane, zone,
+	       coalesce(reason, case when not_after <= @now::timestamptz or not_after <= not_before then 'too late' end) as reason
+	from %s
 )
 insert into drafts
 select row_number() over (order by reason is not null, %snot_before, customer_key, occasion),
-       customer_key, occasion, row_key, address_id, not_before, not_after, reason, occasions, lane
+       customer_key, occasion, row_key, address_id, not_before, not_after, reason, occasions, lane, nullif(zone, @default_zone)
 from timed`
 
 // laned says whether some of the campaign's messages go in lanes of their own: to domains that have a throttle in sapa.yaml.
@@ -212,23 +225,26 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 			set message_id = excluded.message_id, row_key = excluded.row_key, spent = excluded.spent, planned_at = excluded.planned_at
 			where not occasions.spent`
 	}
-	lane := "''"
+	lane, zone := "''", "null"
 	if c.laned() {
 		lane = "lane"
 	}
+	if len(c.Limits().Quiet) > 0 {
+		zone = "zone"
+	}
 	steps := []struct{ what, sql string }{
 		{"messages", `
-			insert into messages (id, run_id, customer_key, address_id, channel, not_before, not_after, state, reason, occasions)
+			insert into messages (id, run_id, customer_key, address_id, channel, not_before, not_after, state, reason, occasions, zone)
 			select @base::bigint + n, @run::int, customer_key, address_id, @channel::text, not_before, not_after,
-			       case when reason is null then 'planned' else 'skipped' end::message_state, reason, occasions
+			       case when reason is null then 'planned' else 'skipped' end::message_state, reason, occasions, ` + zone + `
 			from drafts`},
 		{"occasions", `
 			insert into occasions (campaign_id, customer_key, occasion, message_id, row_key, spent, planned_at)
 			select @campaign::int, d.customer_key, d.occasion, @base::bigint + d.n, d.row_key, d.reason is null, @as_of::timestamptz
 			from ` + carried + ` ` + takeOver},
 		{"batches", `
-			insert into batches (run_id, lo, hi, due_at, channel, lane)
-			select @run::int, @base::bigint + chunk, @base::bigint + least(chunk + @size::int - 1, hi), not_before, @channel::text, lane
+			insert into batches (run_id, lo, hi, due_at, channel, lane, priority)
+			select @run::int, @base::bigint + chunk, @base::bigint + least(chunk + @size::int - 1, hi), not_before, @channel::text, lane, @priority::smallint
 			from (select not_before, ` + lane + ` as lane, min(n) as lo, max(n) as hi from drafts where reason is null group by 1, 2) d, -- n without gaps
 			     generate_series(lo, hi, @size::int) chunk
 			order by chunk`},
@@ -240,6 +256,7 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 	}
 	args := pgx.NamedArgs{
 		"campaign": r.CampaignID, "run": r.ID, "base": r.messageBase, "channel": c.Channel(), "as_of": r.AsOf, "size": delivery.BatchSize,
+		"priority": c.batchPriority(),
 	}
 	args["states"], args["reasons"], args["counts"] = plan.totals()
 	for _, s := range steps {
@@ -256,7 +273,7 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 			}
 		}
 	}
-	return nil
+	return delivery.CountContacts(ctx, tx, r.ID, c.Limits())
 }
 
 // errMoved says that an occasion which was free when the plan was made is not any more: a provider reported on a message

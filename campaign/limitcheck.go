@@ -104,4 +104,3 @@ func (c *Campaign) batchPriority() int {
 
 // spread is over how long a run's messages are spread; 0: they are not.
 func (c *Campaign) spread() time.Duration { return time.Duration(c.ownLimits().Spread) }
-

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,8 +22,13 @@ type Plan struct {
 	Planned  int            `json:"planned"`
 	Skipped  map[string]int `json:"skipped"`                 // by reason
 	Zones    int            `json:"unknown_zones,omitempty"` // customers whose zone is not a known name; they take the default
-	Hold     string         `json:"hold,omitempty"`          // why the run waits for a person before anything is sent; "": it does not
-	Refused  string         `json:"refused,omitempty"`       // of a dry run: why a run would be refused
+	PutOff   int            `json:"put_off,omitempty"`       // of Planned: whose moment lies in quiet hours, and is put off to their end
+	Capped   int            `json:"capped,omitempty"`        // of Planned, in a dry run: for whom a cap leaves no room, as things are now
+	OnCap    string         `json:"on_cap,omitempty"`        // and what becomes of these: skip or postpone
+	First    *time.Time     `json:"first,omitempty"`         // when the first may go and the last, where quiet hours or spread decide
+	Last     *time.Time     `json:"last,omitempty"`
+	Hold     string         `json:"hold,omitempty"`    // why the run waits for a person before anything is sent; "": it does not
+	Refused  string         `json:"refused,omitempty"` // of a dry run: why a run would be refused
 }
 
 // Total is what the parts must add up to.

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sapa-crm/sapa/internal/wallclock"
 )
 
 // Window is a part of the day, in minutes since midnight. Where From is after To, it goes past midnight.
@@ -37,7 +39,19 @@ func (w Window) Until(at time.Time, zone *time.Location) time.Time {
 	if minute >= w.From && w.From > w.To {
 		d++
 	}
-	return time.Date(y, m, d, w.To/60, w.To%60, 0, 0, zone)
+	return wallclock.Instant(time.Date(y, m, d, w.To/60, w.To%60, 0, 0, time.UTC), zone)
+}
+
+// Next is when the window begins next in a zone, after a moment.
+func (w Window) Next(at time.Time, zone *time.Location) time.Time {
+	y, m, d := at.In(zone).Date()
+	for {
+		begin := wallclock.Instant(time.Date(y, m, d, w.From/60, w.From%60, 0, 0, time.UTC), zone)
+		if begin.After(at) {
+			return begin
+		}
+		d++
+	}
 }
 
 // QuietHours is when nothing is sent, in each customer's own zone. The zero value says nothing about it.

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -56,13 +57,10 @@ func CountContacts(ctx context.Context, tx pgx.Tx, run int, l *Limits) error {
 			where not r.cap_exempt and r.message_base is not null and r.id not in (select run_id from contact_runs)
 			  and (r.id = $1 and exists (select from runs o where o.cap_most is not null
 			           and (o.finished_at is null or o.finished_at > clock_timestamp() - $3::interval))
-			       or r.id <> $1 and r.planned_at is not null and (r.finished_at is null or r.finished_at > clock_timestamp() - $2::interval)
-			           and $2::interval is not null)
+			       or r.id <> $1 and `+countedFor+`)
 		), noted as (
 			insert into contacts (customer, message_id)
-			select hashtextextended(m.customer_key, 0), m.id
-			from wanted w join messages m on m.id between w.message_base + 1 and w.message_base + (1 << 28) - 1
-			where m.state in ('planned', 'claimed', 'sent', 'unknown')
+			`+contactsOf+`
 			order by 1, 2
 			on conflict do nothing
 		)
@@ -72,6 +70,14 @@ func CountContacts(ctx context.Context, tx pgx.Tx, run int, l *Limits) error {
 	}
 	return nil
 }
+
+// The runs r that count for caps within $2, and the contacts of the runs wanted.
+const (
+	countedFor = `r.planned_at is not null and $2::interval is not null and (r.finished_at is null or r.finished_at > clock_timestamp() - $2::interval)`
+	contactsOf = `select hashtextextended(m.customer_key, 0) as customer, m.id as message_id
+			from wanted w join messages m on m.id between w.message_base + 1 and w.message_base + (1 << 28) - 1
+			where m.state in ('planned', 'claimed', 'sent', 'unknown')`
+)
 
 // longest is the longest of some times; nil of none.
 func longest(times []time.Duration) *time.Duration {
@@ -85,28 +91,47 @@ func longest(times []time.Duration) *time.Duration {
 }
 
 // CountCapped is how many of some messages caps would stop if they went at their time, for the information of whoever
-// plans them. drafts is SQL for rows (n bigint, customer_key text, at timestamptz) in temporary tables.
-func CountCapped(ctx context.Context, tx pgx.Tx, l *Limits, drafts string) (n int, err error) {
+// plans them. drafts is SQL for rows (n bigint, customer_key text, at timestamptz) in temporary tables; its own arguments
+// begin with $4.
+func CountCapped(ctx context.Context, tx pgx.Tx, l *Limits, drafts string, args ...any) (n int, err error) {
 	most, within := l.CapColumns()
-	err = tx.QueryRow(ctx, `
-		with mine as (
-			select d.n, d.customer_key, d.at, row_number() over (partition by d.customer_key order by d.at, d.n) as rank from (`+drafts+`) d
-		), crowded as (
-			select q.n
-			from mine q
-			cross join unnest($1::int[], $2::interval[]) c(most, within)
-			left join lateral (
-				select count(*) as n
-				from contacts t join messages m on m.id = t.message_id and m.customer_key = q.customer_key join runs r on r.id = m.run_id
-				where t.customer = hashtextextended(q.customer_key, 0)
-				  and (m.state in ('claimed', 'sent', 'unknown') and m.claimed_at > q.at - c.within
-				       or m.state = 'planned' and r.priority >= $3 and m.not_before > q.at - c.within and m.not_before < q.at + c.within)
-			) had on true
-			where had.n + q.rank > c.most
-		)
-		select count(distinct n) from crowded`, most, within, l.Priority).Scan(&n)
+	// What nobody has noted yet is not noted now, either: others would wait for it.
+	_, err = tx.Exec(ctx, `create temporary table unnoted (customer bigint, message_id bigint) on commit drop; create index on unnoted (customer)`)
+	if err == nil {
+		_, err = tx.Exec(ctx, `
+			with wanted as (
+				select r.id, r.message_base from runs r
+				where not r.cap_exempt and r.message_base is not null and r.id not in (select run_id from contact_runs) and `+
+			strings.ReplaceAll(countedFor, "$2", "$1")+`
+			)
+			insert into unnoted `+contactsOf, longest(within))
+	}
+	if err == nil {
+		err = tx.QueryRow(ctx, fmt.Sprintf(countCappedSQL, drafts), append([]any{most, within, l.Priority}, args...)...).Scan(&n)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("count what caps would stop: %w", err)
 	}
 	return n, nil
 }
+
+const countCappedSQL = `
+with mine as (
+	select d.n, d.customer_key, d.at, row_number() over (partition by d.customer_key order by d.at, d.n) as rank from (%s) d
+), crowded as (
+	select q.n
+	from mine q
+	cross join unnest($1::int[], $2::interval[]) c(most, within)
+	cross join lateral (
+		select count(*) as n
+		from (select c.message_id from contacts c where c.customer = hashtextextended(q.customer_key, 0)
+		      union all
+		      select u.message_id from unnoted u where u.customer = hashtextextended(q.customer_key, 0)) t
+		join messages m on m.id = t.message_id and m.customer_key = q.customer_key
+		join runs r on r.id = m.run_id
+		where m.state in ('claimed', 'sent', 'unknown') and m.claimed_at > q.at - c.within
+		   or m.state = 'planned' and r.priority >= $3 and m.not_before > q.at - c.within and m.not_before < q.at + c.within
+	) had
+	where had.n + q.rank > c.most
+)
+select count(distinct n) from crowded`
