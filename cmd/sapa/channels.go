@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/mail"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/sapa-crm/sapa/channels"
@@ -17,12 +18,12 @@ import (
 	"github.com/sapa-crm/sapa/internal/secret"
 )
 
-// registered is one line of the registry: a channel, whether sapa.yaml has an account of it, the URL of its provider, how
+// registered is one line of the registry: a channel, whether sapa.yaml has an account of it, the URLs of its providers, how
 // the account is made, and what to write where it is missing.
 type registered struct {
 	name    string
 	present bool
-	url     func() string
+	urls    func() []string
 	account func() (delivery.Account, error)
 	missing string
 }
@@ -32,11 +33,11 @@ func (s *session) registry() []registered {
 	e, t := s.channelSettings()
 	return []registered{
 		{
-			"email", e != nil, func() string { return e.SMTP.Reveal() }, func() (delivery.Account, error) { return emailAccount(e) },
+			"email", e != nil, func() []string { return smtpURLs(e) }, func() (delivery.Account, error) { return emailAccount(e) },
 			`email: {smtp: "${SMTP_URL}", from: "You <you@example.com>"}`,
 		},
 		{
-			"sms", t != nil, func() string { return t.Twilio.Reveal() }, func() (delivery.Account, error) { return smsAccount(t, s.businessTime) },
+			"sms", t != nil, func() []string { return twilioURLs(t) }, func() (delivery.Account, error) { return smsAccount(t, s.businessTime) },
 			`sms: {twilio: "${TWILIO_URL}", from: "+628111234567"}`,
 		},
 	}
@@ -78,27 +79,51 @@ func (s *session) account(channel string) (delivery.Account, error) {
 
 // webhooks are the channels whose providers call us, by channel.
 func (s *session) webhooks() (map[string]channels.Webhook, error) {
-	return capable[channels.Webhook](s)
+	return capable(s, channels.EitherWebhook)
 }
 
 // inquirers are the channels whose providers can be asked about a message, by channel.
 func (s *session) inquirers() (map[string]channels.Inquirer, error) {
-	return capable[channels.Inquirer](s)
+	return capable(s, channels.EitherInquirer)
 }
 
-// capable are the configured channels that are more than a Channel.
-func capable[T any](s *session) (map[string]T, error) {
+// capable are the configured channels that are more than a Channel; of two accounts, both are.
+func capable[T any](s *session, either func(first, second T) T) (map[string]T, error) {
 	accounts, err := s.accounts()
 	if err != nil {
 		return nil, err
 	}
 	able := map[string]T{}
 	for name, a := range accounts {
-		if t, ok := a.Channel.(T); ok {
-			able[name] = t
+		first, ok := a.Channel.(T)
+		if !ok {
+			continue
+		}
+		able[name] = first
+		if a.Fallback == nil {
+			continue
+		}
+		if second, ok := a.Fallback.Channel.(T); ok {
+			able[name] = either(first, second)
 		}
 	}
 	return able, nil
+}
+
+func smtpURLs(e *customer.EmailSettings) []string {
+	urls := []string{e.SMTP.Reveal()}
+	if e.Fallback != nil {
+		urls = append(urls, e.Fallback.SMTP.Reveal())
+	}
+	return urls
+}
+
+func twilioURLs(t *customer.SMSSettings) []string {
+	urls := []string{t.Twilio.Reveal()}
+	if t.Fallback != nil {
+		urls = append(urls, t.Fallback.Twilio.Reveal())
+	}
+	return urls
 }
 
 func emailAccount(e *customer.EmailSettings) (delivery.Account, error) {
@@ -199,7 +224,7 @@ func (s *session) publicURL() (string, error) {
 		return s.config.PublicURL, nil
 	}
 	for _, r := range s.registry() {
-		if r.present && !loopbackURL(r.url()) {
+		if r.present && slices.ContainsFunc(r.urls(), func(url string) bool { return !loopbackURL(url) }) {
 			return "", errors.New("sapa.yaml: public_url is missing; customers' links and unsubscribing lead there, such as  public_url: https://sapa.your-company.example")
 		}
 	}
