@@ -16,16 +16,34 @@ import (
 
 // transaction is one message on its way through the dialogue.
 type transaction struct {
-	msg     *channels.Message
-	unfit   error  // why it can't go out as it is; the rest is then empty
-	from    string // the sender's address
-	mail    string // MAIL's line
-	rcpt    string
-	content []byte // composed and dot-stuffed, with the final dot
-	utf8    bool
-	sent    manner // how its envelope was sent
-	receipt channels.Receipt
-	replies [verbs]reply
+	msg      *channels.Message
+	unfit    error  // why it can't go out as it is; the rest is then empty
+	from     string // the sender's address
+	envelope []byte // MAIL, RCPT and DATA
+	rcpt     int    // where RCPT begins in it
+	data     int    // where DATA does
+	content  []byte // composed and dot-stuffed, with the final dot
+	buf      []byte // what content is in
+	utf8     bool
+	sent     manner // how its envelope was sent
+	receipt  channels.Receipt
+	replies  [verbs]reply
+}
+
+// address writes the envelope.
+func (tx *transaction) address(c composed) {
+	tx.envelope = append(tx.envelope, c.frame.mail...)
+	if c.eightBit || c.utf8 {
+		tx.envelope = append(tx.envelope, " BODY=8BITMIME"...)
+	}
+	if c.utf8 {
+		tx.envelope = append(tx.envelope, " SMTPUTF8"...)
+	}
+	tx.envelope = append(tx.envelope, "\r\n"...)
+	tx.rcpt = len(tx.envelope)
+	tx.envelope = append(append(append(tx.envelope, "RCPT TO:<"...), c.to.addr...), ">\r\n"...)
+	tx.data = len(tx.envelope)
+	tx.envelope = append(tx.envelope, "DATA\r\n"...)
 }
 
 // manner is how far commands are sent ahead of the replies to those before them (RFC 2920).
@@ -57,9 +75,8 @@ type dialogue struct {
 }
 
 // put appends a command to the write buffer and to the queue.
-func (d *dialogue) put(v verb, tx *transaction, line string) {
-	_, _ = d.w.WriteString(line) // bufio keeps the error for flush
-	_, _ = d.w.WriteString("\r\n")
+func (d *dialogue) put(v verb, tx *transaction, line []byte) {
+	_, _ = d.w.Write(line) // bufio keeps the error for flush
 	d.waiting = append(d.waiting, step{v, tx})
 }
 
@@ -72,12 +89,14 @@ func (d *dialogue) flush() error {
 // take reads one reply and gives it to the oldest outstanding command.
 func (d *dialogue) take() (step, reply, error) {
 	s := d.waiting[0]
-	if s.verb == verbDot {
+	switch {
+	case hasReply(d.r): // as it is, for all commands of a group but the first
+	case s.verb == verbDot:
 		d.limit.next(d.data, false)
-	} else {
+	default:
 		d.limit.next(d.command, true)
 	}
-	r, err := readReply(d.r)
+	r, err := readReplyWords(d.r, s.verb == verbDot)
 	if err != nil {
 		return s, reply{}, err
 	}
@@ -163,7 +182,7 @@ func (d *dialogue) writeLast(tx *transaction, last []byte, next *transaction) er
 	d.waiting = append(d.waiting, step{verbDot, tx})
 	if next != nil && next.unfit == nil {
 		next.sent = oneTrip
-		last = append(last, next.mail+"\r\n"+next.rcpt+"\r\nDATA\r\n"...)
+		last = append(last, next.envelope...)
 		d.waiting = append(d.waiting, step{verbMail, next}, step{verbRcpt, next}, step{verbData, next})
 	}
 	d.limit.next(d.data, false)

@@ -177,8 +177,7 @@ func (c *Channel) explain(ctx context.Context, l *login, err error) error {
 }
 
 func answerOf(e *textproto.Error) string {
-	r := reply{code: e.Code}
-	r.enhanced, r.words = cutEnhanced(e.Code, e.Msg)
-	r.words = clean(r.words)
+	enhanced, words := cutEnhanced(e.Code, []byte(e.Msg))
+	r := reply{e.Code, string(enhanced), clean(string(words))}
 	return r.full()
 }

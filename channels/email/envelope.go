@@ -34,15 +34,15 @@ func (s *session) envelope(ctx context.Context, tx *transaction) error {
 
 type command struct {
 	verb verb
-	line string
+	line []byte
 }
 
 func (s *session) commands(tx *transaction) []command {
 	out := make([]command, 0, 4)
 	if s.reset {
-		out = append(out, command{verbReset, "RSET"})
+		out = append(out, command{verbReset, []byte("RSET\r\n")})
 	}
-	return append(out, command{verbMail, tx.mail}, command{verbRcpt, tx.rcpt}, command{verbData, "DATA"})
+	return append(out, command{verbMail, tx.envelope[:tx.rcpt]}, command{verbRcpt, tx.envelope[tx.rcpt:tx.data]}, command{verbData, tx.envelope[tx.data:]})
 }
 
 // judgeEnvelope reads the replies in order. A refusal that was received whole counts even when the connection broke
@@ -99,7 +99,7 @@ func (s *session) refused(tx *transaction, v verb, failed error) error {
 // emptyData ends a DATA that the server opened although it had refused the recipient: a single dot (RFC 2920 section
 // 3.1). Its reply says nothing about the message.
 func (s *session) emptyData(tx *transaction) {
-	s.wire.put(verbDot, tx, ".")
+	s.wire.put(verbDot, tx, []byte(".\r\n"))
 	if err := s.wire.exchange(); err != nil {
 		s.broken = channels.Unavailable(err)
 	}

@@ -12,8 +12,10 @@ type limiter struct {
 	mu            sync.Mutex
 	conn          net.Conn
 	interruptible bool
-	ended         bool // the context has ended
-	released      bool // the limiter is done with
+	limit         time.Duration // the one that was set last; 0: none, or it was cut short
+	since         time.Time     // when it was set
+	ended         bool          // the context has ended
+	released      bool          // the limiter is done with
 }
 
 // limitBy returns a limiter that follows the context until release is called.
@@ -28,15 +30,22 @@ func limitBy(ctx context.Context, conn net.Conn) (l *limiter, release func()) {
 	}
 }
 
-// next sets the time limit of the next reads and writes.
+// next sets the time limit of the next reads and writes. One that was set just now stays: a thirtieth of a limit is nobody's
+// concern, and the same limit is set for what is written and the first reply to it.
 func (l *limiter) next(limit time.Duration, interruptible bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.interruptible = interruptible
 	if l.ended && interruptible {
-		limit = -time.Second
+		l.cut()
+		return
 	}
-	_ = l.conn.SetDeadline(time.Now().Add(limit)) // fails on a closed connection, where the read fails too
+	now := time.Now()
+	if limit == l.limit && now.Sub(l.since) < limit/30 {
+		return
+	}
+	l.limit, l.since = limit, now
+	_ = l.conn.SetDeadline(now.Add(limit)) // fails on a closed connection, where the read fails too
 }
 
 func (l *limiter) interrupt() {
@@ -44,6 +53,12 @@ func (l *limiter) interrupt() {
 	defer l.mu.Unlock()
 	l.ended = true
 	if l.interruptible && !l.released {
-		_ = l.conn.SetDeadline(time.Now().Add(-time.Second))
+		l.cut()
 	}
+}
+
+// cut ends the waits of now.
+func (l *limiter) cut() {
+	l.limit = 0
+	_ = l.conn.SetDeadline(time.Now().Add(-time.Second))
 }

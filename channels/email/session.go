@@ -22,15 +22,13 @@ type session struct {
 	channel *Channel
 	wire    dialogue
 	offers  extensions
-	made    [2]struct { // used in turn, by a message on its way and the next one
-		composer
-		transaction
-	}
-	turn   int
-	hold   time.Duration // see holdDot; 0: nothing is waited for
-	timer  *time.Timer
-	reset  bool  // a refused transaction is open on the server: RSET goes before the next MAIL
-	broken error // set for good by whatever ends the session
+	compose composer
+	made    [2]transaction // used in turn, by a message on its way and the next one
+	turn    int
+	hold    time.Duration // see holdDot; 0: nothing is waited for
+	timer   *time.Timer
+	reset   bool  // a refused transaction is open on the server: RSET goes before the next MAIL
+	broken  error // set for good by whatever ends the session
 }
 
 func newSession(c *Channel, conn net.Conn, client *smtp.Client) *session {
@@ -40,14 +38,12 @@ func newSession(c *Channel, conn net.Conn, client *smtp.Client) *session {
 		wire: dialogue{
 			conn: conn, r: client.Text.R, w: client.Text.W, ahead: aheadOf(conn), command: c.cfg.CommandTimeout, data: c.cfg.DataTimeout,
 		},
-		offers: offers,
-		hold:   holdDot,
-		timer:  time.NewTimer(holdDot),
+		offers:  offers,
+		compose: composer{from: c.cfg.From, eightBit: offers.eightBit, utf8: offers.utf8},
+		hold:    holdDot,
+		timer:   time.NewTimer(holdDot),
 	}
 	s.timer.Stop()
-	for i := range s.made {
-		s.made[i].composer = composer{from: c.cfg.From, eightBit: offers.eightBit, utf8: offers.utf8}
-	}
 	return s
 }
 
@@ -164,30 +160,30 @@ func (s *session) ready(ctx context.Context, tx *transaction, permit func(*chann
 // prepare composes the message and its envelope.
 func (s *session) prepare(m *channels.Message) *transaction {
 	s.turn = 1 - s.turn
-	made := &s.made[s.turn]
-	made.transaction = transaction{msg: m}
-	made.unfit = s.fit(&made.transaction, &made.composer)
-	return &made.transaction
+	tx := &s.made[s.turn]
+	*tx = transaction{msg: m, buf: tx.buf, envelope: tx.envelope[:0]}
+	tx.unfit = s.fit(tx)
+	return tx
 }
 
+// keptContent is how large a message's buffer may be to be used again.
+const keptContent = 1 << 20
+
 // fit fills the transaction. Its errors concern this message alone.
-func (s *session) fit(tx *transaction, c *composer) error {
-	composed, err := c.compose(tx.msg)
+func (s *session) fit(tx *transaction) error {
+	if cap(tx.buf) > keptContent {
+		tx.buf = nil
+	}
+	composed, err := s.compose.compose(tx.buf, tx.msg)
 	if err != nil {
 		return err
 	}
+	tx.buf = composed.content
 	if s.offers.size > 0 && len(composed.content) > s.offers.size {
 		return fmt.Errorf("the message has %d octets and the server takes %d", len(composed.content), s.offers.size)
 	}
-	tx.content, tx.utf8, tx.from = composed.content, composed.utf8, composed.from.addr
-	tx.mail = "MAIL FROM:<" + tx.from + ">"
-	tx.rcpt = "RCPT TO:<" + composed.to.addr + ">"
-	if composed.eightBit || composed.utf8 {
-		tx.mail += " BODY=8BITMIME"
-	}
-	if composed.utf8 {
-		tx.mail += " SMTPUTF8"
-	}
+	tx.content, tx.utf8, tx.from = composed.content, composed.utf8, composed.frame.sender.addr
+	tx.address(composed)
 	return nil
 }
 

@@ -188,7 +188,10 @@ func TestDotIsHeld(t *testing.T) {
 		error error
 	}{
 		"no message comes": {
-			func(_ *player, in chan<- *channels.Message, _ context.CancelCauseFunc) { time.Sleep(time.Second); close(in) },
+			func(_ *player, in chan<- *channels.Message, _ context.CancelCauseFunc) {
+				time.Sleep(time.Second)
+				close(in)
+			},
 			[]string{"1ms: " + taken(1)}, nil,
 		},
 		"a message comes": {
