@@ -1,12 +1,17 @@
 package delivery
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/sapa-crm/sapa/channels"
+)
 
 // A channel may have two accounts. Messages go by the first one, and by the second while the first can't be used: its
-// breaker has been open for patience, or it refuses our credentials or what the settings ask for. Whenever its breaker lets
-// somebody try, it is the first account that is tried; when it answers, it has taken over again. A message belongs to the
-// account that it was offered to: one whose hand-over to the first account is unknown is unknown, whatever the second
-// could do.
+// breaker has been open for patience, or it refuses our credentials or what the settings ask for. Whether the first is back is
+// then tried without messages, so that these don't wait for it; when a session can be had again messages are
+// offered to it, and when one is answered it has taken over. A message belongs to the account that it was offered to: one
+// whose hand-over to the first account is unknown is unknown, whatever the second could do.
 
 // patience is how long the first account's breaker is open before the second account is used.
 const patience = 10 * time.Second
@@ -18,6 +23,7 @@ type standing struct {
 	since   time.Time // when the breaker opened first since the account last answered
 	until   time.Time // nothing is tried before
 	probing bool      // somebody tries at this moment
+	ready   bool      // there is a session that nobody has tried a message on, or that was kept
 }
 
 // mayTry says whether a session may be asked for.
@@ -46,17 +52,42 @@ const (
 	bySecond
 )
 
-// route chooses the account for the next message, or says how long to wait. second is nil where there is one account.
+// route chooses the account for the next messages, or says how long to wait. second is nil where there is one account.
 func route(first standing, second *standing, now time.Time) (by way, wait time.Duration) {
 	switch {
-	case first.mayTry(now):
+	case second == nil && first.mayTry(now), !first.open || first.ready:
 		return byFirst, 0
 	case second == nil:
 		return byNone, first.wait(now)
 	case !first.refused && now.Sub(first.since) < patience:
-		return byNone, min(first.wait(now), first.since.Add(patience).Sub(now))
-	case second.mayTry(now):
+		return byNone, min(max(first.wait(now), probeEvery), first.since.Add(patience).Sub(now))
+	case second.mayTry(now) || second.ready:
 		return bySecond, 0
 	}
-	return byNone, min(first.wait(now), second.wait(now))
+	return byNone, min(max(first.wait(now), probeEvery), second.wait(now))
+}
+
+// probeEvery is how often it is looked whether the first of two accounts is to be tried.
+const probeEvery = 250 * time.Millisecond
+
+// standing is how the account stands.
+func (p *sessionPool) standing() standing {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := standing{open: p.trips > 0, since: p.since, until: p.until, probing: p.probing}
+	s.refused = s.open && channels.VerdictOf(p.cause) == channels.VerdictPermanent
+	if n := len(p.idle); n > 0 {
+		s.ready = time.Since(p.idle[n-1].since) < idleSession
+	}
+	return s
+}
+
+// probe tries, without a message, whether sessions can be had again.
+func (p *sessionPool) probe(ctx context.Context) {
+	if s := p.standing(); !s.open || s.ready || !s.mayTry(time.Now()) {
+		return
+	}
+	if c, err := p.get(ctx); err == nil {
+		p.put(c)
+	}
 }
