@@ -129,7 +129,7 @@ with mine as (
 		      select u.message_id from unnoted u where u.customer = hashtextextended(q.customer_key, 0)) t
 		join messages m on m.id = t.message_id and m.customer_key = q.customer_key
 		join runs r on r.id = m.run_id
-		where m.state in ('claimed', 'sent', 'unknown') and m.claimed_at > q.at - c.within
+		where m.state in ('claimed', 'sent', 'unknown') and coalesce(m.claimed_at, m.not_before) > q.at - c.within
 		   or m.state = 'planned' and r.priority >= $3 and m.not_before > q.at - c.within and m.not_before < q.at + c.within
 	) had
 	where had.n + q.rank > c.most

@@ -49,7 +49,8 @@ $$;
 --
 -- A message passes when, with it and those before it in the list, each of its own caps (mosts, withins) holds now, and when
 -- it leaves their places to planned messages of higher priority: at the moment of each of these the caps of its run hold, too.
--- One for which there is no place even without this message needs none.
+-- One for which there is no place even without this message needs none. The clocks of others, who claimed while this one
+-- waited, may be ahead.
 create function capped(ids bigint[], keys text[], above int, mosts int[], withins interval[], moment timestamptz)
 returns table (message bigint, free_at timestamptz)
 language plpgsql set enable_seqscan = off as $$
@@ -67,7 +68,7 @@ begin
     cross join lateral (
       select c.message_id from contacts c where c.customer = hashtextextended(k.key, 0) order by c.message_id desc limit 1000) c
     cross join lateral (
-      select x.run_id, x.state = 'planned' as ahead, case when x.state = 'planned' then greatest(x.not_before, moment) else x.claimed_at end as at
+      select x.run_id, x.state = 'planned' as ahead, case when x.state = 'planned' then greatest(x.not_before, moment) else least(coalesce(x.claimed_at, x.not_before), moment) end as at
       from messages x
       where x.id = c.message_id and x.customer_key = k.key
         and (x.state in ('claimed', 'sent', 'unknown') or x.state = 'planned' and (x.not_after is null or x.not_after > moment))

@@ -678,7 +678,7 @@ begin
     cross join lateral (
       select c.message_id from contacts c where c.customer = hashtextextended(k.key, 0) order by c.message_id desc limit 1000) c
     cross join lateral (
-      select x.run_id, x.state = 'planned' as ahead, case when x.state = 'planned' then greatest(x.not_before, moment) else x.claimed_at end as at
+      select x.run_id, x.state = 'planned' as ahead, case when x.state = 'planned' then greatest(x.not_before, moment) else least(coalesce(x.claimed_at, x.not_before), moment) end as at
       from messages x
       where x.id = c.message_id and x.customer_key = k.key
         and (x.state in ('claimed', 'sent', 'unknown') or x.state = 'planned' and (x.not_after is null or x.not_after > moment))
