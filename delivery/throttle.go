@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"context"
 	"strings"
 	"sync"
 
@@ -23,20 +22,22 @@ type throttles struct {
 
 // throttle is what the server of some recipients takes.
 type throttle struct {
-	lane string
-	pace *pacer
-	room chan struct{} // as many places as messages may be under way at once; nil: any number
+	lane   string
+	rate   float64 // messages a second; 0: no limit of its own
+	places int     // how many messages may be under way at once; 0: any number
+	pace   *pacer
 
 	mu     sync.Mutex
 	inside map[int64]struct{} // messages that have a place
+	freed  chan struct{}      // closed when one has become free
 }
 
 func newThrottles(channel string, list customer.Throttles, db pg.DBTX) throttles {
 	t := throttles{byDomain: map[string]*throttle{}}
 	for _, l := range list {
-		one := &throttle{lane: l.Lane, pace: interleaved(newPacer(channel+" to "+l.Lane, l.Rate.PerSecond(), db)), inside: map[int64]struct{}{}}
-		if l.Connections > 0 {
-			one.room = make(chan struct{}, l.Connections)
+		one := &throttle{
+			lane: l.Lane, rate: l.Rate.PerSecond(), places: l.Connections, inside: map[int64]struct{}{}, freed: make(chan struct{}),
+			pace: interleaved(newPacer(channel+" to "+l.Lane, l.Rate.PerSecond(), db)),
 		}
 		t.all = append(t.all, one)
 		for _, domain := range l.Domains {
@@ -63,6 +64,16 @@ func (t throttles) of(address string) *throttle {
 	return t.byDomain[strings.ToLower(address[strings.LastIndexByte(address, '@')+1:])]
 }
 
+// lane is the throttle of a batch's lane; nil where there is none, or none any more.
+func (t throttles) lane(name string) *throttle {
+	for _, one := range t.all {
+		if one.lane == name {
+			return one
+		}
+	}
+	return nil
+}
+
 // close ends what the pacers do.
 func (t throttles) close() {
 	for _, one := range t.all {
@@ -70,74 +81,94 @@ func (t throttles) close() {
 	}
 }
 
-// pacer gives the slots of the throttle; a throttle without a rate has as many as are asked for.
-func (t *throttle) pacer() *pacer {
-	if t == nil {
-		return &pacer{}
-	}
-	return t.pace
-}
-
-// enter waits until one more message may be under way, or the context ends. leave must follow; it may come twice.
-func (t *throttle) enter(ctx context.Context, id int64) bool {
-	if t == nil || t.room == nil {
-		return true
-	}
-	select {
-	case t.room <- struct{}{}:
-	case <-ctx.Done():
-		return false
+// enter takes a place for a message; leave must follow, and may come twice. Without any, the channel is closed when there may
+// be one.
+func (t *throttle) enter(id int64) (ok bool, freed <-chan struct{}) {
+	if t == nil || t.places == 0 {
+		return true, nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(t.inside) >= t.places {
+		return false, t.freed
+	}
 	t.inside[id] = struct{}{}
-	return true
+	return true, nil
 }
 
 // leave gives the place of a message free, when it has one.
 func (t *throttle) leave(id int64) {
-	if t == nil || t.room == nil {
+	if t == nil || t.places == 0 {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, ok := t.inside[id]; ok {
 		delete(t.inside, id)
-		<-t.room
+		close(t.freed)
+		t.freed = make(chan struct{})
 	}
 }
 
-// lanes are the throttled lanes whose batches this process works: one at a time, since more would not go faster and would only
-// hold messages claimed. The one who works a lane looks for its next batch when a batch has nothing left to hand over; who
-// comes meanwhile has nothing to do.
+// lanes are the throttled lanes whose batches this process works: two of each at a time, so that one is claimed and filled
+// while the other one's messages wait for their slots; more would not go faster and would only hold messages claimed. Who works a
+// lane takes its next batch by itself; who comes meanwhile has nothing to do.
 type lanes struct {
 	mu   sync.Mutex
-	busy map[string]bool // lane → somebody came meanwhile
+	busy map[string]*laneWork
 }
 
-// enter says whether the caller may work the lane. Otherwise whoever does looks once more before leaving it.
+type laneWork struct {
+	workers int
+	knocked bool // somebody came meanwhile
+}
+
+// laneWorkers is how many batches of a lane a process works at a time.
+const laneWorkers = 2
+
+// enter says whether the caller may work the lane. Otherwise somebody who does looks once more before leaving it.
 func (l *lanes) enter(lane string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, busy := l.busy[lane]; busy {
-		l.busy[lane] = true
+	if l.busy == nil {
+		l.busy = map[string]*laneWork{}
+	}
+	w := l.busy[lane]
+	if w == nil {
+		w = &laneWork{}
+		l.busy[lane] = w
+	}
+	if w.workers == laneWorkers {
+		w.knocked = true
 		return false
 	}
-	if l.busy == nil {
-		l.busy = map[string]bool{}
-	}
-	l.busy[lane] = false
+	w.workers++
 	return true
 }
 
-// leave ends the caller's work, unless somebody came since enter or since leave last said so: then there may be more.
+// leave ends the caller's work, unless somebody came meanwhile: then there may be more.
 func (l *lanes) leave(lane string) (more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.busy[lane] {
-		l.busy[lane] = false
+	w := l.busy[lane]
+	if w.knocked {
+		w.knocked = false
 		return true
 	}
-	delete(l.busy, lane)
+	if w.workers--; w.workers == 0 {
+		delete(l.busy, lane)
+	}
 	return false
+}
+
+// full are the lanes that nobody else may work here.
+func (l *lanes) full() (list []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for lane, w := range l.busy {
+		if w.workers == laneWorkers {
+			list = append(list, lane)
+		}
+	}
+	return list
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,8 @@ type sink struct {
 	at map[string][]time.Time
 	in map[string]int // under way, and the most there were
 	up map[string]int
+
+	base atomic.Int64 // of ids
 }
 
 func (s *sink) take(lane string) {
@@ -64,11 +67,23 @@ func (s *sink) feed(ctx context.Context, domain string, own throttles, account *
 	var under sync.WaitGroup
 	defer under.Wait()
 	throttle := own.of("budi@" + domain)
-	for id := int64(0); ctx.Err() == nil; id++ {
-		if !throttle.enter(ctx, id) {
-			return
+	for id := s.base.Add(1_000_000); ctx.Err() == nil; id++ {
+		for inside := false; !inside; {
+			var freed <-chan struct{}
+			if inside, freed = throttle.enter(id); inside {
+				break
+			}
+			select {
+			case <-freed:
+			case <-ctx.Done():
+				return
+			}
 		}
-		for _, p := range []*pacer{throttle.pacer(), account} {
+		pacers := []*pacer{account}
+		if throttle != nil {
+			pacers = []*pacer{throttle.pace, account}
+		}
+		for _, p := range pacers {
 			if p.unlimited() {
 				continue
 			}
@@ -172,50 +187,48 @@ func TestThrottleOfAddress(t *testing.T) {
 }
 
 // A place is free again when its message has its verdict, however often that is said.
-func TestThrottleRoom(t *testing.T) {
+func TestThrottlePlaces(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		own := newThrottles("email", customer.Throttles{{Lane: "a.example", Domains: []string{"a.example"}, Connections: 2}}, nil)
-		one := own.of("x@a.example")
-		in := 0
-		for id := range int64(3) {
-			go func() {
-				if one.enter(t.Context(), id) {
-					in++
-				}
-			}()
-			synctest.Wait()
+	own := newThrottles("email", customer.Throttles{{Lane: "a.example", Domains: []string{"a.example"}, Connections: 2}}, nil)
+	one := own.lane("a.example")
+	for id := range int64(2) {
+		if ok, _ := one.enter(id); !ok {
+			t.Errorf("no place for %d", id)
 		}
-		if in != 2 {
-			t.Errorf("%d are inside, want 2", in)
-		}
-		one.leave(0)
-		one.leave(0)
-		synctest.Wait()
-		if in != 3 {
-			t.Errorf("%d have been inside, want 3", in)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if one.enter(ctx, 4) {
-			t.Error("somebody came in who does not wait any more")
-		}
-		one.leave(1)
-		one.leave(2)
-	})
+	}
+	ok, freed := one.enter(2)
+	if ok {
+		t.Error("three are inside, and two may be")
+	}
+	one.leave(0)
+	one.leave(0)
+	one.leave(7)
+	<-freed
+	if ok, _ := one.enter(2); !ok {
+		t.Error("no place when one is free")
+	}
+	if ok, _ := one.enter(3); ok {
+		t.Error("three are inside, and two may be")
+	}
+	if own.lane("b.example") != nil {
+		t.Error("there is a throttle where there is none")
+	}
 }
 
-// One works a lane; whoever comes meanwhile makes them look again, once.
+// Two work a lane; whoever comes meanwhile makes one of them look again, once.
 func TestLanes(t *testing.T) {
 	t.Parallel()
 	var l lanes
-	if !l.enter("a") || !l.enter("b") || l.enter("a") || l.enter("a") {
-		t.Error("not one of each lane has come in")
+	if !l.enter("a") || !l.enter("a") || !l.enter("b") || l.enter("a") || l.enter("a") {
+		t.Error("not two of each lane have come in")
 	}
-	if !l.leave("a") || l.leave("a") {
+	if d := cmp.Diff([]string{"a"}, l.full()); d != "" {
+		t.Error(d)
+	}
+	if !l.leave("a") || l.leave("a") || l.leave("a") {
 		t.Error("they do not look again once")
 	}
-	if l.leave("b") || !l.enter("b") || !l.enter("a") {
+	if l.leave("b") || !l.enter("b") || !l.enter("a") || l.full() != nil {
 		t.Error("a lane is not free after they have left")
 	}
 }
