@@ -3,6 +3,7 @@ package customer
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"regexp"
 	"slices"
@@ -81,12 +82,12 @@ func (*WarmUp) KeyHint(string) string { return "such as  warm_up: {start: 500/da
 // warmedUp is how many messages a day an account takes that needs no warm-up any more, where it has no rate.
 const warmedUp = 1_000_000
 
-// Full is how many messages a day an account of that rate takes when its warm-up is over.
-func (r Rate) Full() int {
-	if r.Per == 0 {
+// FullDay is how many messages a day an account takes whose warm-up is over. The rate is in messages a second; 0 is none.
+func FullDay(rate float64) int {
+	if rate == 0 {
 		return warmedUp
 	}
-	return r.Count * int(24*time.Hour/r.Per)
+	return int(math.Round(rate * (24 * time.Hour).Seconds()))
 }
 
 // Amount is how many messages may go on a day, 0 being that of the account's first use; false when the warm-up is over by then,
@@ -272,10 +273,10 @@ func (c *checker) limits(path string, connections, most int, w *WarmUp, rate Rat
 	if w == nil || w.Start == 0 || w.DoubleEvery == 0 {
 		return
 	}
-	if _, during := w.Amount(0, rate.Full()); !during {
+	if _, during := w.Amount(0, FullDay(rate.PerSecond())); !during {
 		hint := "begin with less, or leave warm_up out"
 		if rate.Per != 0 {
-			c.problem(path+".warm_up.start", hint, "%d a day is all that the rate allows (%d a day): there is nothing to warm up", w.Start, rate.Full())
+			c.problem(path+".warm_up.start", hint, "%d a day is all that the rate allows (%d a day): there is nothing to warm up", w.Start, FullDay(rate.PerSecond()))
 			return
 		}
 		c.problem(path+".warm_up.start", hint, "a warm-up is over at %d a day", warmedUp)

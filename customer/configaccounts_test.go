@@ -77,12 +77,12 @@ func TestWarmUpAmounts(t *testing.T) {
 		{WarmUp{250_000, 3}, Rate{}, []int{250_000, 250_000, 250_000, 500_000, 500_000, 500_000, 0}},
 	} {
 		for day, want := range test.want {
-			got, during := test.plan.Amount(day, test.rate.Full())
+			got, during := test.plan.Amount(day, FullDay(test.rate.PerSecond()))
 			if during != (want > 0) || during && got != want {
 				t.Errorf("%+v at %+v, day %d: %d %t, want %d", test.plan, test.rate, day, got, during, want)
 			}
 		}
-		if _, during := test.plan.Amount(100_000, test.rate.Full()); during {
+		if _, during := test.plan.Amount(100_000, FullDay(test.rate.PerSecond())); during {
 			t.Errorf("%+v is never over", test.plan)
 		}
 	}

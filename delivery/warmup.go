@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,11 +44,26 @@ type warmUp struct {
 	last   time.Time          // when one was used or reserved, by this process's clock
 }
 
-func newWarmUp(account, name string, plan *customer.WarmUp, rate customer.Rate, zone *time.Location, now func() time.Time, db pg.DBTX) *warmUp {
-	if plan == nil {
+// newWarmUp is that of an account; nil when it has none. slots is the account's name in table send_slots.
+func newWarmUp(slots string, a *Account, zone *time.Location, now func() time.Time, db pg.DBTX) *warmUp {
+	if a.WarmUp == nil {
 		return nil
 	}
-	return &warmUp{account: account, name: name, plan: *plan, full: rate.Full(), zone: zone, now: now, db: db, taken: map[int64]struct{}{}}
+	return &warmUp{
+		account: slots, name: a.Channel.Account(), plan: *a.WarmUp, full: customer.FullDay(a.Rate), zone: zone, now: now, db: db,
+		taken: map[int64]struct{}{},
+	}
+}
+
+// slotName is what the rows of an account in send_slots and warm_up_days are called.
+func slotName(channel string, a Account, second bool) string {
+	switch {
+	case !second:
+		return channel + " " + a.Channel.Account()
+	case a.Fallback.Channel.Account() == a.Channel.Account(): // another user at the same server
+		return channel + " " + a.Channel.Account() + " (fallback)"
+	}
+	return channel + " " + a.Fallback.Channel.Account()
 }
 
 // today is the business day, as the database's dates are: midnight in UTC.
@@ -252,4 +269,72 @@ func (w *warmUp) giveBack(ctx context.Context, day time.Time, n int) error {
 		return fmt.Errorf("give back of the warm-up of %s: %w", w.account, err)
 	}
 	return nil
+}
+
+// WarmUpState is how far the warm-up of an account has got.
+type WarmUpState struct {
+	Channel string `json:"channel"`
+	Account string `json:"account"`     // without credentials
+	Day     int    `json:"day"`         // 1 is that of the first use; 0: it was not used yet
+	Amount  int    `json:"amount"`      // of today, or of the first day
+	Used    int    `json:"used"`        // today
+	Over    bool   `json:"over"`        // the account takes what its rate allows
+	Second  bool   `json:"is_fallback"` // it is the fallback
+}
+
+// WarmUps are the states of all accounts that have a warm-up, in the order of channels. zone is the company's, now
+// business time.
+func WarmUps(ctx context.Context, db pg.DBTX, accounts map[string]Account, zone string, now time.Time) ([]WarmUpState, error) {
+	at, err := time.LoadLocation(zone)
+	if err != nil {
+		return nil, fmt.Errorf("read warm-ups: %w", err)
+	}
+	var list []WarmUpState
+	for _, channel := range slices.Sorted(maps.Keys(accounts)) {
+		first, second := accounts[channel], accounts[channel].Fallback
+		for _, a := range []*Account{&first, second} {
+			if a == nil || a.WarmUp == nil {
+				continue
+			}
+			w := newWarmUp(slotName(channel, first, a == second), a, at, func() time.Time { return now }, db)
+			state, err := w.state(ctx)
+			if err != nil {
+				return nil, err
+			}
+			state.Channel, state.Second = channel, a == second
+			list = append(list, state)
+		}
+	}
+	return list, nil
+}
+
+func (w *warmUp) state(ctx context.Context) (WarmUpState, error) {
+	s := WarmUpState{Account: w.name}
+	today := w.today()
+	var first *time.Time
+	err := w.db.QueryRow(ctx, `
+		select min(day) filter (where used > 0), coalesce(max(used) filter (where day = $2), 0) from warm_up_days where account = $1 and day <= $2`,
+		w.account, today).Scan(&first, &s.Used)
+	if err != nil {
+		return s, fmt.Errorf("read the warm-up of %s: %w", w.account, err)
+	}
+	if first == nil {
+		first = &today
+	} else {
+		s.Day = int(today.Sub(*first)/(24*time.Hour)) + 1
+	}
+	amount, during := w.plan.Amount(max(0, s.Day-1), w.full)
+	s.Amount, s.Over = amount, !during
+	return s, nil
+}
+
+// String says it for people.
+func (s WarmUpState) String() string {
+	switch {
+	case s.Over:
+		return fmt.Sprintf("%s %s is warm", s.Channel, s.Account)
+	case s.Day == 0:
+		return fmt.Sprintf("%s %s was not used yet: %s on the first day", s.Channel, s.Account, thousands(s.Amount))
+	}
+	return fmt.Sprintf("%s %s, day %d: %s of %s used today", s.Channel, s.Account, s.Day, thousands(s.Used), thousands(s.Amount))
 }

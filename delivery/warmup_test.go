@@ -27,12 +27,14 @@ func (c *calendar) set(text string) {
 
 func (c *calendar) now() time.Time { return *c.at.Load() }
 
+var warming = Account{Channel: &door{}, Rate: 600. / (24 * 60 * 60), WarmUp: &customer.WarmUp{Start: 100, DoubleEvery: 2}}
+
 var jakarta = time.FixedZone("Asia/Jakarta", 7*60*60)
 
 // process is a process's view of an account's warm-up: 100 messages on the first two days, 200 on the next two, 400 on the
 // two after, and then all that the rate of 600 a day allows.
 func (c *calendar) process(db pg.DBTX) *warmUp {
-	return newWarmUp("email smtp://a", "smtp://a", &customer.WarmUp{Start: 100, DoubleEvery: 2}, customer.Rate{Count: 600, Per: 24 * time.Hour}, jakarta, c.now, db)
+	return newWarmUp("email smtp://mail.example", &warming, jakarta, c.now, db)
 }
 
 // use takes up to n and hands them over.
@@ -98,7 +100,7 @@ func TestWarmUpOverMidnight(t *testing.T) {
 	if want := time.Date(2026, 11, 24, 0, 0, 0, 0, jakarta); !until.Equal(want) {
 		t.Errorf("it rests until %s, want %s", until, want)
 	}
-	if want := "warm-up: today's 100 of smtp://a are used; goes on at 00:00 (Asia/Jakarta)"; why != want {
+	if want := "warm-up: today's 100 of smtp://mail.example are used; goes on at 00:00 (Asia/Jakarta)"; why != want {
 		t.Errorf("it says %q, want %q", why, want)
 	}
 	c.set("2026-11-24 00:00 +0700")
@@ -190,5 +192,40 @@ func TestNoWarmUp(t *testing.T) {
 	w.settle(1, true)
 	if until, _ := w.rest(); !until.IsZero() || w.look(t.Context(), 0) != nil || w.unpack(t.Context(), 0) != nil {
 		t.Error("it rests")
+	}
+}
+
+// The states of all accounts, as sapa doctor says them.
+func TestWarmUpStates(t *testing.T) {
+	t.Parallel()
+	pool, c := pgtest.Pool(t), &calendar{}
+	second := warming
+	mail := warming
+	mail.Fallback = &second
+	accounts := map[string]Account{"sms": {Channel: &door{}}, "email": mail}
+	states := func() (list []string) {
+		all, err := WarmUps(t.Context(), pool, accounts, "Asia/Jakarta", c.now())
+		must(t, err)
+		for _, s := range all {
+			list = append(list, s.String())
+		}
+		return list
+	}
+	c.set("2026-11-23 09:00 +0700")
+	const unused = "email smtp://mail.example was not used yet: 100 on the first day"
+	if d := cmp.Diff([]string{unused, unused}, states()); d != "" {
+		t.Error(d)
+	}
+	use(t, c.process(pool), 10)
+	if d := cmp.Diff([]string{"email smtp://mail.example, day 1: 64 of 100 used today", unused}, states()); d != "" {
+		t.Error(d)
+	}
+	c.set("2026-11-25 00:00 +0700")
+	if d := cmp.Diff([]string{"email smtp://mail.example, day 3: 0 of 200 used today", unused}, states()); d != "" {
+		t.Error(d)
+	}
+	c.set("2026-11-29 00:00 +0700")
+	if d := cmp.Diff([]string{"email smtp://mail.example is warm", unused}, states()); d != "" {
+		t.Error(d)
 	}
 }
