@@ -242,7 +242,8 @@ func TestDotIsHeld(t *testing.T) {
 				time.Sleep(time.Second)
 				close(in)
 			},
-			[]string{"1ms: " + taken(1)}, nil,
+			[]string{"1ms: " + taken(1)},
+			nil,
 		},
 		"a message comes": {
 			func(p *player, in chan<- *channels.Message, _ context.CancelCauseFunc) {
@@ -256,15 +257,18 @@ func TestDotIsHeld(t *testing.T) {
 				}
 				close(in)
 			},
-			[]string{"0s: " + taken(1), "0s: " + taken(2)}, nil,
+			[]string{"0s: " + taken(1), "0s: " + taken(2)},
+			nil,
 		},
 		"no message will come": {
 			func(_ *player, in chan<- *channels.Message, _ context.CancelCauseFunc) { close(in) },
-			[]string{"0s: " + taken(1)}, nil,
+			[]string{"0s: " + taken(1)},
+			nil,
 		},
 		"the context ends": {
 			func(_ *player, _ chan<- *channels.Message, cancel context.CancelCauseFunc) { cancel(stopping) },
-			[]string{"0s: 1 unavailable, kept 0"}, stopping,
+			[]string{"0s: 1 unavailable, kept 0"},
+			stopping,
 		},
 		"a message comes that can't go out": {
 			func(p *player, in chan<- *channels.Message, _ context.CancelCauseFunc) {
@@ -278,7 +282,8 @@ func TestDotIsHeld(t *testing.T) {
 				in <- testMessage(3)
 				close(in)
 			},
-			[]string{"0s: " + taken(1), "0s: 2 permanent, kept 0", "0s: " + taken(3)}, nil,
+			[]string{"0s: " + taken(1), "0s: 2 permanent, kept 0", "0s: " + taken(3)},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
