@@ -49,6 +49,10 @@ bench: postgres ## every benchmark
 bench-segment: postgres ## what rules cost beside SQL written by hand, over a million customers; some minutes
 	@go run ./bench/segment
 
+.PHONY: bench-send
+bench-send: postgres ## what sending and planning cost beside go-mail, smtp-source and a bare insert; a quarter of an hour
+	@go run ./bench/send
+
 .PHONY: drill
 drill: postgres build ## kill processes, database and connections while 100,000 messages are sent; nothing may be lost or sent twice
 	@bin/sapa drill --json bench/results/drill.json

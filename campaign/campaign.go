@@ -37,7 +37,8 @@ type Definition struct {
 	Channels    []string  `yaml:"channels" jsonschema_description:"How it goes: [email] or [sms]; by default the channel that content is for"`
 	Content     Content   `yaml:"content,required" jsonschema:"required" jsonschema_description:"What is sent"`
 
-	Limits   *Limits           `yaml:"limits" jsonschema_description:"What bounds a run before a person looks at it; by default as in sapa.yaml, below rails:"`
+	Limits   *Limits           `yaml:"limits" jsonschema_description:"What bounds a run before a person looks at it, and when and how often customers are written to; by default as in sapa.yaml, below rails:"`
+	Priority Priority          `yaml:"priority" jsonschema_description:"From -100 to 100, 0 where nothing is said: whose message goes where a cap leaves room for one, and whose work is done first"`
 	Seeds    []customer.Seed   `yaml:"seeds" jsonschema_description:"Addresses of the company's own people that get one copy of every run"`
 	Approval customer.Approval `yaml:"approval" jsonschema_description:"required: somebody else than who applied a version must approve it before it runs"`
 }

@@ -36,6 +36,7 @@ func check(name, text string, files fs.FS, schema *customer.Schema, base *segmen
 		return nil, k.problems
 	}
 	k.c.Content.Safeguards, k.c.Content.Seeds = k.c.safeguards(), k.c.seeds()
+	k.c.Content.Limits = k.c.sendLimits()
 	return k.c, nil
 }
 
@@ -72,6 +73,7 @@ func (k *checker) check() {
 	k.checkTopic()
 	k.checkSchedule()
 	k.checkSeeds()
+	k.checkLimits()
 	if k.checkEach() { // otherwise the names in rules and templates would be reported, too
 		k.checkRules()
 		k.checkContent()

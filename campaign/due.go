@@ -35,9 +35,11 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 	if _, err := tx.Exec(ctx, `set local lock_timeout = '2s'; set local plan_cache_mode = force_custom_plan`); err != nil {
 		return fmt.Errorf("make temporary tables: %w", err)
 	}
-	if _, err := tx.Exec(ctx, "insert into due "+sql, append([]any{pgx.QueryExecModeExec}, args...)...); err != nil {
+	tag, err := tx.Exec(ctx, "insert into due "+sql, append([]any{pgx.QueryExecModeExec}, args...)...)
+	if err != nil {
 		return &CompanyError{fmt.Errorf("ask the company's tables: %w", pg.WithoutValues(err))}
 	}
+	r.due = tag.RowsAffected()
 	if err := hideErased(ctx, tx); err != nil {
 		return err
 	}

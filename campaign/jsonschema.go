@@ -3,6 +3,7 @@ package campaign
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/invopop/jsonschema"
 )
@@ -82,6 +83,11 @@ func (Content) JSONSchemaExtend(s *jsonschema.Schema) { s.OneOf = needsOneOf(ava
 
 // JSONSchemaExtend says that there is a body.
 func (Email) JSONSchemaExtend(s *jsonschema.Schema) { s.AnyOf = needsOneOf("html", "text") }
+
+// JSONSchema is the form of a priority.
+func (Priority) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "integer", Minimum: json.Number(strconv.Itoa(-priorityMost)), Maximum: json.Number(strconv.Itoa(priorityMost)), Examples: []any{10}}
+}
 
 // JSONSchema is the form of a duration.
 func (Duration) JSONSchema() *jsonschema.Schema {

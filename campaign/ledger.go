@@ -22,7 +22,10 @@ func (p *Planner) write(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, pla
 	if err := p.draft(ctx, tx, r, c); err != nil {
 		return err
 	}
-	if err := readPlan(ctx, tx, c, plan); err != nil {
+	if err := readPlan(ctx, tx, r, c, plan); err != nil {
+		return err
+	}
+	if err := p.readPace(ctx, tx, r, c, plan); err != nil {
 		return err
 	}
 	if err := p.judgeSize(ctx, tx, r, c, plan); err != nil {
@@ -35,8 +38,8 @@ func (p *Planner) write(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, pla
 }
 
 // draft makes two temporary tables of due: fresh, the occasions that are not spent, and drafts, the messages, numbered
-// 1 … n with those to be sent first, in the order in which they may go. A draft carries one occasion, or with `merge` all
-// that its customer has.
+// 1 … n with those to be sent first, those of a lane together, in the order in which they may go. A draft carries one
+// occasion, or with `merge` all that its customer has.
 func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) error {
 	_, err := tx.Exec(ctx, `
 		create temporary table fresh (
@@ -45,7 +48,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 		) on commit drop;
 		create temporary table drafts (
 			n bigint, customer_key text collate "C", occasion text collate "C", row_key text collate "C", address_id bigint,
-			not_before timestamptz, not_after timestamptz, reason text, occasions int
+			not_before timestamptz, not_after timestamptz, reason text, occasions int, lane text collate "C", zone text
 		) on commit drop`)
 	if err != nil {
 		return fmt.Errorf("make temporary tables: %w", err)
@@ -56,6 +59,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 		"column_grants": c.schema.ColumnGrants(c.Topic()), "confirms": c.Confirms(),
 		"as_of": r.AsOf, "cooldown": time.Duration(c.Definition.Audience.Cooldown),
 		"now": p.Now(), "at_once": w.atOnce, "tick": r.Tick, "until": w.until, "by_zone": w.byZone, "zone": w.zone, "default_zone": c.schema.Zone,
+		"seed": r.seed(),
 	}
 	source, people := "due", peopleOne
 	if c.each != nil { // two rows may mean the same occasion; a customer's key is unique
@@ -64,12 +68,30 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 	if c.Merged() {
 		people = peopleMerged
 	}
-	for _, s := range []struct{ what, sql string }{{"fresh", fmt.Sprintf(freshSQL, source)}, {"drafts", fmt.Sprintf(draftSQL, people, c.badAddress(), c.addressRegion("p"))}} {
-		if _, err := tx.Exec(ctx, s.sql, args); err != nil {
+	lane, byLane := "null", "" // a sort costs by its columns
+	if c.laned() {
+		lane, byLane = "coalesce((@lanes::text[])[array_position(@domains::text[], a.domain)], '')", "lane collate \"C\", "
+		args["domains"], args["lanes"] = c.lanes()
+	}
+	steps, paced, zone := c.paced()
+	for _, s := range []struct{ what, sql string }{
+		{"fresh", fmt.Sprintf(freshSQL, source)},
+		{"drafts", fmt.Sprintf(draftSQL, people, lane, zone, c.badAddress(), c.addressRegion("p"), steps, paced, byLane)},
+	} {
+		tag, err := tx.Exec(ctx, s.sql, args)
+		if err != nil {
 			return fmt.Errorf("find %s: %w", s.what, err)
+		}
+		if s.what == "fresh" {
+			r.fresh = tag.RowsAffected()
 		}
 		if _, err := tx.Exec(ctx, "analyze "+s.what); err != nil {
 			return fmt.Errorf("make temporary tables: %w", err)
+		}
+		if s.what == "fresh" && c.spread() > 0 {
+			if err := p.spreadSlots(ctx, tx, r, c); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -118,7 +140,7 @@ with people as (%s
 	       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
 	order by c.customer_key, c.id desc
 ), judged as (
-	select p.customer_key, p.occasion, p.row_key, a.id as address_id, p.occasions,
+	select p.customer_key, p.occasion, p.row_key, a.id as address_id, p.occasions, %s as lane, %s as zone,
 	       case when @at_once::boolean then @now::timestamptz
 	            else @tick::timestamp at time zone case when @by_zone::boolean then coalesce(p.zone, @default_zone) else @zone end
 	            end as not_before,
@@ -140,15 +162,28 @@ with people as (%s
 	from people p
 	left join addresses a on a.channel = @channel and a.region = %s and a.raw = p.raw
 	left join latest l on l.customer_key = p.customer_key
-), timed as (
-	select customer_key, occasion, row_key, address_id, not_before, not_after, occasions,
-	       coalesce(reason, case when not_after <= @now::timestamptz then 'too late' end) as reason
-	from judged
+)%s, timed as (
+	select customer_key, occasion, row_key, address_id, not_before, not_after, occasions, lane, zone,
+	       coalesce(reason, case when not_after <= @now::timestamptz or not_after <= not_before then 'too late' end) as reason
+	from %s
 )
 insert into drafts
-select row_number() over (order by reason is not null, not_before, customer_key, occasion),
-       customer_key, occasion, row_key, address_id, not_before, not_after, reason, occasions
+select row_number() over (order by reason is not null, %snot_before, customer_key, occasion),
+       customer_key, occasion, row_key, address_id, not_before, not_after, reason, occasions, lane, nullif(zone, @default_zone)
 from timed`
+
+// laned says whether some of the campaign's messages go in lanes of their own: to domains that have a throttle in sapa.yaml.
+func (c *Campaign) laned() bool { return c.Channel() == "email" && len(c.schema.Throttles) > 0 }
+
+// lanes are the domains that have a throttle, and the lane of each.
+func (c *Campaign) lanes() (domains, lanes []string) {
+	for _, t := range c.schema.Throttles {
+		for _, domain := range t.Domains {
+			domains, lanes = append(domains, domain), append(lanes, t.Lane)
+		}
+	}
+	return domains, lanes
+}
 
 // window says when the messages of a run may go.
 type window struct {
@@ -178,43 +213,52 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 	if err != nil {
 		return fmt.Errorf("look for released occasions: %w", err)
 	}
+	// Table drafts lies in the order of n, and where no zones differ that is the order of both primary keys: no sort needed.
 	carried := "drafts d"
 	if c.Merged() {
 		carried = "(select f.customer_key, f.occasion, f.row_key, d.n, d.reason from fresh f join drafts d using (customer_key)) d"
 	}
 	takeOver := ""
 	if released { // take over occasions whose earlier message failed or was skipped
-		takeOver = `on conflict (campaign_id, customer_key, occasion, step) do update
+		takeOver = `order by 2, 3
+			on conflict (campaign_id, customer_key, occasion, step) do update
 			set message_id = excluded.message_id, row_key = excluded.row_key, spent = excluded.spent, planned_at = excluded.planned_at
 			where not occasions.spent`
 	}
+	lane, zone := "''", "null"
+	if c.laned() {
+		lane = "lane"
+	}
+	if len(c.Limits().Quiet) > 0 {
+		zone = "zone"
+	}
 	steps := []struct{ what, sql string }{
 		{"messages", `
-			insert into messages (id, run_id, customer_key, address_id, channel, not_before, not_after, state, reason, occasions)
+			insert into messages (id, run_id, customer_key, address_id, channel, not_before, not_after, state, reason, occasions, zone)
 			select @base::bigint + n, @run::int, customer_key, address_id, @channel::text, not_before, not_after,
-			       case when reason is null then 'planned' else 'skipped' end::message_state, reason, occasions
-			from drafts order by n`},
+			       case when reason is null then 'planned' else 'skipped' end::message_state, reason, occasions, ` + zone + `
+			from drafts`},
 		{"occasions", `
 			insert into occasions (campaign_id, customer_key, occasion, message_id, row_key, spent, planned_at)
 			select @campaign::int, d.customer_key, d.occasion, @base::bigint + d.n, d.row_key, d.reason is null, @as_of::timestamptz
-			from ` + carried + `
-			order by 2, 3 ` + takeOver},
+			from ` + carried + ` ` + takeOver},
 		{"batches", `
-			insert into batches (run_id, lo, hi, due_at, channel)
-			select @run::int, @base::bigint + min(n), @base::bigint + max(n), not_before, @channel::text
-			from (select n, not_before, (row_number() over (partition by not_before order by n) - 1) / @size::int as chunk
-			      from drafts where reason is null) d
-			group by not_before, chunk order by min(n)`},
+			insert into batches (run_id, lo, hi, due_at, channel, lane, priority)
+			select @run::int, @base::bigint + chunk, @base::bigint + least(chunk + @size::int - 1, hi), not_before, @channel::text, lane, @priority::smallint
+			from (select not_before, ` + lane + ` as lane, min(n) as lo, max(n) as hi from drafts where reason is null group by 1, 2) d, -- n without gaps
+			     generate_series(lo, hi, @size::int) chunk
+			order by chunk`},
 		{"totals", `
 			insert into run_totals (run_id, state, reason, delta)
-			select @run::int, case when reason is null then 'planned' else 'skipped' end, coalesce(reason, ''), count(*) from drafts group by reason
-			union all select @run::int, 'already', '', @already::bigint where @already::bigint > 0
-			union all select @run::int, 'audience', '', @audience::bigint`},
+			select @run::int, t.state, t.reason, t.delta
+			from unnest(@states::text[], @reasons::text[], @counts::bigint[]) t(state, reason, delta)
+			where t.delta > 0 or t.state = 'audience'`},
 	}
 	args := pgx.NamedArgs{
 		"campaign": r.CampaignID, "run": r.ID, "base": r.messageBase, "channel": c.Channel(), "as_of": r.AsOf, "size": delivery.BatchSize,
-		"already": plan.Already, "audience": plan.Audience,
+		"priority": c.batchPriority(),
 	}
+	args["states"], args["reasons"], args["counts"] = plan.totals()
 	for _, s := range steps {
 		tag, err := tx.Exec(ctx, s.sql, args)
 		if e, ok := errors.AsType[*pgconn.PgError](err); ok && s.what == "occasions" && e.Code == "23505" {
@@ -224,55 +268,46 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 			return fmt.Errorf("write %s: %w", s.what, err)
 		}
 		if s.what == "occasions" {
-			if err := allCarried(ctx, tx, carried, tag.RowsAffected()); err != nil {
-				return err
+			if tag.RowsAffected() != r.fresh { // each has its message, or none may have one
+				return errMoved
 			}
 		}
 	}
-	return nil
+	return delivery.CountContacts(ctx, tx, r.ID, c.Limits())
 }
 
 // errMoved says that an occasion which was free when the plan was made is not any more: a provider reported on a message
 // that was taken for failed. A message without its occasion could be somebody's second.
 var errMoved = errors.New("occasions were taken while the run was planned")
 
-// allCarried compares the occasions that were written with those that the drafts carry.
-func allCarried(ctx context.Context, tx pgx.Tx, carried string, written int64) error {
-	var want int64
-	if err := tx.QueryRow(ctx, `select count(*) from `+carried).Scan(&want); err != nil {
-		return fmt.Errorf("count the occasions: %w", err)
-	}
-	if written != want {
-		return errMoved
-	}
-	return nil
-}
-
-func readPlan(ctx context.Context, tx pgx.Tx, c *Campaign, plan *Plan) error {
-	plan.Skipped = map[string]int{}
-	// What was meant and has no draft had all of its occasions before.
-	meant := "customer_key, occasion"
-	if c.Merged() {
-		meant = "customer_key"
-	}
-	err := tx.QueryRow(ctx, `
-		select case when due.n = fresh.n then 0
-		       else (select count(*) from (select distinct `+meant+` from due) d) - (select count(*) from drafts) end,
-		       (select count(*) from drafts where reason is null),
-		       (select count(*) from due where zone is not null and zone not in (select name from zones))
-		from (select count(*) as n from due) due, (select count(*) as n from fresh) fresh`).
-		Scan(&plan.Already, &plan.Planned, &plan.Zones)
-	if err != nil {
-		return fmt.Errorf("count the plan: %w", err)
-	}
-	rows, err := tx.Query(ctx, `select reason, count(*) from drafts where reason is not null group by 1`)
+// readPlan counts tables due, fresh and drafts.
+func readPlan(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan) error {
+	plan.Planned, plan.Skipped = 0, map[string]int{}
+	rows, err := tx.Query(ctx, `select coalesce(reason, ''), count(*) from drafts group by 1`)
 	if err != nil {
 		return fmt.Errorf("count the plan: %w", err)
 	}
 	var reason string
 	var n int
-	if _, err = pgx.ForEachRow(rows, []any{&reason, &n}, func() error { plan.Skipped[reason] = n; return nil }); err != nil {
+	_, err = pgx.ForEachRow(rows, []any{&reason, &n}, func() error {
+		if reason == "" {
+			plan.Planned = n
+		} else {
+			plan.Skipped[reason] = n
+		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("count the plan: %w", err)
+	}
+	if plan.Already, err = countAlready(ctx, tx, r, c, plan.messages()); err != nil {
+		return fmt.Errorf("count the plan: %w", err)
+	}
+	if c.schema.Timezone.Column != "" {
+		err = tx.QueryRow(ctx, `select count(*) from due where zone is not null and zone not in (select name from zones)`).Scan(&plan.Zones)
+		if err != nil {
+			return fmt.Errorf("count the plan: %w", err)
+		}
 	}
 	plan.Audience = plan.Total()
 	if plan.Audience > maxMessages {
@@ -281,21 +316,34 @@ func readPlan(ctx context.Context, tx pgx.Tx, c *Campaign, plan *Plan) error {
 	return nil
 }
 
-// open lets the run send: its state changes and workers are woken in the same transaction. With hold it is paused, for
-// that reason, until a person resumes it.
-func (p *Planner) open(ctx context.Context, tx pgx.Tx, r *Run, hold string) error {
-	reason := ""
+// countAlready is how much of what was meant has no draft, as all of its occasions were spent before.
+func countAlready(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, drafts int) (n int, err error) {
+	if r.due == r.fresh {
+		return 0, nil
+	}
+	meant := "customer_key, occasion"
+	if c.Merged() {
+		meant = "customer_key"
+	}
+	err = tx.QueryRow(ctx, `select count(*) - $1 from (select distinct `+meant+` from due) d`, drafts).Scan(&n)
+	return n, err
+}
+
+// open lets the run send: its state changes and workers are woken in the same transaction. Where the plan says to hold it,
+// it is paused, for that reason, until a person resumes it.
+func (p *Planner) open(ctx context.Context, tx pgx.Tx, r *Run, plan *Plan) error {
+	reason, hold := "", plan.Hold
 	if hold != "" {
 		reason = held(hold, r.ID)
 	}
 	var state string
-	var messages int
+	messages := plan.messages()
 	err := tx.QueryRow(ctx, `
-		update runs set planned_at = clock_timestamp(), message_count = (select count(*) from drafts),
+		update runs set planned_at = clock_timestamp(), message_count = $3,
 			state = case when not exists (select from batches where run_id = $1) then 'done' when $2 <> '' then 'paused' else 'sending' end::run_state,
 			finished_at = case when exists (select from batches where run_id = $1) then null else clock_timestamp() end, reason = nullif($2, '')
 		where id = $1 and state = 'planning'
-		returning state::text, message_count`, r.ID, reason).Scan(&state, &messages)
+		returning state::text`, r.ID, reason, messages).Scan(&state)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return errPlanned(r)
 	}

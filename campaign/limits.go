@@ -19,10 +19,16 @@ import (
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
-// Limits bound what a campaign may do before a person looks at it.
+// Limits bound what a campaign may do before a person looks at it, and when and how often it writes to a customer.
 type Limits struct {
 	MaxAudience customer.Count   `yaml:"max_audience" jsonschema_description:"A run never plans more messages than this: one by hand is refused, one of the schedule waits for sapa resume"`
 	PauseIf     customer.PauseIf `yaml:"pause_if" jsonschema_description:"Shares of messages with an outcome beyond which a run pauses"`
+
+	QuietHours  customer.QuietHours `yaml:"quiet_hours" jsonschema_description:"When nothing is sent, in each customer's own time zone; beside those of sapa.yaml, or none to lift these"`
+	Cap         customer.Cap        `yaml:"cap" jsonschema_description:"How many messages a customer gets at most within a time, of all campaigns and channels; beside that of sapa.yaml, or none: not limited, and not counted"`
+	OnCap       string              `yaml:"on_cap" jsonschema:"enum=skip,enum=postpone" jsonschema_description:"What happens to a message beyond the cap: skip (the default), or postpone until the cap allows it"`
+	Spread      customer.Span       `yaml:"spread" jsonschema_description:"The messages of a run are spread evenly over so long, such as 4h"`
+	GiveUpAfter customer.Span       `yaml:"give_up_after" jsonschema_description:"A message that is refused for now is not tried again after this time, such as 6h"`
 }
 
 // KeyHint implements strictyaml.KeyHinter.
@@ -34,8 +40,9 @@ func (*Limits) KeyHint(key string) string {
 	if h := customer.GroupHint(key); h != "" {
 		return h
 	}
-	return hint(key, []string{"quiet_hours", "cap", "rate", "holdout"}, map[string]string{
-		"": "such as  limits: {max_audience: 5000, pause_if: {bounces: 5%}}",
+	return hint(key, []string{"rate", "holdout"}, map[string]string{
+		"":         "such as  limits: {max_audience: 5000, pause_if: {bounces: 5%}}",
+		"priority": "it belongs at the beginning of a line, not inside something else",
 	})
 }
 
@@ -187,6 +194,12 @@ func railsSchema(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "integer", Minimum: "1", Examples: []any{5000}}
 	case *customer.Approval:
 		return &jsonschema.Schema{Type: "string", Enum: []any{"required"}}
+	case *customer.QuietHours:
+		return &jsonschema.Schema{Type: "string", Pattern: customer.QuietForm, Examples: []any{"20:00-07:00", "none"}}
+	case *customer.Cap:
+		return &jsonschema.Schema{Type: "string", Pattern: customer.CapForm, Examples: []any{"2 per 7d", "none"}}
+	case *customer.Span:
+		return &jsonschema.Schema{Type: "string", Pattern: customer.SpanForm, Examples: []any{"4h", "2d"}}
 	case *customer.Seed:
 		return &jsonschema.Schema{Type: "string", Pattern: `@|^\+`, Examples: []any{"ani@bengkel.example", "+628111234567"}}
 	}

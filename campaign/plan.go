@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,8 +22,13 @@ type Plan struct {
 	Planned  int            `json:"planned"`
 	Skipped  map[string]int `json:"skipped"`                 // by reason
 	Zones    int            `json:"unknown_zones,omitempty"` // customers whose zone is not a known name; they take the default
-	Hold     string         `json:"hold,omitempty"`          // why the run waits for a person before anything is sent; "": it does not
-	Refused  string         `json:"refused,omitempty"`       // of a dry run: why a run would be refused
+	PutOff   int            `json:"put_off,omitempty"`       // of Planned: whose moment lies in quiet hours, and is put off to their end
+	Capped   int            `json:"capped,omitempty"`        // of Planned, in a dry run: for whom a cap leaves no room, as things are now
+	OnCap    string         `json:"on_cap,omitempty"`        // and what becomes of these: skip or postpone
+	First    *time.Time     `json:"first,omitempty"`         // when the first may go and the last, where quiet hours or spread decide
+	Last     *time.Time     `json:"last,omitempty"`
+	Hold     string         `json:"hold,omitempty"`    // why the run waits for a person before anything is sent; "": it does not
+	Refused  string         `json:"refused,omitempty"` // of a dry run: why a run would be refused
 }
 
 // Total is what the parts must add up to.
@@ -30,6 +38,23 @@ func (p *Plan) Total() int {
 		n += skipped
 	}
 	return n
+}
+
+// messages is how many the run has.
+func (p *Plan) messages() int { return p.Total() - p.Already }
+
+// totals are the run's first totals, column by column.
+func (p *Plan) totals() (states, reasons []string, counts []int) {
+	add := func(state, reason string, n int) {
+		states, reasons, counts = append(states, state), append(reasons, reason), append(counts, n)
+	}
+	add("planned", "", p.Planned)
+	for _, reason := range slices.Sorted(maps.Keys(p.Skipped)) {
+		add("skipped", reason, p.Skipped[reason])
+	}
+	add("already", "", p.Already)
+	add("audience", "", p.Audience)
+	return states, reasons, counts
 }
 
 // maxMessages is how many messages a run can have: the bits of a message's id that count within a run.
@@ -81,7 +106,7 @@ func (p *Planner) planOnce(ctx context.Context, r *Run, c *Campaign, dryRun bool
 			}
 			return errDryRun
 		}
-		return p.open(ctx, tx, r, plan.Hold)
+		return p.open(ctx, tx, r, plan)
 	})
 	if dryRun && errors.Is(err, errDryRun) {
 		return plan, nil

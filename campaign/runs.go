@@ -56,6 +56,7 @@ type Run struct {
 	Scheduled  bool
 
 	planned     bool   // its messages exist
+	due, fresh  int64  // rows of these tables
 	wanted      bool   // there is table wanted, of requests to be confirmed
 	confirmed   bool   // a person has said that its size is meant
 	only        string // key of the one customer who is asked about; "": all

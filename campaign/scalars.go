@@ -36,6 +36,21 @@ func (d *Duration) UnmarshalScalar(text string) error {
 	return err
 }
 
+// Priority says which campaigns come first: the higher number.
+type Priority int
+
+const priorityMost = 100
+
+// UnmarshalScalar reads 10.
+func (p *Priority) UnmarshalScalar(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < -priorityMost || n > priorityMost {
+		return fmt.Errorf("expected a whole number from %d to %d, such as 10; the higher one comes first", -priorityMost, priorityMost)
+	}
+	*p = Priority(n)
+	return nil
+}
+
 // Texts is one text or a list of texts.
 type Texts []string
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/internal/wallclock"
 )
 
 // Schedule says when a campaign runs: once `at` a time, or at every tick of a cron expression.
@@ -194,27 +195,8 @@ func civil(now time.Time, zone *time.Location) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 }
 
-// instant is when a civil time comes in a zone. It chooses as PostgreSQL's `at time zone` does: where clocks are put
-// forward over the time, it comes by the old offset, an hour later on the new clock; where they are put back, so that it
-// comes twice, it is the second.
-func instant(civil time.Time, zone *time.Location) time.Time {
-	utc := time.Date(civil.Year(), civil.Month(), civil.Day(), civil.Hour(), civil.Minute(), civil.Second(), civil.Nanosecond(), time.UTC)
-	dayBefore := utc.AddDate(0, 0, -1).In(zone) // no clock is more than a day away from UTC
-	_, change := dayBefore.ZoneBounds()
-	if change.IsZero() {
-		return less(utc, dayBefore)
-	}
-	if after := less(utc, change.In(zone)); !after.Before(change) {
-		return after
-	}
-	return less(utc, dayBefore)
-}
-
-// less takes off a civil time the offset from UTC that holds at a moment.
-func less(civil, at time.Time) time.Time {
-	_, offset := at.Zone()
-	return civil.Add(-time.Duration(offset) * time.Second).In(at.Location())
-}
+// instant is when a civil time comes in a zone.
+func instant(civil time.Time, zone *time.Location) time.Time { return wallclock.Instant(civil, zone) }
 
 // planAt is when the run of a tick is planned.
 func (c *calendar) planAt(tick time.Time) time.Time {

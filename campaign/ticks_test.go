@@ -208,7 +208,7 @@ func (s *shop) numbers(sql string) (list []int) {
 // when clocks change, too; and none after `until` there.
 func TestCustomersZones(t *testing.T) {
 	t.Parallel()
-	const window = `select zone || ' ' || to_char(not_before, 'YYYY-MM-DD HH24:MI') || coalesce(' ' || to_char(not_after, 'YYYY-MM-DD HH24:MI'), '')
+	const window = `select c.zone || ' ' || to_char(not_before, 'YYYY-MM-DD HH24:MI') || coalesce(' ' || to_char(not_after, 'YYYY-MM-DD HH24:MI'), '')
 		from messages m join crm.customers c on c.id::text = m.customer_key where run_id = (select max(id) from runs) order by m.not_before, c.id`
 	cases := []struct {
 		schedule, now string

@@ -62,22 +62,27 @@ type ChannelsConfig struct {
 
 // EmailSettings is one account at an SMTP server.
 type EmailSettings struct {
-	SMTP        secret.Text `yaml:"smtp,required"` // smtp:// or smtps:// URL with credentials; package channels/email reads it
-	From        Mailbox     `yaml:"from,required"`
-	ReplyTo     Mailbox     `yaml:"reply_to"`
-	Rate        Rate        `yaml:"rate"`        // zero: as fast as the server takes it
-	Connections int         `yaml:"connections"` // at most so many at once; 0: the engine decides
+	SMTP        secret.Text    `yaml:"smtp,required"` // smtp:// or smtps:// URL with credentials; package channels/email reads it
+	From        Mailbox        `yaml:"from,required"`
+	ReplyTo     Mailbox        `yaml:"reply_to"`
+	Rate        Rate           `yaml:"rate"`        // zero: as fast as the server takes it
+	Connections int            `yaml:"connections"` // at most so many at once; 0: the engine decides
+	WarmUp      *WarmUp        `yaml:"warm_up"`
+	Domains     Throttles      `yaml:"domains"` // of recipients
+	Fallback    *EmailFallback `yaml:"fallback"`
 }
 
 // SMSSettings is one account at Twilio. Exactly one of From and MessagingService is given.
 type SMSSettings struct {
-	Twilio           secret.Text `yaml:"twilio,required"`   // URL with credentials; package channels/twilio reads it
-	AuthToken        secret.Text `yaml:"auth_token"`        // signs callbacks; needed where the URL has an API key
-	From             Sender      `yaml:"from"`              // a number, short code or name
-	MessagingService string      `yaml:"messaging_service"` // MG…
-	Rate             Rate        `yaml:"rate"`              // zero: as fast as Twilio takes them
-	Connections      int         `yaml:"connections"`       // at most so many at once; 0: the engine decides
-	Answers          SMSAnswers  `yaml:"answers"`
+	Twilio           secret.Text  `yaml:"twilio,required"`   // URL with credentials; package channels/twilio reads it
+	AuthToken        secret.Text  `yaml:"auth_token"`        // signs callbacks; needed where the URL has an API key
+	From             Sender       `yaml:"from"`              // a number, short code or name
+	MessagingService string       `yaml:"messaging_service"` // MG…
+	Rate             Rate         `yaml:"rate"`              // zero: as fast as Twilio takes them
+	Connections      int          `yaml:"connections"`       // at most so many at once; 0: the engine decides
+	Answers          SMSAnswers   `yaml:"answers"`
+	WarmUp           *WarmUp      `yaml:"warm_up"`
+	Fallback         *SMSFallback `yaml:"fallback"`
 }
 
 // SMSAnswers are what customers are told who text STOP, START or HELP; "" is Sapa's own words.

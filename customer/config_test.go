@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func testEnv(name string) string {
 	return map[string]string{
-		"SMTP_URL": "smtp://user:hunter2@mail.example:587", "PASSWORD": "hunter2 %",
+		"SMTP_URL": "smtp://user:hunter2@mail.example:587", "SMTP_URL_2": "smtps://user:hunter2@two.example", "PASSWORD": "hunter2 %",
 		"TWILIO_URL": "https://AC12:hunter2@api.twilio.com", "TWILIO_KEY_URL": "https://SK12:hunter2@api.twilio.com/AC12",
 	}[name]
 }

@@ -108,22 +108,6 @@ func (c *checker) holidays(cfg *Config) {
 	}
 }
 
-func (c *checker) email(s *EmailSettings) {
-	if s == nil {
-		return
-	}
-	if c.file.Sound("$.channels.email.smtp") {
-		u, err := url.Parse(s.SMTP.Reveal())
-		if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
-			c.problem("$.channels.email.smtp", "in user and password write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25",
-				"expected a URL such as smtp://user:password@mail.example:587, or smtps:// for TLS from the start")
-		}
-	}
-	if s.Connections < 0 || s.Connections > 500 {
-		c.problem("$.channels.email.connections", "", "the number of connections must be between 1 and 500")
-	}
-}
-
 // plainPath is what routes can stand below: segments that need no escapes, none of them empty, . or .. alone.
 var plainPath = regexp.MustCompile(`^(/\.{0,2}[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
 
@@ -147,9 +131,9 @@ var password = regexp.MustCompile(`:([^\s"']+)@`)
 // hideSecrets takes secrets out of the excerpts that messages show: the accounts' URLs, and whatever looks like a password.
 // The file may be one that can't be read.
 func hideSecrets(f *strictyaml.File) {
-	f.Mask("$.channels.email.smtp")
-	f.Mask("$.channels.sms.twilio")
-	f.Mask("$.channels.sms.auth_token")
+	for _, path := range accountURLs() {
+		f.Mask(path)
+	}
 	for i, line := range strings.Split(f.Source.Text, "\n") {
 		for _, m := range password.FindAllStringSubmatchIndex(line, -1) {
 			f.MaskSpan(diag.Span{Line: i + 1, Col: utf8.RuneCountInString(line[:m[2]]) + 1, Len: utf8.RuneCountInString(line[m[2]:m[3]])})

@@ -5,44 +5,60 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/sapa-crm/sapa/internal/secret"
 )
 
-const sms = "$.channels.sms"
-
-// sms checks the account at Twilio. What it says never repeats the URL.
+// sms checks the accounts at Twilio. What it says never repeats the URL.
 func (c *checker) sms(s *SMSSettings) {
 	if s == nil {
 		return
 	}
-	if c.file.Sound(sms + ".twilio") {
-		c.twilioURL(s)
+	const sms = "$.channels.sms"
+	c.twilio(twilioAccount{sms, "sms", s.Twilio, s.AuthToken, s.From, s.MessagingService})
+	c.limits(sms, s.Connections, mostSMSConnections, s.WarmUp, s.Rate)
+	if f := s.Fallback; f != nil {
+		c.twilio(twilioAccount{sms + ".fallback", "fallback", f.Twilio, f.AuthToken, f.From, f.MessagingService})
+		c.limits(sms+".fallback", f.Connections, mostSMSConnections, f.WarmUp, f.Rate)
+		c.differ(sms+".fallback.twilio", s.Twilio, f.Twilio)
 	}
-	c.sender(s)
-	if s.Connections < 0 || s.Connections > 100 {
-		c.problem(sms+".connections", "", "the number of connections must be between 1 and 100")
+}
+
+// twilioAccount is what either account says of itself.
+type twilioAccount struct {
+	path, name       string
+	url, authToken   secret.Text
+	from             Sender
+	messagingService string
+}
+
+func (c *checker) twilio(a twilioAccount) {
+	if c.file.Sound(a.path+".twilio") && c.file.Has(a.path+".twilio") {
+		c.twilioURL(a)
 	}
+	c.sender(a)
 }
 
 const twilioForms = "https://ACxxx:token@api.twilio.com, or with an API key https://SKxxx:secret@api.twilio.com/ACxxx and auth_token beside it"
 
-func (c *checker) twilioURL(s *SMSSettings) {
-	u, err := url.Parse(s.Twilio.Reveal())
+func (c *checker) twilioURL(a twilioAccount) {
+	u, err := url.Parse(a.url.Reveal())
 	user := ""
 	if err == nil && u.User != nil {
 		user = u.User.Username()
 	}
 	switch {
 	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "", user == "":
-		c.problem(sms+".twilio", twilioForms, "expected a URL such as https://ACxxx:token@api.twilio.com")
+		c.problem(a.path+".twilio", twilioForms, "expected a URL such as https://ACxxx:token@api.twilio.com")
 	case u.Scheme == "http" && !onThisMachine(u.Hostname()):
-		c.problem(sms+".twilio", "write https://", "without TLS the token would be seen by everybody on the way")
+		c.problem(a.path+".twilio", "write https://", "without TLS the token would be seen by everybody on the way")
 	case strings.HasPrefix(user, "SK") && !strings.HasPrefix(strings.Trim(u.Path, "/"), "AC"):
-		c.problem(sms+".twilio", twilioForms, "with an API key the URL must name the account, too")
-	case strings.HasPrefix(user, "SK") && s.AuthToken == "" && c.wellMade:
-		c.problem(sms+".twilio", `add  auth_token: "${TWILIO_AUTH_TOKEN}"`,
+		c.problem(a.path+".twilio", twilioForms, "with an API key the URL must name the account, too")
+	case strings.HasPrefix(user, "SK") && a.authToken == "" && c.wellMade:
+		c.problem(a.path+".twilio", `add  auth_token: "${TWILIO_AUTH_TOKEN}"`,
 			"with an API key the account's auth token is needed, too: Twilio signs its reports with it")
 	case !strings.HasPrefix(user, "SK") && !strings.HasPrefix(user, "AC"):
-		c.problem(sms+".twilio", twilioForms, "the user in the URL must begin with AC (the account) or SK (an API key)")
+		c.problem(a.path+".twilio", twilioForms, "the user in the URL must begin with AC (the account) or SK (an API key)")
 	}
 }
 
@@ -53,16 +69,16 @@ func onThisMachine(host string) bool {
 
 var messagingServiceSID = regexp.MustCompile(`^MG[0-9A-Za-z]{1,64}$`)
 
-func (c *checker) sender(s *SMSSettings) {
+func (c *checker) sender(a twilioAccount) {
 	const hint = `write  from: "+628111234567"  for a number of yours, or  messaging_service: MG…  to let Twilio choose among several`
 	switch {
-	case s.From != "" && s.MessagingService != "":
-		c.keyProblem(sms+".messaging_service", hint, `"from" and "messaging_service" exclude each other`)
-	case !c.file.Has(sms+".from") && !c.file.Has(sms+".messaging_service"):
+	case a.from != "" && a.messagingService != "":
+		c.keyProblem(a.path+".messaging_service", hint, `"from" and "messaging_service" exclude each other`)
+	case !c.file.Has(a.path+".from") && !c.file.Has(a.path+".messaging_service"):
 		if c.wellMade {
-			c.problem(sms, hint, `sms needs a sender: "from" or "messaging_service"`)
+			c.problem(a.path, hint, `%s needs a sender: "from" or "messaging_service"`, a.name)
 		}
-	case s.MessagingService != "" && !messagingServiceSID.MatchString(s.MessagingService):
-		c.problem(sms+".messaging_service", "it is in Twilio's console below Messaging, Services", "a Messaging Service is MG and 32 digits")
+	case a.messagingService != "" && !messagingServiceSID.MatchString(a.messagingService):
+		c.problem(a.path+".messaging_service", "it is in Twilio's console below Messaging, Services", "a Messaging Service is MG and 32 digits")
 	}
 }

@@ -8,12 +8,16 @@ import (
 )
 
 // Rails is the section "rails" of sapa.yaml: what holds for every campaign that does not say otherwise. Approval and
-// seeds are added to what a campaign says itself; a campaign can't do without them.
+// seeds are added to what a campaign says itself; a campaign can't do without them. Quiet hours and the cap hold beside
+// those of the campaign, unless it says none.
 type Rails struct {
-	MaxAudience Count    `yaml:"max_audience"`
-	PauseIf     PauseIf  `yaml:"pause_if"`
-	Approval    Approval `yaml:"approval"`
-	Seeds       []Seed   `yaml:"seeds"`
+	MaxAudience Count      `yaml:"max_audience"`
+	PauseIf     PauseIf    `yaml:"pause_if"`
+	Approval    Approval   `yaml:"approval"`
+	Seeds       []Seed     `yaml:"seeds"`
+	QuietHours  QuietHours `yaml:"quiet_hours"`
+	Cap         Cap        `yaml:"cap"`
+	GiveUpAfter Span       `yaml:"give_up_after"`
 }
 
 // KeyHint implements strictyaml.KeyHinter.
@@ -25,6 +29,8 @@ func (*Rails) KeyHint(key string) string {
 		return "it belongs below  pause_if:"
 	case "limits":
 		return "here its keys stand without it, such as  rails: {max_audience: 5000}"
+	case "on_cap", "spread", "priority":
+		return "each campaign says it for itself"
 	}
 	return GroupHint(key)
 }

@@ -28,6 +28,9 @@ func Resolve(ctx context.Context, db pg.DBTX, cfg *Config) (*Schema, diag.List, 
 	schema := r.schema(&cfg.Customers)
 	schema.Topics = cfg.topicList()
 	schema.Rails = cfg.Rails
+	if email := cfg.Channels.Email; email != nil {
+		schema.Throttles = email.Domains
+	}
 	schema.Country, schema.Holidays = cfg.HomeCountry(), cfg.Holidays
 	if len(r.problems) > 0 {
 		return nil, r.problems, nil

@@ -147,8 +147,10 @@ type Schema struct {
 	Topics   []Topic // of sapa.yaml, in its order
 	Zone     string  // the company's own IANA zone: Timezone.Default, or UTC
 	Rails    Rails
-	Country  string                  // the company's, by ISO 3166: Config.HomeCountry; "" when neither is there
-	Holidays map[string]almanac.Days // the company's own
+	// Throttles are what the servers of some recipients of e-mail take: their messages are planned in lanes of their own.
+	Throttles Throttles
+	Country   string                  // the company's, by ISO 3166: Config.HomeCountry; "" when neither is there
+	Holidays  map[string]almanac.Days // the company's own
 }
 
 // KeyColumn is the customers' key. Keys are bigint, integer, text or uuid; elsewhere in the engine a key is its text.

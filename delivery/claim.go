@@ -20,6 +20,9 @@ type message struct {
 	Consent     *bool    // the ledger's latest word; nil: none
 	RowKeys     []string // rows of `each`, in the order of their occasions
 	NotAfter    *time.Time
+	Zone        *string    // the customer's, where quiet hours apply and it is not the company's
+	FirstTry    *time.Time // when it was first tried, where its version gives up after a time
+	Limits      *Limits    // of its version
 }
 
 // claim commits up to n messages as claimed by this lease and returns them. It goes through the batch once, in the order of
@@ -41,20 +44,22 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (cl
 		return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
 	}
 	defer forget()
-	rows, err := books.Query(ctx, claimSQL, pgx.NamedArgs{
+	args := pgx.NamedArgs{
 		"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.next, "hi": l.hi,
 		"channel": l.channel, "topic": c.Topic, "confirms": c.Confirms, "each": c.Each != nil, "now": e.Now(), "n": min(n, BatchSize),
-	})
+	}
+	c.Limits.claimArgs(args)
+	rows, err := books.Query(ctx, c.Limits.claimSQL(), args)
 	if err != nil {
 		return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
 	}
 	defer rows.Close()
 	next := l.next
 	for rows.Next() {
-		m := &message{}
+		m := &message{Limits: &c.Limits}
 		var address *string
 		var isClaimed bool
-		if err := rows.Scan(&m.ID, &isClaimed, &m.CustomerKey, &address, &m.Attempts, &m.Consent, &m.RowKeys, &m.NotAfter); err != nil {
+		if err := rows.Scan(&m.ID, &isClaimed, &m.CustomerKey, &address, &m.Attempts, &m.Consent, &m.RowKeys, &m.NotAfter, &m.Zone, &m.FirstTry); err != nil {
 			return nil, 0, fmt.Errorf("claim of batch %d: %w", l.batch, err)
 		}
 		seen++
@@ -73,8 +78,9 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (cl
 
 // The batch row is locked for share, so that taking the batch over (epoch + 1) and this claim exclude each other. What
 // is being cancelled or retried at this moment is not waited for. The limits that limit nothing tell the planner how
-// little it is, and that it must look up and not read whole tables: its plan is made once, whatever their size.
-const claimSQL = `
+// little it is, and that it must look up and not read whole tables: its plan is made once, whatever their size. What caps and
+// quiet hours add stands in limits.go.
+const claimForm = `
 with lease as (
 	select from batches b
 	where b.id = @batch and b.worker = @worker and b.epoch = @epoch
@@ -82,7 +88,7 @@ with lease as (
 	for share of b
 ), due as (
 	select d.* from (
-		select m.id, m.customer_key, m.address_id, m.not_after
+		select m.id, m.customer_key, m.address_id, m.not_after, m.zone
 		from lease, messages m
 		where m.id between @lo and @hi and m.state = 'planned' and m.not_before <= @now
 		order by m.id
@@ -110,13 +116,12 @@ with lease as (
 		when not coalesce(k.consent, not @confirms::boolean) then case when k.paused then 'paused' else 'no consent' end
 		end as reason
 	from known k
-), moved as (
+)%s, moved as (
 	update messages m
 	set state = case when k.reason is null then 'claimed' else 'skipped' end::message_state,
-	    reason = k.reason, worker = @worker, epoch = @epoch, claimed_at = clock_timestamp()
-	from checked k
-	where m.id = k.id
-	returning m.id, m.state, k.reason, m.customer_key, k.normalised, m.attempts, k.consent, m.not_after
+	    reason = k.reason, worker = @worker, epoch = @epoch, claimed_at = @now
+	from %s
+	returning m.id, m.state, k.reason, m.customer_key, k.normalised, m.attempts, k.consent, m.not_after, m.zone
 ), released as (
 	update occasions o set spent = false
 	from moved m
@@ -126,13 +131,14 @@ with lease as (
 	select @run::int, state::text, coalesce(reason, ''), count(*) from moved group by state, reason
 	union all
 	select @run::int, 'planned', '', -count(*) from moved having count(*) > 0
-)
+)%s
 select m.id, m.state = 'claimed', m.customer_key, m.normalised, m.attempts, m.consent,
        case when @each::boolean then
        (select array_agg(o.row_key order by o.occasion) from occasions o where o.message_id = m.id and o.row_key is not null) end,
-       m.not_after
+       m.not_after, m.zone,
+       case when @gives_up::boolean and m.attempts > 0 then (select min(a.at) from attempts a where a.message_id = m.id) end
 from moved m
-order by m.id`
+%s order by 1`
 
 // release gives claimed messages back that no session had.
 func (e *Engine) release(ctx context.Context, l *lease, messages []int64) error {

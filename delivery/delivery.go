@@ -42,6 +42,7 @@ type Content struct {
 	SMS      *SMS
 
 	Safeguards Safeguards
+	Limits     Limits
 	Seeds      []string // addresses of the channel that get one copy of each run
 }
 
@@ -78,6 +79,12 @@ type Account struct {
 	ReplyTo     string
 	Rate        float64 // messages per second of all processes together; 0 is unlimited
 	Connections int     // sessions at the same time in this process; 0 is DefaultConnections
+
+	WarmUp    *customer.WarmUp   // nil: the account is used to what it gets
+	Throttles customer.Throttles // what recipients' servers take, of both accounts together
+	// Fallback is a second account for what this one can't send, because its breaker has been open for a while or it refuses
+	// our credentials; nil: there is none. It has no throttles and no fallback of its own.
+	Fallback *Account
 }
 
 // DefaultConnections is how many sessions a process keeps to one account where sapa.yaml says nothing.

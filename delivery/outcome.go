@@ -28,7 +28,7 @@ type outcome struct {
 const (
 	reasonRefused   = "refused"            // by the provider, for good
 	reasonBounced   = "hard bounce"        // refused for good because of the address, which the channel may say in other words
-	reasonGaveUp    = "gave up"            // refused for now, too often
+	reasonGaveUp    = "gave up"            // refused for now, too often or for too long
 	reasonContent   = "content"            // the template could not be filled for this person
 	reasonGone      = "gone"               // the customer, or the row of `each`, is not there any more
 	reasonChanged   = "no longer eligible" // by the rule, asked again
@@ -67,7 +67,11 @@ func (e *Engine) again(o outcome, wish time.Duration) outcome {
 		o.state, o.reason = "failed", reasonGaveUp
 		return o
 	}
-	at := e.Now().Add(max(wish, retryDelays[o.message.Attempts]))
+	at := o.message.next(e.Now().Add(max(wish, retryDelays[o.message.Attempts])))
+	if o.message.tooLate(at, o.at) {
+		o.state, o.reason = "failed", reasonGaveUp
+		return o
+	}
 	o.state, o.retryAt = "planned", &at
 	return o
 }

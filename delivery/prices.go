@@ -45,9 +45,15 @@ func (e *Engine) priceLoop(ctx context.Context) {
 func (e *Engine) inquirers() map[string]channels.Inquirer {
 	askers := map[string]channels.Inquirer{}
 	for name, a := range e.Accounts {
-		if i, ok := a.Channel.(channels.Inquirer); ok {
-			askers[name] = i
+		first, ok := a.Channel.(channels.Inquirer)
+		if !ok {
+			continue
 		}
+		var second channels.Inquirer
+		if a.Fallback != nil {
+			second, _ = a.Fallback.Channel.(channels.Inquirer)
+		}
+		askers[name] = channels.EitherInquirer(first, second)
 	}
 	return askers
 }

@@ -135,9 +135,13 @@ with again as (
 ), moved as (
 	update messages m set state = 'planned', reason = null, not_before = least(m.not_before, @now)
 	from again a where m.id = a.id
-	returning m.id, m.channel, a.state, a.reason
+	returning m.id, m.channel, m.customer_key, a.state, a.reason
 ), spent as (
 	update occasions o set spent = true from moved m where o.message_id = m.id
+), noted as ( -- planning did not note what it skipped
+	insert into contacts (customer, message_id)
+	select hashtextextended(m.customer_key, 0), m.id from moved m where exists (select from contact_runs where run_id = @run)
+	on conflict do nothing
 ), reopened as (
 	update batches b set done = false, due_at = least(b.due_at, @now)
 	where b.run_id = @run and exists (select from moved m where m.id between b.lo and b.hi)

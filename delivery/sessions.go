@@ -22,6 +22,7 @@ type sessionPool struct {
 	idle    []idle
 	strikes int       // new sessions in a row that broke without an answer
 	trips   int       // openings of the breaker in a row
+	since   time.Time // the first of them
 	until   time.Time // the breaker is open until then
 	probing bool      // a sender is trying whether the provider is back
 	cause   error     // what opened the breaker
@@ -94,6 +95,9 @@ func (p *sessionPool) refused(ctx context.Context, probe bool, cause error) {
 func (p *sessionPool) trip(probe bool, cause error) {
 	p.cause = cause
 	if now := time.Now(); probe || now.After(p.until) {
+		if p.trips == 0 {
+			p.since = now
+		}
 		p.trips++
 		p.until = now.Add(min(time.Minute, time.Second<<min(p.trips, 6)))
 	}
@@ -122,7 +126,7 @@ func (p *sessionPool) broke(c *connection, answered bool, cause error) {
 func (p *sessionPool) answered(c *connection) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.strikes, p.trips, p.until, p.cause = 0, 0, time.Time{}, nil
+	p.strikes, p.trips, p.since, p.until, p.cause = 0, 0, time.Time{}, time.Time{}, nil
 	if c.probe {
 		c.probe, p.probing = false, false
 	}

@@ -95,10 +95,13 @@ create table batches (
   channel text not null,
   handed_to bigint,
   triggered boolean not null default false,
+  lane text not null default ''::text,
+  priority smallint not null default 3,
   constraint batches_pkey PRIMARY KEY (id),
   constraint batches_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id)
 );
 CREATE INDEX batches_due ON batches USING btree (due_at) WHERE (NOT done);
+CREATE INDEX batches_lane ON batches USING btree (channel, lane, due_at, id) WHERE ((NOT done) AND (lane <> ''::text));
 CREATE INDEX batches_run ON batches USING btree (run_id) WHERE (NOT done);
 
 create table campaigns (
@@ -128,6 +131,22 @@ create table consents (
 CREATE INDEX consents_customer ON consents USING btree (customer_key, id DESC);
 CREATE INDEX consents_pending ON consents USING btree (topic, customer_key) WHERE pending;
 CREATE INDEX consents_resumes ON consents USING btree (customer_key, id) WHERE resumes;
+
+create table contact_locks (
+  customer bigint not null,
+  constraint contact_locks_pkey PRIMARY KEY (customer)
+);
+
+create table contact_runs (
+  run_id integer not null,
+  constraint contact_runs_pkey PRIMARY KEY (run_id)
+);
+
+create table contacts (
+  customer bigint not null,
+  message_id bigint not null,
+  constraint contacts_pkey PRIMARY KEY (customer, message_id)
+);
 
 create table delivery_reports (
   message_id bigint not null,
@@ -249,6 +268,7 @@ create table messages (
   channel text not null,
   customer_key text not null,
   reason text,
+  zone text,
   constraint messages_pkey PRIMARY KEY (id)
 ) partition by RANGE (id);
 CREATE INDEX messages_address ON ONLY messages USING btree (address_id, id) WHERE (channel <> 'email'::text);
@@ -353,6 +373,10 @@ create table runs (
   planned_at timestamp with time zone,
   finished_at timestamp with time zone,
   given jsonb,
+  priority smallint not null default 0,
+  cap_most integer[],
+  cap_within interval[],
+  cap_exempt boolean not null default false,
   constraint runs_pkey PRIMARY KEY (id),
   constraint runs_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id),
   constraint runs_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id)
@@ -482,6 +506,15 @@ create table versions (
   constraint versions_pkey PRIMARY KEY (id),
   constraint versions_campaign_id_number_key UNIQUE (campaign_id, number),
   constraint versions_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id)
+);
+
+-- messages that accounts with a warm-up have used of each day's amount; the first day with any is that of the first use
+create table warm_up_days (
+  account text not null,
+  day date not null,
+  used bigint not null,
+  constraint warm_up_days_pkey PRIMARY KEY (account, day),
+  constraint warm_up_days_used_check CHECK ((used >= 0))
 );
 
 create table workers (
@@ -626,6 +659,55 @@ begin
     using hint = 'docs/access.md says what to do if it must be';
 end $function$;
 
+CREATE OR REPLACE FUNCTION capped(ids bigint[], keys text[], above integer, mosts integer[], withins interval[], moment timestamp with time zone)
+ RETURNS TABLE(message bigint, free_at timestamp with time zone)
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  locks bigint[] := array(select distinct hashtextextended(k, 0) from unnest(keys) k order by 1);
+begin
+  insert into contact_locks select l from unnest(locks) l order by l on conflict do nothing;
+  perform from contact_locks c where c.customer = any(locks) order by c.customer for no key update;
+  return query
+  with mine as materialized (
+    select u.id, u.key, row_number() over (partition by u.key order by u.id) as rank from unnest(ids, keys) u(id, key)
+  ), known as materialized (
+    select k.key, m.at, m.ahead, m.run_id
+    from (select distinct key from mine) k
+    cross join lateral (
+      select c.message_id from contacts c where c.customer = hashtextextended(k.key, 0) order by c.message_id desc limit 1000) c
+    cross join lateral (
+      select x.run_id, x.state = 'planned' as ahead, case when x.state = 'planned' then greatest(x.not_before, moment) else least(coalesce(x.claimed_at, x.not_before), moment) end as at
+      from messages x
+      where x.id = c.message_id and x.customer_key = k.key
+        and (x.state in ('claimed', 'sent', 'unknown') or x.state = 'planned' and (x.not_after is null or x.not_after > moment))
+      limit 1) m
+    where not m.ahead or exists (select from runs r where r.id = m.run_id and r.priority > above)
+  ), caps as (
+    select q.id, q.key, q.rank, c.most, c.within, moment as at, false as ahead
+    from mine q cross join unnest(mosts, withins) c(most, within)
+    union all
+    select q.id, q.key, q.rank, c.most, c.within, h.at, true
+    from mine q
+    join known h on h.key = q.key and h.ahead
+    join runs r on r.id = h.run_id
+    cross join unnest(r.cap_most, r.cap_within) c(most, within)
+    where h.at - c.within < moment
+  ), passed as (
+    select c.id, c.key, c.rank, c.most, c.within
+    from caps c
+    cross join lateral (
+      select count(*) filter (where not k.ahead) as used, count(*) filter (where k.ahead) as ahead
+      from known k where k.key = c.key and k.at > c.at - c.within and k.at <= c.at and (c.ahead or not k.ahead)) n
+    where n.used + n.ahead + c.rank > c.most and (n.used < c.most or not c.ahead)
+  )
+  select p.id, max(coalesce(
+      (select k.at from known k where k.key = p.key and k.at > moment - p.within and p.rank <= p.most
+       order by k.at desc offset greatest(p.most - p.rank, 0) limit 1), moment) + p.within)
+  from passed p group by p.id;
+end $function$;
+
 CREATE OR REPLACE FUNCTION ensure_month(month integer)
  RETURNS void
  LANGUAGE plpgsql
@@ -642,6 +724,18 @@ begin
   execute format('create table if not exists messages_%s partition of messages for values from (%s) to (%s) with (fillfactor = 70)', suffix, lo, hi);
   execute format('create table if not exists attempts_%s partition of attempts for values from (%s) to (%s)', suffix, lo, hi);
 end $function$;
+
+CREATE OR REPLACE FUNCTION quiet_until(at timestamp with time zone, zone text, starts time without time zone, ends time without time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select case
+    when starts > ends and (at at time zone zone)::time >= starts then ((at at time zone zone)::date + 1 + ends) at time zone zone
+    when (starts > ends or (at at time zone zone)::time >= starts) and (at at time zone zone)::time < ends
+      then ((at at time zone zone)::date + ends) at time zone zone
+    else at end
+$function$;
 
 CREATE OR REPLACE FUNCTION without_addresses(words text)
  RETURNS text

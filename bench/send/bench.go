@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,23 +15,23 @@ import (
 	"github.com/sapa-crm/sapa/migrations"
 )
 
-// bench is a database, a company in it, and a sink.
+// bench is a database, a company in it, a sink, and what was found so far.
 type bench struct {
 	options
 	*company
 	dir     string
+	url     string
 	cluster *pg.Cluster
 	sink    *child
 	addr    string
+	source  *source // nil: there is none
 	applied int
+	results results
 }
 
 func openBench(ctx context.Context, o options) (*bench, error) {
 	dir, err := os.MkdirTemp("", "sapa-bench-")
 	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL may run under another account
 		return nil, err
 	}
 	b := &bench{options: o, dir: dir}
@@ -45,15 +43,35 @@ func openBench(ctx context.Context, o options) (*bench, error) {
 }
 
 func (b *bench) open(ctx context.Context) (err error) {
-	if b.url == "" {
-		if b.cluster, err = pg.Private(ctx, pg.PrivateOptions{Dir: filepath.Join(b.dir, "pg")}); err != nil {
-			return err
-		}
-		if err := b.cluster.EnsureDatabase(ctx, "bench"); err != nil {
-			return err
-		}
-		b.url = b.cluster.URL("bench")
+	if err := os.Chmod(b.dir, 0o755); err != nil { // PostgreSQL may run under another account
+		return err
 	}
+	if b.cluster, err = pg.Private(ctx, pg.PrivateOptions{Dir: filepath.Join(b.dir, "pg")}); err != nil {
+		return err
+	}
+	if err := b.cluster.EnsureDatabase(ctx, "bench"); err != nil {
+		return err
+	}
+	b.url = b.cluster.URL("bench")
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	if b.sink, err = spawn(ctx, "sink", sinkOptions{}); err != nil {
+		return err
+	}
+	var stats sinkStats
+	if err := b.sink.out.Decode(&stats); err != nil {
+		return err
+	}
+	b.addr = stats.Addr
+	if b.source, err = findSource(ctx, filepath.Join(b.dir, "postfix")); err != nil {
+		fmt.Fprintf(os.Stderr, "There is no smtp-source to compare with: %v\n\n", err)
+	}
+	return nil
+}
+
+// prepare makes Sapa's tables and the company's.
+func (b *bench) prepare(ctx context.Context) error {
 	pool, err := pg.Connect(ctx, b.url, pg.Options{MaxConns: 1})
 	if err != nil {
 		return err
@@ -65,21 +83,14 @@ func (b *bench) open(ctx context.Context) (err error) {
 	if _, err := pool.Exec(ctx, customersTable); err != nil {
 		return err
 	}
-	if b.company, err = openCompany(ctx, b.url, 4); err != nil {
-		return err
-	}
-	if b.sink, err = spawn(ctx, "sink", sinkOptions{RTT: b.rtt}); err != nil {
-		return err
-	}
-	stats, err := b.sinkStats()
-	b.addr = stats.Addr
+	b.company, err = openCompany(ctx, b.url, 4)
 	return err
 }
 
 func (b *bench) close() {
 	if b.sink != nil {
 		_ = b.sink.in.Close()
-		_ = b.sink.finish()
+		_ = b.sink.cmd.Wait()
 	}
 	if b.company != nil {
 		b.pool.Close()
@@ -92,17 +103,13 @@ func (b *bench) close() {
 	_ = os.RemoveAll(b.dir)
 }
 
-func (b *bench) sinkStats() (s sinkStats, err error) {
+// reset begins the sink's counters anew, and answers what they were.
+func (b *bench) reset(rtt time.Duration) (s sinkStats, err error) {
+	if err := b.sink.tell(sinkOptions{RTT: rtt}); err != nil {
+		return s, err
+	}
 	err = b.sink.out.Decode(&s)
 	return s, err
-}
-
-// reset begins the sink's counters anew, and answers what they were.
-func (b *bench) reset() (sinkStats, error) {
-	if err := b.sink.tell(struct{}{}); err != nil {
-		return sinkStats{}, err
-	}
-	return b.sinkStats()
 }
 
 func (b *bench) describe() {
@@ -110,8 +117,10 @@ func (b *bench) describe() {
 	if err := b.pool.QueryRow(context.Background(), `select split_part(version(), ' ', 2)`).Scan(&version); err != nil {
 		version = err.Error()
 	}
-	fmt.Printf("%s, %d CPUs (%s), Go %s, PostgreSQL %s with fsync, %d connections, round trip %s\n\n",
-		time.Now().Format(time.DateOnly), runtime.NumCPU(), cpuModel(), strings.TrimPrefix(runtime.Version(), "go"), version, b.connections, b.rtt)
+	b.results.Date = time.Now().Format(time.DateOnly)
+	b.results.Machine = fmt.Sprintf("%d CPUs (%s), Go %s, PostgreSQL %s with fsync", runtime.NumCPU(), cpuModel(), strings.TrimPrefix(runtime.Version(), "go"), version)
+	b.results.Messages, b.results.Rounds = b.messages, b.rounds
+	fmt.Printf("%s, %s, %d connections, %d rounds: median (least–most)\n\n", b.results.Date, b.results.Machine, b.connections, b.rounds)
 }
 
 func cpuModel() string {
@@ -119,9 +128,9 @@ func cpuModel() string {
 	if err != nil {
 		return runtime.GOARCH
 	}
-	for _, line := range strings.Split(string(info), "\n") {
+	for line := range strings.Lines(string(info)) {
 		if name, ok := strings.CutPrefix(line, "model name"); ok {
-			return strings.TrimLeft(name, "\t: ")
+			return strings.Trim(name, "\t\n: ")
 		}
 	}
 	return runtime.GOARCH
@@ -136,7 +145,7 @@ func (b *bench) audience(ctx context.Context, n int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := b.pool.Exec(ctx, `analyze bench.customers`); err != nil {
+	if _, err := b.pool.Exec(ctx, `vacuum analyze bench.customers`); err != nil {
 		return "", err
 	}
 	b.applied++
@@ -144,20 +153,26 @@ func (b *bench) audience(ctx context.Context, n int) (string, error) {
 	return name, b.apply(ctx, name, n)
 }
 
-// planned plans a run of a campaign for the n-th time.
-func (b *bench) planned(ctx context.Context, name string, n int) (run int, took time.Duration, err error) {
+// planned plans a run of a campaign.
+func (b *bench) planned(ctx context.Context, name string) (run int, took time.Duration, err error) {
 	if _, err := b.pool.Exec(ctx, `checkpoint`); err != nil {
 		return 0, 0, err
 	}
 	begun := time.Now()
-	r, _, err := b.planner.Start(ctx, campaign.Start{Campaign: name, Label: strconv.Itoa(n), Actor: "bench", Yes: true})
+	r, _, err := b.planner.Start(ctx, campaign.Start{Campaign: name, Actor: "bench", Yes: true})
 	if err != nil {
 		return 0, 0, err
 	}
 	return r.ID, time.Since(begun), nil
 }
 
-// empty forgets all runs, so that the tables do not grow from round to round.
+// settle brings the address book into the state in which it is most days: its pages have been looked at before.
+func (b *bench) settle(ctx context.Context) error {
+	_, err := b.pool.Exec(ctx, `vacuum analyze addresses`)
+	return err
+}
+
+// empty forgets all runs, so that each is planned for the first time and the tables do not grow.
 func (b *bench) empty(ctx context.Context) error {
 	_, err := b.pool.Exec(ctx, `truncate messages, attempts, occasions, batches, run_totals, runs, river_job cascade`)
 	return err
@@ -166,88 +181,49 @@ func (b *bench) empty(ctx context.Context) error {
 // result is what one variant did in one round.
 type result struct {
 	rate     float64 // messages per second, from the first to the last at the sink
-	client   float64 // CPU of the sending process, in µs per message
+	client   float64 // CPU of the sending process, from its start to its end, in µs per message
 	postgres float64
 	sink     float64
-	wall     float64 // seconds from the process's start to its end
+	octets   float64 // of a message
 }
 
-// watch measures a sending process.
-func (b *bench) watch(ctx context.Context, role string, what any, n int) (r result, err error) {
-	if _, err := b.reset(); err != nil {
+// watch measures a process that sends n messages to a server that is so far away; send starts it and waits for its end.
+func (b *bench) watch(n int, rtt time.Duration, send func() (*exec.Cmd, error)) (r result, err error) {
+	if _, err := b.reset(rtt); err != nil {
 		return r, err
 	}
-	postgres, sinkCPU, begun := b.postgresCPU(), cpuOf(b.sink.cmd.Process.Pid), time.Now()
-	c, err := spawn(ctx, role, what)
+	before, err := b.usage()
 	if err != nil {
 		return r, err
 	}
-	if err := c.finish(); err != nil {
-		return r, fmt.Errorf("%s: %w", role, err)
+	sender, err := send()
+	if err != nil {
+		return r, err
 	}
-	r.wall = time.Since(begun).Seconds()
-	stats, err := b.reset()
+	stats, err := b.reset(0)
+	if err != nil {
+		return r, err
+	}
+	after, err := b.usage()
 	if err != nil {
 		return r, err
 	}
 	if stats.Count != int64(n) {
-		return r, fmt.Errorf("%s: the sink has %d messages, want %d", role, stats.Count, n)
+		return r, fmt.Errorf("the sink has %d messages, want %d", stats.Count, n)
 	}
 	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(n) }
-	r.rate = float64(n-1) / stats.Last.Sub(stats.First).Seconds()
-	r.client, r.postgres, r.sink = each(c.cpu()), each(b.postgresCPU()-postgres), each(cpuOf(b.sink.cmd.Process.Pid)-sinkCPU)
+	r.rate, r.octets = float64(n-1)/stats.Last.Sub(stats.First).Seconds(), float64(stats.Octets)/float64(n)
+	r.client, r.postgres, r.sink = each(cpu(sender)), each(after.postgres-before.postgres), each(after.sink-before.sink)
 	return r, nil
 }
 
-// postgresCPU is what the cluster's processes have taken so far, those that have ended among them.
-func (b *bench) postgresCPU() time.Duration {
-	if b.cluster == nil {
-		return 0
-	}
-	pid, err := os.ReadFile(filepath.Join(b.cluster.Dir(), "data", "postmaster.pid"))
-	if err != nil {
-		return 0
-	}
-	first, _, _ := strings.Cut(string(pid), "\n")
-	postmaster, err := strconv.Atoi(first)
-	if err != nil {
-		return 0
-	}
-	total := cpuOf(postmaster)
-	children, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range children {
-		if fields, err := stat(path); err == nil && fields[1] == first {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-			total += cpuOf(pid)
-		}
-	}
-	return total
-}
+// usage is the processor time that PostgreSQL, whatever of it does something, and the sink have taken so far.
+type usage struct{ postgres, sink time.Duration }
 
-// cpuOf is the processor time of a process and of its children that have ended.
-func cpuOf(pid int) time.Duration {
-	fields, err := stat(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
+func (b *bench) usage() (u usage, err error) {
+	if u.postgres, err = b.postgresCPU(); err != nil {
+		return u, err
 	}
-	var ticks int64
-	for _, field := range fields[11:15] { // utime, stime, cutime, cstime
-		n, _ := strconv.ParseInt(field, 10, 64)
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / 100
-}
-
-// stat is the fields of /proc/PID/stat behind the program's name.
-func stat(path string) ([]string, error) {
-	line, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	i := bytes.LastIndexByte(line, ')')
-	fields := strings.Fields(string(line[i+1:]))
-	if i < 0 || len(fields) < 15 {
-		return nil, errors.New("unreadable")
-	}
-	return fields, nil
+	u.sink, err = cpuOf(b.sink.cmd.Process.Pid)
+	return u, err
 }

@@ -25,17 +25,20 @@ import (
 const para = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore magna " +
 	"aliqua. Ut enim ad minim veniam, quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo consequat."
 
-// The message of both senders: about 4 KB, HTML and text, one link.
+// link is the one that is tracked.
+const link = "https://bench.example/offer"
+
+// The message of all senders but smtp-source, which writes as many X: about 4 KB, HTML and text.
 var (
 	subject = "Offers in {{ customer.city }}"
 	html    = `<!doctype html><html><head><meta charset="utf-8"><title>Offers</title></head><body>
 <h1>Halo {{ customer.name }} &mdash; grüezi</h1>
 <p>Your score in {{ customer.city }} is <b>{{ customer.score }}</b>.</p>
-` + strings.Repeat("<p style=\"margin:0 0 12px\">"+para+"</p>\n", 8) + `<p><a href="https://bench.example/offer">See the offer</a></p>
+` + strings.Repeat("<p style=\"margin:0 0 12px\">"+para+"</p>\n", 8) + `<p><a href="` + link + `">See the offer</a></p>
 </body></html>
 `
 	text = "Halo {{ customer.name }},\n\nyour score in {{ customer.city }} is {{ customer.score }}.\n\n" + strings.Repeat(para+"\n\n", 4) +
-		"https://bench.example/offer\n"
+		link + "\n"
 )
 
 const customersTable = `
@@ -102,7 +105,7 @@ func (c *company) apply(ctx context.Context, name string, upTo int) error {
 	return err
 }
 
-// work is what a sending process is told.
+// work is what a sending process of Sapa is told.
 type work struct {
 	URL         string
 	SMTP        string
@@ -111,12 +114,28 @@ type work struct {
 	Profile     string // file for a CPU profile
 }
 
+// worked is what it says at its end.
+type worked struct {
+	PeakMB float64
+}
+
 // beWorker sends until its run is done.
-func beWorker(ctx context.Context, in io.Reader) error {
+func beWorker(ctx context.Context, in io.Reader, out io.Writer) error {
 	var w work
 	if err := json.NewDecoder(in).Decode(&w); err != nil {
 		return err
 	}
+	if err := w.do(ctx); err != nil {
+		return err
+	}
+	peak, err := peakMemory()
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(worked{peak})
+}
+
+func (w work) do(ctx context.Context) error {
 	if w.Profile != "" {
 		f, err := os.Create(w.Profile)
 		if err != nil {
@@ -184,6 +203,6 @@ func (c *company) await(ctx context.Context, run int) error {
 		if p.State != "sending" || p.Reason != "" {
 			return fmt.Errorf("run %d is %s: %s", run, p.State, p.Reason)
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 }

@@ -69,6 +69,37 @@ func (l loop) send(ctx context.Context, next *atomic.Int64) error {
 	return client.Close()
 }
 
+// The message's parts, split once.
+var (
+	subjectText = split(subject)
+	plainText   = split(text)
+	htmlText    = split(strings.Replace(html, "</body>", `<img src="`+pixel+`" width="1" height="1" alt=""></body>`, 1))
+)
+
+// pixel stands where the address of the pixel goes.
+const pixel = "{{ pixel }}"
+
+// split takes a template apart: texts, and between them what to put there.
+func split(template string) []string {
+	for _, name := range []string{"{{ customer.name }}", "{{ customer.city }}", "{{ customer.score }}", link, pixel} {
+		template = strings.ReplaceAll(template, name, "\x00"+name+"\x00")
+	}
+	return strings.Split(template, "\x00")
+}
+
+// fill puts a person's values into a template.
+func fill(parts []string, values map[string]string) string {
+	var b strings.Builder
+	b.Grow(6 << 10)
+	for i, part := range parts {
+		if i%2 == 1 {
+			part = values[part]
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
 func compose(i int64) (*mail.Msg, error) {
 	m := mail.NewMsg()
 	if err := m.FromFormat("Bench", "bench@sender.example"); err != nil {
@@ -77,14 +108,21 @@ func compose(i int64) (*mail.Msg, error) {
 	if err := m.To(fmt.Sprintf("person%d@mail.example", i)); err != nil {
 		return nil, err
 	}
-	values := strings.NewReplacer("{{ customer.name }}", fmt.Sprintf("Person %d", i), "{{ customer.city }}", fmt.Sprintf("City %d", i%97),
-		"{{ customer.score }}", strconv.FormatInt(i%1000, 10))
-	m.Subject(values.Replace(subject))
+	values := map[string]string{
+		"{{ customer.name }}": fmt.Sprintf("Person %d", i), "{{ customer.city }}": fmt.Sprintf("City %d", i%97),
+		"{{ customer.score }}": strconv.FormatInt(i%1000, 10), link: tracked("c", i), pixel: tracked("o", i),
+	}
+	m.Subject(fill(subjectText, values))
 	m.SetDate()
 	m.SetMessageID()
-	m.SetGenHeader("List-Unsubscribe", fmt.Sprintf("<https://bench.example/u/%d>", i))
+	m.SetGenHeader("List-Unsubscribe", "<"+tracked("u", i)+">")
 	m.SetGenHeader("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
-	m.SetBodyString(mail.TypeTextPlain, values.Replace(text))
-	m.AddAlternativeString(mail.TypeTextHTML, values.Replace(html))
+	m.SetBodyString(mail.TypeTextPlain, fill(plainText, values))
+	m.AddAlternativeString(mail.TypeTextHTML, fill(htmlText, values))
 	return m, nil
+}
+
+// tracked is an address as long as those that Sapa signs.
+func tracked(kind string, i int64) string {
+	return fmt.Sprintf("https://bench.example/%s/%030d", kind, i)
 }

@@ -10,44 +10,45 @@ import (
 	"time"
 )
 
-// sinkOptions are what a sink is told at first.
+// sinkOptions are what a sink is told at first, and again before each measurement: its counters then begin anew.
 type sinkOptions struct {
 	RTT time.Duration // delay of each flight of replies
 }
 
-// sinkStats is the sink's answer to any further value on its standard input; the counters begin anew with it.
+// sinkStats is the sink's answer: what it counted until then.
 type sinkStats struct {
 	Addr        string
 	Count       int64
+	Octets      int64 // of headers and bodies
 	First, Last time.Time
 }
 
 // sink is an SMTP server that takes everything, as cheaply as it can, and keeps nothing.
 type sink struct {
-	rtt         time.Duration
-	count       atomic.Int64
-	first, last atomic.Int64
+	rtt           atomic.Int64
+	count, octets atomic.Int64
+	first, last   atomic.Int64
 }
 
 func beSink(in io.Reader, out io.Writer) error {
 	commands, answers := json.NewDecoder(in), json.NewEncoder(out)
-	var o sinkOptions
-	if err := commands.Decode(&o); err != nil {
-		return err
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a benchmark that is ended by its parent
 	if err != nil {
 		return err
 	}
-	s := &sink{rtt: o.RTT}
+	s := &sink{}
 	go s.accept(l)
 	for {
-		err := answers.Encode(sinkStats{l.Addr().String(), s.count.Swap(0), time.Unix(0, s.first.Swap(0)), time.Unix(0, s.last.Swap(0))})
+		var o sinkOptions
+		if err := commands.Decode(&o); err != nil {
+			return nil //nolint:nilerr // the parent has gone
+		}
+		s.rtt.Store(int64(o.RTT))
+		err := answers.Encode(sinkStats{
+			l.Addr().String(), s.count.Swap(0), s.octets.Swap(0), time.Unix(0, s.first.Swap(0)), time.Unix(0, s.last.Swap(0)),
+		})
 		if err != nil {
 			return err
-		}
-		if err := commands.Decode(&struct{}{}); err != nil {
-			return nil //nolint:nilerr // the parent has gone
 		}
 	}
 }
@@ -79,12 +80,13 @@ type sinkDialogue struct {
 
 // say answers, together with what else has been asked already.
 func (d *sinkDialogue) say(text string) {
-	_, _ = d.w.WriteString(text + "\r\n")
+	_, _ = d.w.WriteString(text)
+	_, _ = d.w.WriteString("\r\n")
 	if d.r.Buffered() > 0 {
 		return
 	}
-	if d.sink.rtt > 0 {
-		time.Sleep(d.sink.rtt)
+	if rtt := d.sink.rtt.Load(); rtt > 0 {
+		time.Sleep(time.Duration(rtt))
 	}
 	d.err = d.w.Flush()
 }
@@ -94,8 +96,7 @@ func (d *sinkDialogue) step() bool {
 	if err != nil {
 		return false
 	}
-	verb := bytes.ToUpper(line[:min(4, len(line))])
-	switch string(verb) {
+	switch string(bytes.ToUpper(line[:min(4, len(line))])) {
 	case "EHLO":
 		d.say("250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 52428800")
 	case "DATA":
@@ -111,6 +112,7 @@ func (d *sinkDialogue) step() bool {
 }
 
 func (d *sinkDialogue) data() bool {
+	octets := 0
 	for {
 		line, err := d.r.ReadSlice('\n')
 		if err != nil {
@@ -119,10 +121,12 @@ func (d *sinkDialogue) data() bool {
 		if len(line) == 3 && line[0] == '.' {
 			break
 		}
+		octets += len(line)
 	}
 	now := time.Now().UnixNano()
 	d.sink.first.CompareAndSwap(0, now)
 	d.sink.last.Store(now)
+	d.sink.octets.Add(int64(octets))
 	d.sink.count.Add(1)
 	d.say("250 2.0.0 OK: queued as 1")
 	return d.err == nil

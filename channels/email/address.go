@@ -42,7 +42,10 @@ func parseMailbox(addr string) (mailbox, error) {
 	if len(local)+1+len(ascii) > 254 { // RFC 5321 section 4.5.3.1.3, less the angle brackets
 		return mailbox{}, errors.New("the address is longer than 254 octets")
 	}
-	return mailbox{addr: local + "@" + ascii, domain: ascii, utf8: !isASCII(local)}, nil
+	if ascii != domain {
+		addr = local + "@" + ascii
+	}
+	return mailbox{addr: addr, domain: ascii, utf8: !isASCII(local)}, nil
 }
 
 // asciiDomain is the domain in lower-case ASCII.
@@ -62,20 +65,23 @@ func asciiDomain(domain string) (string, error) {
 
 // isHostname says whether s is a name of lower-case letters, digits and hyphens, which needs no conversion.
 func isHostname(s string) bool {
-	if len(s) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+	label := 0 // its length so far
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			label++
+		case c == '-' && label > 0:
+			label++
+		case c == '.' && label > 0 && s[i-1] != '-':
+			label = 0
+		default:
 			return false
 		}
-		for i := range len(label) {
-			if c := label[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-				return false
-			}
+		if label > 63 {
+			return false
 		}
 	}
-	return true
+	return label > 0 && len(s) <= 253 && s[len(s)-1] != '-'
 }
 
 // isDotAtom is RFC 5322's dot-atom-text with RFC 6531's non-ASCII characters.
@@ -89,11 +95,6 @@ func isDotAtom(s string) bool {
 		}
 	}
 	return true
-}
-
-func isAtext(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
-		strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
 }
 
 // isQuotedLocal is a quoted local part of printable ASCII: "…", with \ before " and \.
@@ -116,8 +117,10 @@ func isQuotedLocal(s string) bool {
 }
 
 func isASCII(s string) bool {
-	for len(s) >= 8 { // one comparison for eight octets: whole bodies pass through here
-		if (s[0]|s[1]|s[2]|s[3]|s[4]|s[5]|s[6]|s[7])&0x80 != 0 {
+	for len(s) >= 8 { // one comparison for eight octets, which are read at once: whole bodies pass through here
+		eight := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		if eight&0x8080808080808080 != 0 {
 			return false
 		}
 		s = s[8:]
@@ -130,10 +133,15 @@ func isASCII(s string) bool {
 	return true
 }
 
-// noLineBreak refuses what would forge a header: CR, LF and NUL.
-func noLineBreak(what, value string) error {
-	if strings.ContainsAny(value, "\r\n\x00") {
-		return fmt.Errorf("%s holds a line break, which would forge a header: take it out of the template or the data", what)
+// named is a value with its name for messages.
+type named struct{ what, value string }
+
+// noLineBreaks refuses what would forge a header: CR, LF and NUL.
+func noLineBreaks(values ...named) error {
+	for _, v := range values {
+		if strings.IndexByte(v.value, '\r') >= 0 || strings.IndexByte(v.value, '\n') >= 0 || strings.IndexByte(v.value, 0) >= 0 {
+			return fmt.Errorf("%s holds a line break, which would forge a header: take it out of the template or the data", v.what)
+		}
 	}
 	return nil
 }

@@ -87,12 +87,12 @@ func TestCompose(t *testing.T) {
 	for _, eightBit := range []bool{true, false} {
 		c, m := newComposer(), full()
 		c.eightBit = eightBit
-		got, err := c.compose(m)
+		got, err := c.compose(nil, m)
 		if err != nil {
 			t.Fatal(err)
 		}
 		p := parse(t, sent(t, got.content))
-		if got.eightBit != eightBit || got.utf8 || got.to.addr != "andy@example.org" || got.from.addr != "halo@bengkel.example" {
+		if got.eightBit != eightBit || got.utf8 || got.to.addr != "andy@example.org" || got.frame.sender.addr != "halo@bengkel.example" {
 			t.Errorf("envelope %+v", got)
 		}
 		wantParts := map[string]string{"text/plain": crlf(m.Text), "text/html": crlf(m.HTML)}
@@ -134,7 +134,7 @@ func TestComposeSparse(t *testing.T) {
 	t.Parallel()
 	c := newComposer()
 	m := &channels.Message{Token: "abc", To: channels.Address{Addr: "andy@example.org"}, Subject: "Halo", Text: "Halo"}
-	first, err := c.compose(m)
+	first, err := c.compose(nil, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestComposeBodies(t *testing.T) {
 			t.Parallel()
 			m := full()
 			m.Text, m.HTML = test.body, ""
-			got, err := newComposer().compose(m)
+			got, err := newComposer().compose(nil, m)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -199,7 +199,7 @@ func TestComposeHTMLOnly(t *testing.T) {
 	t.Parallel()
 	m := full()
 	m.Text = ""
-	got, err := newComposer().compose(m)
+	got, err := newComposer().compose(nil, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestComposeHeaderValues(t *testing.T) {
 	} {
 		m := full()
 		m.Subject, m.Campaign, m.To.Name = value, value, value
-		got, err := newComposer().compose(m)
+		got, err := newComposer().compose(nil, m)
 		if err != nil {
 			t.Errorf("%q: %v", value, err)
 			continue
@@ -263,21 +263,21 @@ func TestComposeErrors(t *testing.T) {
 	} {
 		m := full()
 		change(m)
-		if _, err := newComposer().compose(m); err == nil || err.Error() != want {
+		if _, err := newComposer().compose(nil, m); err == nil || err.Error() != want {
 			t.Errorf("error %v; want %s", err, want)
 		}
 	}
 	for _, link := range []string{"https://a.example/ b", "https://a.example/>", "https://", "/u/abc", "https://a.example/é", "https://a.example/" + strings.Repeat("x", 1000)} {
 		m := full()
 		m.UnsubscribeURL = link
-		if _, err := newComposer().compose(m); err == nil {
+		if _, err := newComposer().compose(nil, m); err == nil {
 			t.Errorf("%.60q stands in a header", link)
 		}
 	}
 	for _, token := range []string{"", ".a", "a..b", "é", "a@b", "<a>"} {
 		m := full()
 		m.Token = token
-		if _, err := newComposer().compose(m); err == nil {
+		if _, err := newComposer().compose(nil, m); err == nil {
 			t.Errorf("%q stands in a Message-ID", token)
 		}
 	}
@@ -287,13 +287,13 @@ func TestComposeInternationalAddresses(t *testing.T) {
 	t.Parallel()
 	c, m := newComposer(), full()
 	m.To.Addr = "andy@bücher.example"
-	got, err := c.compose(m)
+	got, err := c.compose(nil, m)
 	if err != nil || got.utf8 || got.to.addr != "andy@xn--bcher-kva.example" {
 		t.Errorf("IDN: %+v, %v", got.to, err)
 	}
 	c.utf8 = true
 	m.To.Addr = "añdy@bücher.example"
-	got, err = c.compose(m)
+	got, err = c.compose(nil, m)
 	if err != nil || !got.utf8 || got.to.addr != "añdy@xn--bcher-kva.example" {
 		t.Errorf("SMTPUTF8: %+v, %v", got.to, err)
 	}
@@ -333,7 +333,7 @@ func FuzzCompose(f *testing.F) {
 		c, m := newComposer(), full()
 		c.eightBit = eightBit
 		m.Subject, m.To.Name, m.Text, m.HTML = subject, name, text, html
-		got, err := c.compose(m)
+		got, err := c.compose(nil, m)
 		if forges := strings.ContainsAny(subject+name, "\r\n\x00"); forges != (err != nil) {
 			t.Fatalf("forges %t, error %v", forges, err)
 		} else if err != nil {

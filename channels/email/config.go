@@ -145,7 +145,7 @@ func parseSender(from string) (channels.Address, error) {
 	if err != nil || box.utf8 || strings.ContainsAny(name, "<>") {
 		return channels.Address{}, fmt.Errorf("the sender %q must be an address, such as Bengkel Maju <halo@bengkel.example>", from)
 	}
-	if err := noLineBreak("the sender's name", name); err != nil {
+	if err := noLineBreaks(named{"the sender's name", name}); err != nil {
 		return channels.Address{}, err
 	}
 	return channels.Address{Name: name, Addr: box.addr}, nil

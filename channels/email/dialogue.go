@@ -2,13 +2,11 @@ package email
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/wneessen/go-mail/smtp"
@@ -18,15 +16,44 @@ import (
 
 // transaction is one message on its way through the dialogue.
 type transaction struct {
-	msg     *channels.Message
-	from    string // the sender's address
-	mail    string // MAIL's line
-	rcpt    string
-	content []byte // composed and dot-stuffed, with the final dot
-	utf8    bool
-	receipt channels.Receipt
-	replies [verbs]reply
+	msg      *channels.Message
+	unfit    error  // why it can't go out as it is; the rest is then empty
+	from     string // the sender's address
+	envelope []byte // MAIL, RCPT and DATA
+	rcpt     int    // where RCPT begins in it
+	data     int    // where DATA does
+	content  []byte // composed and dot-stuffed, with the final dot
+	buf      []byte // what content is in
+	utf8     bool
+	sent     manner // how its envelope was sent
+	receipt  channels.Receipt
+	replies  [verbs]reply
 }
+
+// address writes the envelope.
+func (tx *transaction) address(c composed) {
+	tx.envelope = append(tx.envelope, c.frame.mail...)
+	if c.eightBit || c.utf8 {
+		tx.envelope = append(tx.envelope, " BODY=8BITMIME"...)
+	}
+	if c.utf8 {
+		tx.envelope = append(tx.envelope, " SMTPUTF8"...)
+	}
+	tx.envelope = append(tx.envelope, "\r\n"...)
+	tx.rcpt = len(tx.envelope)
+	tx.envelope = append(append(append(tx.envelope, "RCPT TO:<"...), c.to.addr...), ">\r\n"...)
+	tx.data = len(tx.envelope)
+	tx.envelope = append(tx.envelope, "DATA\r\n"...)
+}
+
+// manner is how far commands are sent ahead of the replies to those before them (RFC 2920).
+type manner int32
+
+const (
+	stepwise manner = iota // not at all
+	grouped                // MAIL, RCPT and DATA together
+	oneTrip                // these three, and in the same write the final dot of the message before
+)
 
 // step is a command whose reply is outstanding.
 type step struct {
@@ -48,9 +75,8 @@ type dialogue struct {
 }
 
 // put appends a command to the write buffer and to the queue.
-func (d *dialogue) put(v verb, tx *transaction, line string) {
-	_, _ = d.w.WriteString(line) // bufio keeps the error for flush
-	_, _ = d.w.WriteString("\r\n")
+func (d *dialogue) put(v verb, tx *transaction, line []byte) {
+	_, _ = d.w.Write(line) // bufio keeps the error for flush
 	d.waiting = append(d.waiting, step{v, tx})
 }
 
@@ -63,12 +89,14 @@ func (d *dialogue) flush() error {
 // take reads one reply and gives it to the oldest outstanding command.
 func (d *dialogue) take() (step, reply, error) {
 	s := d.waiting[0]
-	if s.verb == verbDot {
+	switch {
+	case hasReply(d.r): // as it is, for all commands of a group but the first
+	case s.verb == verbDot:
 		d.limit.next(d.data, false)
-	} else {
+	default:
 		d.limit.next(d.command, true)
 	}
-	r, err := readReply(d.r)
+	r, err := readReplyWords(d.r, s.verb == verbDot)
 	if err != nil {
 		return s, reply{}, err
 	}
@@ -77,11 +105,16 @@ func (d *dialogue) take() (step, reply, error) {
 	return s, r, nil
 }
 
-// exchange sends what was put and takes all outstanding replies, up to a 421, after which none comes.
+// exchange sends what was put and takes all outstanding replies.
 func (d *dialogue) exchange() error {
 	if err := d.flush(); err != nil {
 		return err
 	}
+	return d.takeAll()
+}
+
+// takeAll takes all outstanding replies, up to a 421, after which none comes.
+func (d *dialogue) takeAll() error {
 	for len(d.waiting) > 0 {
 		_, r, err := d.take()
 		if err != nil {
@@ -144,56 +177,20 @@ func (d *dialogue) writeBlocks(content []byte) (last []byte, err error) {
 	return content, nil
 }
 
-// writeLast enters the write that hands the message over. The buffer is empty, so bufio makes one write of it.
-func (d *dialogue) writeLast(tx *transaction, last []byte) error {
+// writeLast enters the write that hands the message over, with the envelope of the next one behind it, if there is one.
+func (d *dialogue) writeLast(tx *transaction, last []byte, next *transaction) error {
 	d.waiting = append(d.waiting, step{verbDot, tx})
+	if next != nil && next.unfit == nil {
+		next.sent = oneTrip
+		last = append(last, next.envelope...)
+		d.waiting = append(d.waiting, step{verbMail, next}, step{verbRcpt, next}, step{verbData, next})
+	}
 	d.limit.next(d.data, false)
 	tx.receipt.HandedOver = time.Now()
-	if _, err := d.w.Write(last); err != nil {
+	if _, err := d.w.Write(last); err != nil { // the buffer is empty, so bufio makes one write of it
 		return err
 	}
 	return d.w.Flush()
-}
-
-// limiter sets the connection's deadlines, and cuts the interruptible waits short when the context ends.
-type limiter struct {
-	mu            sync.Mutex
-	conn          net.Conn
-	interruptible bool
-	ended         bool // the context has ended
-	released      bool // the limiter is done with
-}
-
-// limitBy returns a limiter that follows the context until release is called.
-func limitBy(ctx context.Context, conn net.Conn) (l *limiter, release func()) {
-	l = &limiter{conn: conn}
-	stop := context.AfterFunc(ctx, l.interrupt)
-	return l, func() {
-		stop()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.released = true
-	}
-}
-
-// next sets the time limit of the next reads and writes.
-func (l *limiter) next(limit time.Duration, interruptible bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.interruptible = interruptible
-	if l.ended && interruptible {
-		limit = -time.Second
-	}
-	_ = l.conn.SetDeadline(time.Now().Add(limit)) // fails on a closed connection, where the read fails too
-}
-
-func (l *limiter) interrupt() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ended = true
-	if l.interruptible && !l.released {
-		_ = l.conn.SetDeadline(time.Now().Add(-time.Second))
-	}
 }
 
 // extensions are what the server offered in its reply to EHLO.

@@ -3,6 +3,7 @@ package email
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,14 @@ func testMessage(i int) *channels.Message {
 }
 
 func yes(*channels.Message) error { return nil }
+
+// modes are the ways to talk to a server: what it offers, and the most that it is trusted with.
+var modes = map[string]struct {
+	offers string
+	most   manner
+}{
+	"one trip": {"PIPELINING", oneTrip}, "grouped": {"PIPELINING", grouped}, "step by step": {"8BITMIME", oneTrip},
+}
 
 // conversation delivers n messages over one session and returns the outcomes, and Deliver's error.
 func conversation(t *testing.T, c *Channel, n int) ([]string, error) {
@@ -80,8 +89,9 @@ const (
 	ok3 = "3 accepted, handed over 250 2.0.0 Ok: queued as 4XyZ3"
 )
 
-// TestDialogue puts one fault into a conversation of three messages, with and without PIPELINING. Each case says what
-// becomes of each message, what the session's end says, and how many messages the server took.
+// TestDialogue puts one fault into a conversation of three messages, in each mode. Each case says what becomes of each
+// message, what the session's end says, and how many messages the server took; and what of it is otherwise where the
+// third message's envelope has gone out with the second one's final dot.
 func TestDialogue(t *testing.T) {
 	t.Parallel()
 	const queued3 = "3 accepted, handed over 250 2.0.0 Ok: queued as 4XyZ2" // the third message, the second at the server
@@ -90,6 +100,8 @@ func TestDialogue(t *testing.T) {
 		want  []string
 		error string
 		taken int
+		ahead string // the third message's outcome, too, in one trip
+		trips string // the error in one trip
 	}{
 		"nothing wrong": {
 			hook:  func() hook { return on("", 0, nil) },
@@ -167,6 +179,7 @@ func TestDialogue(t *testing.T) {
 			want:  []string{ok1, "2 retry, handed over 421 4.3.2 shutting down"},
 			error: "the SMTP server is closing the connection: 421 4.3.2",
 			taken: 1,
+			ahead: "3 unavailable, kept 0",
 		},
 		"login wanted at RCPT": {
 			hook:  func() hook { return on("RCPT", 2, says("530 5.7.0 Authentication required")) },
@@ -191,6 +204,7 @@ func TestDialogue(t *testing.T) {
 			want:  []string{ok1, "2 unknown, handed over 0"},
 			error: "the connection to the SMTP server broke: EOF",
 			taken: 1,
+			ahead: "3 unavailable, kept 0",
 		},
 		"dropped in the middle of the dot's reply": {
 			hook: func() hook {
@@ -199,6 +213,7 @@ func TestDialogue(t *testing.T) {
 			want:  []string{ok1, "2 unknown, handed over 0"},
 			error: "the connection to the SMTP server broke: unexpected EOF",
 			taken: 2,
+			ahead: "3 unavailable, kept 0",
 		},
 		"dropped after the dot's reply": {
 			hook: func() hook {
@@ -243,6 +258,7 @@ func TestDialogue(t *testing.T) {
 			want:  []string{ok1, "2 unknown, handed over 0"},
 			error: "the SMTP server's reply to the message makes no sense: 354",
 			taken: 1,
+			ahead: "3 unavailable, kept 0",
 		},
 		"one reply too many at MAIL": {
 			hook: func() hook {
@@ -259,6 +275,7 @@ func TestDialogue(t *testing.T) {
 			want:  []string{ok1, ok2, "3 unavailable, kept 0"},
 			error: "the SMTP server said something that it was not asked",
 			taken: 2,
+			trips: "the SMTP server's reply to DATA makes no sense: 250 2.1.5",
 		},
 		"refused before the dot": {
 			hook: func() hook {
@@ -267,18 +284,27 @@ func TestDialogue(t *testing.T) {
 			want:  []string{ok1, "2 unavailable, kept 0"},
 			error: "the SMTP server answered before it had the message",
 			taken: 1,
+			ahead: "3 unavailable, kept 0",
 		},
 	} {
-		for _, mode := range []string{"PIPELINING", "8BITMIME"} {
-			t.Run(name+"/"+mode, func(t *testing.T) {
+		for how, mode := range modes {
+			t.Run(name+"/"+how, func(t *testing.T) {
 				t.Parallel()
-				s := newServer(t, offering(mode), withHook(test.hook()))
-				results, err := conversation(t, s.channel(s.url("")), 3)
-				if diff := cmp.Diff(test.want, results); diff != "" {
+				s := newServer(t, offering(mode.offers), withHook(test.hook()))
+				c, want, wantError := s.channel(s.url("")), test.want, test.error
+				c.most.Store(int32(mode.most))
+				if how == "one trip" && test.ahead != "" {
+					want = append(slices.Clip(want), test.ahead)
+				}
+				if how == "one trip" && test.trips != "" {
+					wantError = test.trips
+				}
+				results, err := conversation(t, c, 3)
+				if diff := cmp.Diff(want, results); diff != "" {
 					t.Errorf("outcomes (-want +got):\n%s", diff)
 				}
-				if text := errorText(err); text != test.error {
-					t.Errorf("the session ended with %q, want %q", text, test.error)
+				if text := errorText(err); text != wantError {
+					t.Errorf("the session ended with %q, want %q", text, wantError)
 				}
 				if n := len(s.Accepted()); n != test.taken {
 					t.Errorf("the server took %d messages, want %d", n, test.taken)
@@ -302,15 +328,18 @@ func errorText(err error) string {
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	one := []string{"MAIL", "RCPT", "DATA", "CONTENT"}
-	for mode, refused := range map[string][]string{
-		"PIPELINING": {"MAIL", "RCPT", "DATA", "RSET"},
-		"8BITMIME":   {"MAIL", "RCPT", "RSET"},
-	} {
-		t.Run(mode, func(t *testing.T) {
+	for how, mode := range modes {
+		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t, offering(mode), withHook(on("RCPT", 2, says("550 5.1.1 User unknown"))))
-			if _, err := conversation(t, s.channel(s.url("")), 4); err != nil {
+			s := newServer(t, offering(mode.offers), withHook(on("RCPT", 2, says("550 5.1.1 User unknown"))))
+			c := s.channel(s.url(""))
+			c.most.Store(int32(mode.most))
+			if _, err := conversation(t, c, 4); err != nil {
 				t.Fatal(err)
+			}
+			refused := []string{"MAIL", "RCPT", "DATA", "RSET"}
+			if how == "step by step" {
+				refused = []string{"MAIL", "RCPT", "RSET"}
 			}
 			want := []string{"EHLO"}
 			for _, verbs := range [][]string{one, refused, one, one, {"QUIT"}} {
@@ -388,35 +417,114 @@ func TestPipelinesInOneGroup(t *testing.T) {
 	}
 }
 
-// A server that offers PIPELINING and can't do it is asked step by step from the next session on.
+// A final dot and the next envelope must go out before the reply to either has come in: this server answers no dot before it
+// has the next command.
+func TestOneTrip(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, offering("PIPELINING"), withHook(func(p *peer, verb, line string) bool {
+		if verb == "CONTENT" && !strings.Contains(line, "ani4@") {
+			_, _ = p.r.Peek(len("MAIL FROM:<halo@bengkel.example>\r\nRCPT TO:<ani1@example.org>\r\nDATA\r\n"))
+		}
+		return false
+	}))
+	c := s.channel(s.url(""))
+	if _, err := conversation(t, c, 4); err != nil || !c.shown.Load() {
+		t.Fatal(err, c.shown.Load())
+	}
+	if n := len(s.Accepted()); n != 4 {
+		t.Errorf("the server took %d messages", n)
+	}
+}
+
+// The verdict on a message does not wait for what the server says to the next envelope.
+func TestVerdictDoesNotWait(t *testing.T) {
+	t.Parallel()
+	accepted := make(chan struct{})
+	s := newServer(t, offering("PIPELINING"), withHook(on("MAIL", 2, func(p *peer, line string) {
+		select {
+		case <-accepted:
+			p.answer("MAIL", line)
+		case <-t.Context().Done():
+		}
+	})))
+	session, err := s.channel(s.url("")).Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	in := make(chan *channels.Message, 2)
+	in <- testMessage(1)
+	in <- testMessage(2)
+	close(in)
+	err = session.Deliver(t.Context(), in, yes, func(m *channels.Message, _ channels.Receipt, err error) {
+		if err != nil {
+			t.Errorf("message %d: %v", m.ID, err)
+		}
+		if m.ID == 1 {
+			close(accepted)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A server that offers PIPELINING and can't do all of it is asked for less from the next session on.
 func TestPipeliningIsGivenUp(t *testing.T) {
 	t.Parallel()
-	for name, forgets := range map[string]func(p *peer){
-		"forgets what is behind a command": func(p *peer) { _, _ = p.r.Discard(p.r.Buffered()) },
-		"answers nonsense":                 func(p *peer) { p.raw("what?\r\n") },
+	forgets := func(p *peer) { _, _ = p.r.Discard(p.r.Buffered()) }
+	for name, test := range map[string]struct {
+		verb string // the command behind which it goes wrong
+		goes func(p *peer)
+		want manner
+	}{
+		"forgets what is behind MAIL":         {"MAIL", forgets, stepwise},
+		"answers nonsense to RCPT":            {"MAIL", func(p *peer) { forgets(p); p.raw("what?\r\n") }, stepwise},
+		"forgets what is behind the dot":      {"CONTENT", forgets, grouped},
+		"answers nonsense behind the dot":     {"CONTENT", func(p *peer) { forgets(p); p.raw("what?\r\n") }, grouped},
+		"forbids commands behind the dot":     {"CONTENT", func(p *peer) { forgets(p); p.raw("503 5.5.1 too early\r\n") }, grouped},
+		"refuses what is behind the dot":      {"CONTENT", func(p *peer) { forgets(p); p.raw("554 5.5.0 synchronization error\r\n") }, grouped},
+		"hangs up on commands behind the dot": {"CONTENT", (*peer).drop, grouped},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, offering("PIPELINING"), withHook(func(p *peer, verb, line string) bool {
-				if verb == "MAIL" && p.r.Buffered() > 0 {
-					p.say("250 2.1.0 ok")
-					forgets(p)
-					return true
+				if verb != test.verb || p.r.Buffered() == 0 {
+					return false
 				}
-				return false
+				p.answer(verb, line)
+				test.goes(p)
+				return true
 			}))
 			c := s.channel(s.url(""), func(cfg *Config) { cfg.CommandTimeout = 200 * time.Millisecond })
-			results, err := conversation(t, c, 1)
-			if err == nil || cmp.Diff([]string{"1 unavailable, kept 0"}, results) != "" {
+			results, err := conversation(t, c, 2)
+			if err == nil || !strings.HasSuffix(results[len(results)-1], "unavailable, kept 0") && !strings.Contains(results[len(results)-1], "554 5.5.0") {
 				t.Fatalf("the first session: %q, %v", results, err)
 			}
-			results, err = conversation(t, c, 2)
-			if err != nil {
+			if got := manner(c.most.Load()); got != test.want {
+				t.Errorf("the server is trusted with %d, want %d", got, test.want)
+			}
+			taken := len(s.Accepted())
+			if _, err = conversation(t, c, 3); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff([]string{ok1, ok2}, results); diff != "" {
-				t.Errorf("outcomes of the second session (-want +got):\n%s", diff)
+			if n := len(s.Accepted()) - taken; n != 3 {
+				t.Errorf("the second session brought %d of 3 messages", n)
 			}
 		})
+	}
+}
+
+// A server that hangs up between messages, as many do after some number of them, is trusted as before, once it was seen to
+// answer an envelope behind a dot.
+func TestPipeliningIsNotGivenUp(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, offering("PIPELINING"), withHook(on("CONTENT", 3, func(p *peer, line string) { p.answer("CONTENT", line); p.drop() })))
+	c := s.channel(s.url(""))
+	if _, err := conversation(t, c, 4); err == nil {
+		t.Fatal("the session did not break")
+	}
+	if got := manner(c.most.Load()); got != oneTrip {
+		t.Errorf("the server is trusted with %d", got)
 	}
 }

@@ -2,9 +2,10 @@
 //
 // go-mail opens the connection (TLS, STARTTLS, AUTH). The dialogue on it is our own, because the engine must know
 // exactly whether the write that holds a message's final dot was entered: before it, whatever breaks leaves the message
-// unsent; after it, only the server's complete reply tells. MAIL, RCPT and DATA travel in one group where the server
-// offers PIPELINING (RFC 2920), else step by step; there is no NOOP, and a RSET only where a refused transaction must be
-// ended. verdict.go says how each reply is read.
+// unsent; after it, only the server's complete reply tells. Where the server offers PIPELINING (RFC 2920), the write with a
+// message's final dot also holds MAIL, RCPT and DATA of the next one: one round trip for each message. Where no next
+// message is there, or a server gets out of step, MAIL, RCPT and DATA travel in one group of their own; else step by step.
+// There is no NOOP, and a RSET only where a refused transaction must be ended. verdict.go says how each reply is read.
 package email
 
 import (
@@ -26,9 +27,10 @@ import (
 // Channel is one account at an SMTP server. It is safe for concurrent use; each Session is its own connection.
 type Channel struct {
 	cfg Config
-	// stepwise is set when the server offered PIPELINING and then got out of step with it; from then on every session
-	// of this channel waits for each reply.
-	stepwise atomic.Bool
+	// most is the manner that a server which offers PIPELINING is trusted with. What gets it out of step is not done
+	// again by any session of this channel, so that it falls back step by step.
+	most  atomic.Int32
+	shown atomic.Bool // an envelope behind a final dot was answered
 }
 
 var _ channels.Channel = (*Channel)(nil)
@@ -38,7 +40,18 @@ func New(cfg Config) (*Channel, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("set up e-mail: %w", err)
 	}
-	return &Channel{cfg: cfg.withDefaults()}, nil
+	c := &Channel{cfg: cfg.withDefaults()}
+	c.most.Store(int32(oneTrip))
+	return c, nil
+}
+
+// distrust has all sessions do less than what went wrong.
+func (c *Channel) distrust(wrong manner) {
+	for most := c.most.Load(); most >= int32(wrong) && wrong > stepwise; most = c.most.Load() {
+		if c.most.CompareAndSwap(most, int32(wrong)-1) {
+			return
+		}
+	}
 }
 
 // Name is "email".
@@ -164,8 +177,7 @@ func (c *Channel) explain(ctx context.Context, l *login, err error) error {
 }
 
 func answerOf(e *textproto.Error) string {
-	r := reply{code: e.Code}
-	r.enhanced, r.words = cutEnhanced(e.Code, e.Msg)
-	r.words = clean(r.words)
+	enhanced, words := cutEnhanced(e.Code, []byte(e.Msg))
+	r := reply{e.Code, string(enhanced), clean(string(words))}
 	return r.full()
 }

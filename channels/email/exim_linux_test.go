@@ -63,7 +63,7 @@ func TestMailServersExim(t *testing.T) {
 	t.Parallel()
 	s := startExim(t)
 	driveMailServer(t, s)
-	oneTrip(t, s)
+	nextBehindDot(t, s)
 }
 
 func TestMailServersEximKilled(t *testing.T) {

@@ -32,26 +32,36 @@ type mistake struct {
 // play has three messages delivered to a scripted server and returns what is wrong with what became of them.
 func play(s script, m mistake) (*player, []string) {
 	p := newPlayer(s)
-	p.say("220 player\r\n")
-	client, err := smtp.NewClient(p, "player")
-	if err == nil {
-		err = client.Hello("client")
-	}
+	session, err := p.session()
 	if err != nil {
 		return p, nil // the connection was cut before a session began
 	}
-	c, err := New(Config{Host: "player", Port: 25, From: channels.Address{Addr: "halo@bengkel.example"}})
-	if err != nil {
-		return p, []string{err.Error()}
-	}
-	session := newSession(c, p, client)
-	session.wire.ahead = p.ahead
+	session.hold = 0
 	if m.plant != nil {
 		m.plant(session)
 	}
 	v := verdicts{player: p, outcomes: map[int64]outcome{}}
 	v.deliver(session, m)
 	return p, v.problems()
+}
+
+// session greets the player.
+func (p *player) session() (*session, error) {
+	p.say("220 player\r\n")
+	client, err := smtp.NewClient(p, "player")
+	if err == nil {
+		err = client.Hello("client")
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := New(Config{Host: "player", Port: 25, From: channels.Address{Addr: "halo@bengkel.example"}})
+	if err != nil {
+		return nil, err
+	}
+	s := newSession(c, p, client)
+	s.wire.ahead = p.ahead
+	return s, nil
 }
 
 // verdicts are what a session said, beside what the server did.
@@ -72,11 +82,19 @@ func (v *verdicts) deliver(s *session, m mistake) {
 			runtime.Gosched()
 		}
 	}
-	in := make(chan *channels.Message, dialogueLength)
-	for i := range dialogueLength {
-		in <- v.message(i + 1)
+	in, fed := make(chan *channels.Message, dialogueLength), 0
+	feed := func() {
+		if fed++; fed <= dialogueLength {
+			in <- v.message(fed)
+		}
+		if fed == dialogueLength {
+			close(in)
+		}
 	}
-	close(in)
+	feed()
+	for !v.player.sparse && fed < dialogueLength {
+		feed()
+	}
 	permits := 0
 	permit := func(*channels.Message) error {
 		if permits++; permits == v.player.deny {
@@ -86,9 +104,12 @@ func (v *verdicts) deliver(s *session, m mistake) {
 	}
 	err := s.Deliver(ctx, in, permit, func(msg *channels.Message, r channels.Receipt, err error) {
 		v.note(msg.ID, outcome{r, err}, m)
+		if v.player.sparse && fed < dialogueLength {
+			feed()
+		}
 	})
 	v.player.endCtx = func() {}
-	if v.left = len(in); err == nil && v.left > 0 && ctx.Err() == nil {
+	if v.left = len(in) + dialogueLength - fed; err == nil && v.left > 0 && ctx.Err() == nil {
 		v.complain("Deliver returned without an error and left %d messages", v.left)
 	}
 	_ = s.Close()
@@ -168,27 +189,35 @@ func (v *verdicts) judge(token string, o outcome) {
 	}
 }
 
-// cuts are connections that break at every octet up to the second message's end, in every way, in both directions; of
-// what stands within a message's content, where one octet is like the other, only at each line's end.
+// modesOf are a script's three modes: one trip for each message, two, and step by step.
+func modesOf(yield func(script) bool) {
+	_ = yield(script{pipelining: true}) && yield(script{pipelining: true, sparse: true}) && yield(script{})
+}
+
+// cuts are connections that break at every octet, in every way, in both directions; of what stands within a
+// message's content, where one octet is like the other, only at each line's end.
 func cuts(yield func(script) bool) {
-	for _, pipelining := range []bool{true, false} {
-		whole, _ := play(script{pipelining: pipelining}, mistake{})
-		for n := 1; n <= whole.read*2/dialogueLength; n++ {
+	for s := range modesOf {
+		whole, _ := play(s, mistake{})
+		for n := 1; n <= whole.read; n++ {
 			if whole.within(n) {
 				continue
 			}
 			for how := range cutHows {
-				if !yield(script{pipelining: pipelining, cut: n, cutHow: how}) {
+				cut := s
+				cut.cut, cut.cutHow = n, how
+				if !yield(cut) {
 					return
 				}
 			}
-			if !yield(script{pipelining: pipelining, ctxEnds: n}) {
+			if s.ctxEnds = n; !yield(s) {
 				return
 			}
+			s.ctxEnds = 0
 		}
-		for n := 1; n <= whole.said*2/dialogueLength+20; n++ {
-			for _, chunk := range []int{0, 1, 7} {
-				if !yield(script{pipelining: pipelining, mute: n, chunk: chunk}) {
+		for n := 1; n <= whole.said; n++ {
+			for _, s.chunk = range []int{0, 1, 7} {
+				if s.mute = n; !yield(s) {
 					return
 				}
 			}
@@ -213,14 +242,41 @@ func oddities(yield func(script) bool) {
 				list = append(list, act{answer: a, extra: x}, act{answer: a, extra: x, take: true})
 			}
 			for _, odd := range list {
-				s := script{acts: append(make([]act, at), odd), chunk: 1}
-				if odd.form != plain {
-					s.chunk = 0
+				for s := range modesOf {
+					if s.acts = append(make([]act, at), odd); odd.form == plain {
+						s.chunk = 1
+					}
+					if !yield(s) {
+						return
+					}
 				}
-				pipelined := s
-				pipelined.pipelining = true
-				if !yield(s) || !yield(pipelined) {
-					return
+			}
+		}
+	}
+}
+
+// pairs are servers that behave badly at two commands, and permissions that end at one message while they do at one: a
+// message is refused and the next one's envelope accepted, DATA opened after a refused recipient, and so on.
+func pairs(yield func(script) bool) {
+	for first := range 4 * dialogueLength {
+		for a := range answers {
+			for deny := 1; deny <= dialogueLength; deny++ {
+				for s := range modesOf {
+					s.acts, s.deny = append(make([]act, first), act{answer: a}), deny
+					if !yield(s) {
+						return
+					}
+				}
+			}
+			for second := first + 1; second < 4*dialogueLength; second++ {
+				for b := range answers {
+					for s := range modesOf {
+						s.acts = append(make([]act, second), act{answer: b})
+						s.acts[first] = act{answer: a}
+						if !yield(s) {
+							return
+						}
+					}
 				}
 			}
 		}
@@ -237,7 +293,8 @@ func scriptOf(b []byte) script {
 		b = b[1:]
 		return v % n
 	}
-	s := script{pipelining: next(2) == 0, chunk: next(9), big: next(4) == 3}
+	mode := next(4)
+	s := script{pipelining: mode != 1, sparse: mode == 2, chunk: next(9), big: next(4) == 3}
 	switch where := next(256) * (1 + next(16)); next(8) {
 	case 1:
 		s.cut, s.cutHow = where, cutHow(next(int(cutHows)))
@@ -273,7 +330,7 @@ func scriptOf(b []byte) script {
 // answered.
 func TestVerdictsAreTrue(t *testing.T) {
 	t.Parallel()
-	for name, scripts := range map[string]func(func(script) bool){"cuts": cuts, "oddities": oddities} {
+	for name, scripts := range map[string]func(func(script) bool){"cuts": cuts, "oddities": oddities, "pairs": pairs} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			played, bad := 0, 0
@@ -329,21 +386,28 @@ func TestMistakesAreNoticed(t *testing.T) {
 		}
 	}
 	someError := errors.New("planted")
+	var before *outcome
+	late := func(o outcome) *outcome {
+		said := before
+		before = &o
+		return said
+	}
 	for name, m := range map[string]mistake{
-		"no answer is a refusal for now":      {judge: becomes(channels.VerdictUnknown, channels.RetryAfter(someError, 0))},
-		"no answer is an acceptance":          {judge: becomes(channels.VerdictUnknown, nil)},
-		"nothing handed over is unknown":      {judge: becomes(channels.VerdictUnavailable, channels.Unknown(someError))},
-		"a refusal is an acceptance":          {judge: becomes(channels.VerdictPermanent, nil)},
-		"a refusal for now is an acceptance":  {judge: becomes(channels.VerdictRetry, nil)},
-		"an acceptance is a refusal for now":  {judge: becomes(channels.VerdictAccepted, channels.RetryAfter(someError, 0))},
-		"an acceptance is unknown":            {judge: becomes(channels.VerdictAccepted, channels.Unknown(someError))},
-		"the hand-over is noted after it":     {judge: func(o outcome) *outcome { return &outcome{channels.Receipt{}, o.err} }},
-		"a word too many is not noticed":      {plant: func(s *session) { s.wire.ahead = quiet }},
-		"an error repeats the server's words": {judge: func(o outcome) *outcome { return &outcome{o.receipt, wordy(o)} }},
+		"no answer is a refusal for now":       {judge: becomes(channels.VerdictUnknown, channels.RetryAfter(someError, 0))},
+		"no answer is an acceptance":           {judge: becomes(channels.VerdictUnknown, nil)},
+		"nothing handed over is unknown":       {judge: becomes(channels.VerdictUnavailable, channels.Unknown(someError))},
+		"a refusal is an acceptance":           {judge: becomes(channels.VerdictPermanent, nil)},
+		"a refusal for now is an acceptance":   {judge: becomes(channels.VerdictRetry, nil)},
+		"an acceptance is a refusal for now":   {judge: becomes(channels.VerdictAccepted, channels.RetryAfter(someError, 0))},
+		"an acceptance is unknown":             {judge: becomes(channels.VerdictAccepted, channels.Unknown(someError))},
+		"the hand-over is noted after it":      {judge: func(o outcome) *outcome { return &outcome{channels.Receipt{}, o.err} }},
+		"a word too many is not noticed":       {plant: func(s *session) { s.wire.ahead = quiet }},
+		"a verdict is the message's before it": {judge: late},
+		"an error repeats the server's words":  {judge: func(o outcome) *outcome { return &outcome{o.receipt, wordy(o)} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, scripts := range []func(func(script) bool){oddities, cuts} {
+			for _, scripts := range []func(func(script) bool){oddities, cuts, pairs} {
 				for s := range scripts {
 					if _, wrong := play(s, m); len(wrong) > 0 {
 						return

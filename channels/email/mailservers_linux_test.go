@@ -127,7 +127,8 @@ func freeAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-func (s *mailServer) channel(stepwise bool) *Channel {
+// channel does at most what the manner says.
+func (s *mailServer) channel(most manner) *Channel {
 	s.t.Helper()
 	cfg, err := Parse("smtp://"+s.addr+"?tls=none", "Bengkel Maju <halo@bengkel.example>")
 	if err != nil {
@@ -137,7 +138,7 @@ func (s *mailServer) channel(stepwise bool) *Channel {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c.stepwise.Store(stepwise)
+	c.most.Store(int32(most))
 	return c
 }
 
@@ -226,10 +227,10 @@ func (v *verdictsOf) tokens(verdict channels.Verdict) map[string]string {
 // the same queue ids, and everything else has the verdict that its recipient asks for.
 func driveMailServer(t *testing.T, s *mailServer) {
 	t.Helper()
-	for prefix, stepwise := range map[string]bool{"pipelined-": false, "stepwise-": true} {
-		list := mailing(prefix, 400)
-		v := sendAll(t, s.channel(stepwise), list, 6, func(open *session) {
-			if !stepwise && !open.offers.pipelining {
+	for prefix, most := range map[string]manner{"onetrip-": oneTrip, "grouped-": grouped, "stepwise-": stepwise} {
+		list, c := mailing(prefix, 400), s.channel(most)
+		v := sendAll(t, c, list, 6, func(open *session) {
+			if !open.offers.pipelining {
 				t.Error("the server does not offer PIPELINING")
 			}
 			open.offers.size = 0 // else the session would refuse what is too big, and not ask
@@ -242,6 +243,9 @@ func driveMailServer(t *testing.T, s *mailServer) {
 			if got, want := verdictWords(v.of[m.Token]), s.want[kindOf(i)]; got != want {
 				t.Errorf("%s to %s: %s, want %s: %v", m.Token, m.To.Addr, got, want, v.of[m.Token].err)
 			}
+		}
+		if manner(c.most.Load()) != most || c.shown.Load() != (most == oneTrip) {
+			t.Errorf("%s: the server is trusted with %d of %d; it has answered an envelope behind a dot: %t", prefix, c.most.Load(), most, c.shown.Load())
 		}
 	}
 }
@@ -257,7 +261,7 @@ func killMailServer(t *testing.T, s *mailServer) {
 		s.wait("killed-", 300)
 		s.stop()
 	}()
-	v := sendAll(t, s.channel(false), list, 6, func(*session) {})
+	v := sendAll(t, s.channel(oneTrip), list, 6, func(*session) {})
 	<-killed
 	theirs, ours, unknown := s.wait("killed-", 0), v.tokens(channels.VerdictAccepted), v.tokens(channels.VerdictUnknown)
 	t.Logf("accepted by the log %d, sent %d, unknown %d, of %d", len(theirs), len(ours), len(unknown), len(v.of))
@@ -341,9 +345,9 @@ func (s *mailServer) converse(groups ...group) (codes []int) {
 	return codes
 }
 
-// oneTrip has the next message's MAIL, RCPT and DATA follow the final dot in the same write (RFC 2920 section 3.1): one
+// nextBehindDot has the next message's MAIL, RCPT and DATA follow the final dot in the same write (RFC 2920 section 3.1): one
 // round trip for each message.
-func oneTrip(t *testing.T, s *mailServer) {
+func nextBehindDot(t *testing.T, s *mailServer) {
 	t.Helper()
 	envelope := func(to string) string {
 		return "MAIL FROM:<halo@bengkel.example>\r\nRCPT TO:<" + to + "@example.org>\r\nDATA\r\n"

@@ -2,6 +2,7 @@ package email
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -38,8 +39,13 @@ func (r reply) full() string { return strings.TrimSpace(r.String() + " " + r.wor
 
 // readReply reads one reply to its last line. A reply without its end is io.ErrUnexpectedEOF or the connection's error.
 func readReply(r *bufio.Reader) (reply, error) {
+	return readReplyWords(r, true)
+}
+
+// readReplyWords leaves the words of a positive reply out where nobody wants them, which spares their copying.
+func readReplyWords(r *bufio.Reader, want bool) (reply, error) {
 	var out reply
-	var words strings.Builder
+	var words []byte
 	for read := 0; ; {
 		line, err := readLine(r, maxReply-read)
 		if err != nil {
@@ -53,83 +59,137 @@ func readReply(r *bufio.Reader) (reply, error) {
 		out.code = code
 		enhanced, text := cutEnhanced(code, text)
 		if out.enhanced == "" {
-			out.enhanced = enhanced
+			out.enhanced = shared(enhanced)
 		}
-		if words.Len() > 0 {
-			words.WriteByte(' ')
+		if more || words != nil {
+			words = append(append(words, text...), ' ')
+			text = words
 		}
-		words.WriteString(text)
-		if !more {
-			out.words = clean(words.String())
-			return out, nil
+		if more {
+			continue
 		}
+		if want || code >= 400 {
+			out.words = clean(string(text))
+		}
+		return out, nil
 	}
 }
 
-// readLine reads to LF and cuts the line's end. A line without LF is no line: textproto would return it at EOF.
-func readLine(r *bufio.Reader, limit int) (string, error) {
+// readLine reads to LF and cuts the line's end. A line without LF is no line: textproto would return it at EOF. The line
+// is valid until the next read.
+func readLine(r *bufio.Reader, limit int) ([]byte, error) {
 	var line []byte
 	for {
 		part, err := r.ReadSlice('\n')
+		if line == nil && err == nil && len(part) <= limit {
+			return withoutEnd(part), nil
+		}
 		line = append(line, part...)
 		switch {
 		case len(line) > limit:
-			return "", errMalformed
+			return nil, errMalformed
 		case err == nil:
-			return strings.TrimRight(string(line), "\r\n"), nil
+			return withoutEnd(line), nil
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF) && len(line) > 0:
-			return "", io.ErrUnexpectedEOF
+			return nil, io.ErrUnexpectedEOF
 		default:
-			return "", err
+			return nil, err
 		}
 	}
 }
 
-// splitReply takes one line apart: three digits, then a hyphen when more lines follow, or a space, or nothing.
-func splitReply(line string) (code int, text string, more, ok bool) {
-	if len(line) < 3 {
-		return 0, "", false, false
+func withoutEnd(line []byte) []byte {
+	for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r') {
+		line = line[:len(line)-1]
 	}
-	for i := range 3 {
-		if line[i] < '0' || line[i] > '9' {
-			return 0, "", false, false
+	return line
+}
+
+// splitReply takes one line apart: three digits, then a hyphen when more lines follow, or a space, or nothing.
+func splitReply(line []byte) (code int, text []byte, more, ok bool) {
+	if len(line) < 3 {
+		return 0, nil, false, false
+	}
+	for _, c := range line[:3] {
+		if !isDigit(c) {
+			return 0, nil, false, false
 		}
-		code = code*10 + int(line[i]-'0')
+		code = code*10 + int(c-'0')
 	}
 	if code < 200 || code > 599 {
-		return 0, "", false, false
+		return 0, nil, false, false
 	}
 	if len(line) == 3 {
-		return code, "", false, true
+		return code, nil, false, true
 	}
 	return code, line[4:], line[3] == '-', line[3] == '-' || line[3] == ' '
 }
 
-// cutEnhanced takes an enhanced status code off the text's beginning. Its class must be the reply's, else it is text.
-func cutEnhanced(code int, text string) (enhanced, rest string) {
-	first, rest, _ := strings.Cut(text, " ")
-	parts := strings.Split(first, ".")
-	if len(parts) != 3 || len(parts[0]) != 1 || int(parts[0][0]-'0') != code/100 {
-		return "", text
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// hasReply says whether a whole reply has been received, so that reading it will not wait.
+func hasReply(r *bufio.Reader) bool {
+	received, _ := r.Peek(r.Buffered()) // what is buffered is there
+	for {
+		i := bytes.IndexByte(received, '\n')
+		if i < 0 {
+			return false
+		}
+		if i < 4 || received[3] != '-' {
+			return true
+		}
+		received = received[i+1:]
 	}
-	for _, p := range parts[1:] {
-		if len(p) < 1 || len(p) > 3 || strings.Trim(p, "0123456789") != "" {
-			return "", text
+}
+
+// cutEnhanced takes an enhanced status code off the text's beginning: three numbers of one, and of one to three digits. Its
+// class must be the reply's, else it is text.
+func cutEnhanced(code int, text []byte) (enhanced, rest []byte) {
+	end := bytes.IndexByte(text, ' ')
+	if end < 0 {
+		end = len(text)
+	}
+	first := text[:end]
+	if len(first) < 5 || int(first[0]-'0') != code/100 || first[1] != '.' {
+		return nil, text
+	}
+	subject, detail, ok := bytes.Cut(first[2:], []byte{'.'})
+	if !ok || !isStatusNumber(subject) || !isStatusNumber(detail) {
+		return nil, text
+	}
+	return first, text[min(end+1, len(text)):]
+}
+
+func isStatusNumber(s []byte) bool {
+	for _, c := range s {
+		if !isDigit(c) {
+			return false
 		}
 	}
-	return first, rest
+	return len(s) >= 1 && len(s) <= 3
+}
+
+// shared is the string of an enhanced status code; the usual ones need no memory of their own.
+func shared(enhanced []byte) string {
+	for _, usual := range [...]string{"2.0.0", "2.1.0", "2.1.5", "5.1.1"} {
+		if string(enhanced) == usual {
+			return usual
+		}
+	}
+	return string(enhanced)
 }
 
 // clean makes a server's text fit for the ledger: one line of valid UTF-8 without control characters, bounded.
 func clean(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
+	if !isPrintable(s) {
+		s = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, strings.ToValidUTF8(s, "\uFFFD"))
+	}
 	s = strings.TrimSpace(s)
 	if len(s) <= channels.MaxWords {
 		return s
@@ -139,6 +199,15 @@ func clean(s string) string {
 		cut--
 	}
 	return s[:cut]
+}
+
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // anAddress is what may be an address in a server's words.

@@ -71,6 +71,36 @@ func TestReadReplyBounds(t *testing.T) {
 	}
 }
 
+// A reply is there when it can be read without waiting, and not before.
+func TestHasReply(t *testing.T) {
+	t.Parallel()
+	for _, whole := range []string{"250 ok\r\n", "250\n", "250-a\r\n250-b\r\n250 c\r\n", "what?\r\n", "\n", "250-a\r\n550 b\r\n"} {
+		for n := range len(whole) + 1 {
+			r := bufio.NewReader(io.MultiReader(strings.NewReader(whole[:n]), strings.NewReader("354 go on\r\n")))
+			_, _ = r.Peek(n)
+			if got, want := hasReply(r), n == len(whole); got != want {
+				t.Errorf("of %q: %t, want %t", whole[:n], got, want)
+			}
+		}
+	}
+}
+
+// The words of a positive reply may be left out, those of a refusal not.
+func TestReadReplyWords(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]reply{
+		"250 2.1.5 ok\r\n":                   {250, "2.1.5", ""},
+		"250-2.1.5 ok\r\n250 2.1.5 ok\r\n":   {250, "2.1.5", ""},
+		"550 5.1.1 no\r\n":                   {550, "5.1.1", "no"},
+		"550-5.1.1 no\r\n550 5.1.1 user\r\n": {550, "5.1.1", "no user"},
+	} {
+		got, err := readReplyWords(bufio.NewReader(strings.NewReader(in)), false)
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(reply{})); err != nil || diff != "" {
+			t.Errorf("%q: %v (-want +got):\n%s", in, err, diff)
+		}
+	}
+}
+
 func TestQueueID(t *testing.T) {
 	t.Parallel()
 	for words, want := range map[string]string{

@@ -14,10 +14,13 @@ import (
 )
 
 // script is what a server does in one dialogue, and what becomes of the connection. Its zero value is a server without a
-// fault. Two things are left out because no client could tell them apart from the truth: a reply that nobody asked for and
-// that arrives between the final dot and its answer, and an answer that lies.
+// fault. Some things are left out because no client could tell them apart from the truth: a reply that nobody asked for and
+// that arrives between the final dot and its answer, an answer that lies, and the same in other words, a server that
+// answers the commands behind a final dot and not the dot. One that is silent there says nothing any more, and what it
+// says late it says before all that follows.
 type script struct {
 	pipelining bool
+	sparse     bool  // no message is there before the one before it is done
 	acts       []act // one for each command and each final dot that the server reads; after the last, all is well
 	chunk      int   // the server's words come in pieces of so many octets; 0: as they were said
 	big        bool  // the second message is of several blocks
@@ -102,6 +105,8 @@ type player struct {
 	out      []byte      // said, not read by the client yet
 	withheld []byte      // said too late
 	closed   bool        // by the server, or cut
+	hangs    bool        // the server does nothing any more
+	lags     bool        // what the server says from now on is said too late
 	expired  atomic.Bool // the client's deadline has passed; set by its limiter, too
 	over     bool        // hung up by the client
 	endCtx   func()
@@ -174,7 +179,7 @@ func (p *player) Read(b []byte) (int, error) {
 	case p.closed:
 		return 0, io.EOF
 	}
-	p.out, p.withheld = append(p.out, p.withheld...), nil
+	p.out, p.withheld, p.lags = append(p.out, p.withheld...), nil, false
 	return 0, os.ErrDeadlineExceeded
 }
 
@@ -205,7 +210,7 @@ func (p *player) within(n int) bool {
 func (p *player) serve(b []byte) {
 	p.read += len(b)
 	p.in = append(p.in, b...)
-	for !p.closed {
+	for !p.closed && !p.hangs {
 		i := bytes.IndexByte(p.in, '\n')
 		if i < 0 {
 			return
@@ -312,6 +317,7 @@ func (p *player) dot() {
 	if a.answer == silent || a.answer == late {
 		a.extra = 0 // it would be a lying answer
 	}
+	p.hangs, p.lags = a.answer == silent, p.lags || a.answer == late
 	before := p.said
 	p.reply(a, code)
 	whole := a.form != endless && (a.end == goesOn || a.end == hangsUp)
@@ -334,8 +340,10 @@ func (p *player) reply(a act, code string) {
 	case silent:
 		text = ""
 	case late:
-		p.withheld = append(p.withheld, text...)
-		text = ""
+		if !p.lags {
+			p.withheld = append(p.withheld, text...)
+			text = ""
+		}
 	}
 	switch a.end {
 	case vanishes:
@@ -357,6 +365,10 @@ func (p *player) reply(a act, code string) {
 }
 
 func (p *player) say(text string) {
+	if p.lags {
+		p.withheld = append(p.withheld, text...)
+		return
+	}
 	p.out = append(p.out, text...)
 	p.said += len(text)
 }

@@ -3,9 +3,11 @@ package email
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -139,5 +141,102 @@ func TestCloseIsPrompt(t *testing.T) {
 	in <- testMessage(1)
 	if err := session.Deliver(t.Context(), in, yes, nil); err == nil || len(in) != 1 {
 		t.Errorf("a closed session delivers: %v", err)
+	}
+}
+
+// held runs a Deliver whose first message's dot is held, since in is open and nothing is in it, and has act do something.
+// It returns the outcomes by the time of the fake clock, and Deliver's error.
+func held(t *testing.T, act func(p *player, in chan<- *channels.Message, cancel context.CancelCauseFunc)) (outcomes []string, err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlayer(script{pipelining: true})
+		s, openErr := p.session()
+		if openErr != nil {
+			t.Fatal(openErr)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		in, began := make(chan *channels.Message), time.Now()
+		delivered := make(chan struct{})
+		go func() {
+			defer close(delivered)
+			err = s.Deliver(ctx, in, yes, func(m *channels.Message, r channels.Receipt, err error) {
+				outcomes = append(outcomes, time.Since(began).String()+": "+result(m, r, err))
+			})
+		}()
+		in <- testMessage(1)
+		synctest.Wait()
+		if p.dots["token1"] != 0 || !p.data {
+			t.Error("the first message is not due, or its dot was not held")
+		}
+		act(p, in, cancel)
+		<-delivered
+	})
+	return outcomes, err
+}
+
+// A final dot waits for the next message, and not for longer than it may.
+func TestDotIsHeld(t *testing.T) {
+	t.Parallel()
+	taken := func(i int) string {
+		return fmt.Sprintf("%d accepted, handed over 250 2.0.0 <ani1@example.org>: said the server", i)
+	}
+	stopping := errors.New("stopping")
+	for name, test := range map[string]struct {
+		act   func(p *player, in chan<- *channels.Message, cancel context.CancelCauseFunc)
+		want  []string
+		error error
+	}{
+		"no message comes": {
+			func(_ *player, in chan<- *channels.Message, _ context.CancelCauseFunc) {
+				time.Sleep(time.Second)
+				close(in)
+			},
+			[]string{"1ms: " + taken(1)}, nil,
+		},
+		"a message comes": {
+			func(p *player, in chan<- *channels.Message, _ context.CancelCauseFunc) {
+				in <- testMessage(2)
+				synctest.Wait()
+				if p.dots["token1"] != 1 || !p.data {
+					t.Errorf("%d dots; the next message is due: %t", p.dots["token1"], p.data)
+				}
+				close(in)
+			},
+			[]string{"0s: " + taken(1), "0s: " + taken(2)}, nil,
+		},
+		"no message will come": {
+			func(_ *player, in chan<- *channels.Message, _ context.CancelCauseFunc) { close(in) },
+			[]string{"0s: " + taken(1)}, nil,
+		},
+		"the context ends": {
+			func(_ *player, _ chan<- *channels.Message, cancel context.CancelCauseFunc) { cancel(stopping) },
+			[]string{"0s: 1 unavailable, kept 0"}, stopping,
+		},
+		"a message comes that can't go out": {
+			func(p *player, in chan<- *channels.Message, _ context.CancelCauseFunc) {
+				m := testMessage(2)
+				m.Subject = "a\nb"
+				in <- m
+				synctest.Wait()
+				if p.dots["token1"] != 1 {
+					t.Error("it holds the one before it up")
+				}
+				in <- testMessage(3)
+				close(in)
+			},
+			[]string{"0s: " + taken(1), "0s: 2 permanent, kept 0", "0s: " + taken(3)}, nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			outcomes, err := held(t, test.act)
+			if diff := cmp.Diff(test.want, outcomes); diff != "" {
+				t.Errorf("outcomes (-want +got):\n%s", diff)
+			}
+			if !errors.Is(err, test.error) {
+				t.Errorf("Deliver: %v, want %v", err, test.error)
+			}
+		})
 	}
 }

@@ -72,7 +72,7 @@ func refusal(v verb, r reply, usesUTF8 bool) (err error, ends bool) {
 	}
 	err = fmt.Errorf("%s refused: %s", v, r)
 	switch {
-	case r.class() == 4, persistentTransient(v, r):
+	case r.class() == 4, persistentTransient(v, r) && !edgeBlocked(r):
 		return channels.RetryAfter(err, 0), r.code == 421
 	case deadAddress(r):
 		return channels.Suppress(err, "hard bounce"), false
@@ -113,16 +113,27 @@ func persistentTransient(v verb, r reply) bool {
 	return false
 }
 
-// deadAddress says whether a 5xx reply means that the address itself will never take mail. 1.7 and 1.8 are about the
-// sender's address; 2.1 (disabled) and 7.x (policy) about more than the address.
+// deadAddress says whether a 5xx reply means that the address itself will never take mail, by RFC 3463 and IANA's registry of
+// enhanced status codes. Of those about addresses, 1.4 (ambiguous) may be mended by its server, 1.7 and 1.8 are about the
+// sender's address, and 1.9 about a server that does not comply; 2.1 (disabled) is of mailboxes that exist and may come back, and
+// 7.x (policy) about more than the address.
 func deadAddress(r reply) bool {
 	switch r.status() {
 	case "1.1", "1.2", "1.3", "1.6", "1.10": // no mailbox, no domain, bad syntax, moved away, null MX (RFC 7505)
 		return true
+	case "4.1":
+		return edgeBlocked(r)
 	case "", "0.0", "1.0", "5.0": // nothing said: the words must
 		return saysNoSuchUser(r.words)
 	}
 	return false
+}
+
+// edgeBlocked says whether Exchange Online knows no such recipient: "550 5.4.1 Recipient address rejected: Access denied", by
+// Microsoft's article on this code the answer of its directory-based edge blocking to an address that is invalid. By RFC
+// 3463, 4.1 would be a host that did not answer.
+func edgeBlocked(r reply) bool {
+	return r.status() == "4.1" && strings.Contains(strings.ToLower(r.words), "recipient address rejected")
 }
 
 // saysNoSuchUser knows the phrases of common servers. A text about the sender is never about this recipient.

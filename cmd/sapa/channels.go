@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/mail"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/sapa-crm/sapa/channels"
@@ -13,14 +15,15 @@ import (
 	"github.com/sapa-crm/sapa/channels/twilio"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/secret"
 )
 
-// registered is one line of the registry: a channel, whether sapa.yaml has an account of it, the URL of its provider, how
+// registered is one line of the registry: a channel, whether sapa.yaml has an account of it, the URLs of its providers, how
 // the account is made, and what to write where it is missing.
 type registered struct {
 	name    string
 	present bool
-	url     func() string
+	urls    func() []string
 	account func() (delivery.Account, error)
 	missing string
 }
@@ -30,11 +33,11 @@ func (s *session) registry() []registered {
 	e, t := s.channelSettings()
 	return []registered{
 		{
-			"email", e != nil, func() string { return e.SMTP.Reveal() }, func() (delivery.Account, error) { return emailAccount(e) },
+			"email", e != nil, func() []string { return smtpURLs(e) }, func() (delivery.Account, error) { return emailAccount(e) },
 			`email: {smtp: "${SMTP_URL}", from: "You <you@example.com>"}`,
 		},
 		{
-			"sms", t != nil, func() string { return t.Twilio.Reveal() }, func() (delivery.Account, error) { return smsAccount(t, s.businessTime) },
+			"sms", t != nil, func() []string { return twilioURLs(t) }, func() (delivery.Account, error) { return smsAccount(t, s.businessTime) },
 			`sms: {twilio: "${TWILIO_URL}", from: "+628111234567"}`,
 		},
 	}
@@ -76,32 +79,81 @@ func (s *session) account(channel string) (delivery.Account, error) {
 
 // webhooks are the channels whose providers call us, by channel.
 func (s *session) webhooks() (map[string]channels.Webhook, error) {
-	return capable[channels.Webhook](s)
+	return capable(s, channels.EitherWebhook)
 }
 
 // inquirers are the channels whose providers can be asked about a message, by channel.
 func (s *session) inquirers() (map[string]channels.Inquirer, error) {
-	return capable[channels.Inquirer](s)
+	return capable(s, channels.EitherInquirer)
 }
 
-// capable are the configured channels that are more than a Channel.
-func capable[T any](s *session) (map[string]T, error) {
+// capable are the configured channels that are more than a Channel; of two accounts, both are.
+func capable[T any](s *session, either func(first, second T) T) (map[string]T, error) {
 	accounts, err := s.accounts()
 	if err != nil {
 		return nil, err
 	}
 	able := map[string]T{}
 	for name, a := range accounts {
-		if t, ok := a.Channel.(T); ok {
-			able[name] = t
+		first, ok := a.Channel.(T)
+		if !ok {
+			continue
+		}
+		able[name] = first
+		if a.Fallback == nil {
+			continue
+		}
+		if second, ok := a.Fallback.Channel.(T); ok {
+			able[name] = either(first, second)
 		}
 	}
 	return able, nil
 }
 
+func smtpURLs(e *customer.EmailSettings) []string {
+	urls := []string{e.SMTP.Reveal()}
+	if e.Fallback != nil {
+		urls = append(urls, e.Fallback.SMTP.Reveal())
+	}
+	return urls
+}
+
+func twilioURLs(t *customer.SMSSettings) []string {
+	urls := []string{t.Twilio.Reveal()}
+	if t.Fallback != nil {
+		urls = append(urls, t.Fallback.Twilio.Reveal())
+	}
+	return urls
+}
+
 func emailAccount(e *customer.EmailSettings) (delivery.Account, error) {
-	from := mail.Address{Name: e.From.Name, Address: e.From.Addr}
-	cfg, err := email.Parse(e.SMTP.Reveal(), from.String())
+	a, err := smtpAccount(e.SMTP, e.From)
+	if err != nil {
+		return delivery.Account{}, err
+	}
+	a.ReplyTo, a.Rate, a.Connections = e.ReplyTo.Addr, e.Rate.PerSecond(), e.Connections
+	a.WarmUp, a.Throttles = e.WarmUp, e.Domains
+	f := e.Fallback
+	if f == nil {
+		return a, nil
+	}
+	from := f.From
+	if from == (customer.Mailbox{}) {
+		from = e.From
+	}
+	second, err := smtpAccount(f.SMTP, from)
+	if err != nil {
+		return delivery.Account{}, fmt.Errorf("fallback: %w", err)
+	}
+	second.ReplyTo, second.Rate, second.Connections, second.WarmUp = a.ReplyTo, f.Rate.PerSecond(), f.Connections, f.WarmUp
+	a.Fallback = &second
+	return a, nil
+}
+
+// smtpAccount is an account at an SMTP server, without limits.
+func smtpAccount(url secret.Text, from customer.Mailbox) (delivery.Account, error) {
+	sender := mail.Address{Name: from.Name, Address: from.Addr}
+	cfg, err := email.Parse(url.Reveal(), sender.String())
 	if err != nil {
 		return delivery.Account{}, err
 	}
@@ -109,16 +161,29 @@ func emailAccount(e *customer.EmailSettings) (delivery.Account, error) {
 	if err != nil {
 		return delivery.Account{}, err
 	}
-	return delivery.Account{
-		Channel: channel, From: channels.Address(e.From), ReplyTo: e.ReplyTo.Addr,
-		Rate: e.Rate.PerSecond(), Connections: e.Connections,
-	}, nil
+	return delivery.Account{Channel: channel, From: channels.Address(from)}, nil
 }
 
 // smsConnections is how many requests are under way at once where sapa.yaml says nothing.
 const smsConnections = 4
 
 func smsAccount(t *customer.SMSSettings, now func() time.Time) (delivery.Account, error) {
+	a, err := twilioAccount(customer.SMSFallback{
+		Twilio: t.Twilio, AuthToken: t.AuthToken, From: t.From, MessagingService: t.MessagingService,
+		Rate: t.Rate, Connections: t.Connections, WarmUp: t.WarmUp,
+	}, now)
+	if err != nil || t.Fallback == nil {
+		return a, err
+	}
+	second, err := twilioAccount(*t.Fallback, now)
+	if err != nil {
+		return delivery.Account{}, fmt.Errorf("fallback: %w", err)
+	}
+	a.Fallback = &second
+	return a, nil
+}
+
+func twilioAccount(t customer.SMSFallback, now func() time.Time) (delivery.Account, error) {
 	cfg, err := twilio.Parse(t.Twilio.Reveal())
 	if err != nil {
 		return delivery.Account{}, err
@@ -131,12 +196,9 @@ func smsAccount(t *customer.SMSSettings, now func() time.Time) (delivery.Account
 	if err != nil {
 		return delivery.Account{}, err
 	}
-	connections := t.Connections
-	if connections == 0 {
-		connections = smsConnections
-	}
 	return delivery.Account{
-		Channel: channel, From: channels.Address{Addr: string(t.From)}, Rate: t.Rate.PerSecond(), Connections: connections,
+		Channel: channel, From: channels.Address{Addr: string(t.From)}, Rate: t.Rate.PerSecond(),
+		Connections: cmp.Or(t.Connections, smsConnections), WarmUp: t.WarmUp,
 	}, nil
 }
 
@@ -162,7 +224,7 @@ func (s *session) publicURL() (string, error) {
 		return s.config.PublicURL, nil
 	}
 	for _, r := range s.registry() {
-		if r.present && !loopbackURL(r.url()) {
+		if r.present && slices.ContainsFunc(r.urls(), func(url string) bool { return !loopbackURL(url) }) {
 			return "", errors.New("sapa.yaml: public_url is missing; customers' links and unsubscribing lead there, such as  public_url: https://sapa.your-company.example")
 		}
 	}

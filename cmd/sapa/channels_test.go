@@ -54,6 +54,55 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
+// What sapa.yaml says of second accounts, warm-ups and recipients' domains reaches the engine.
+func TestAccountsWithFallbacks(t *testing.T) {
+	t.Parallel()
+	config, problems := customer.LoadConfig("sapa.yaml", `
+customers: {table: customers, key: id}
+channels:
+  email:
+    smtp: smtp://one.example
+    from: Halo <halo@bengkel.example>
+    reply_to: cs@bengkel.example
+    warm_up: {start: 500/day, double_every: 2d}
+    domains: {gmail.com: 20/s}
+    fallback: {smtp: "smtps://two.example", rate: 5/s, connections: 3, warm_up: {start: 100/day, double_every: 1d}}
+  sms:
+    twilio: https://AC12:t@api.twilio.com
+    from: "+628111234567"
+    fallback: {twilio: "https://AC13:t@api.twilio.com", messaging_service: MG123, rate: 1/s}
+`, func(string) string { return "" })
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	s := &session{config: config}
+	accounts, err := s.accounts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mail, sms := accounts["email"], accounts["sms"]
+	second := mail.Fallback
+	if mail.WarmUp == nil || *mail.WarmUp != (customer.WarmUp{Start: 500, DoubleEvery: 2}) || len(mail.Throttles) != 1 {
+		t.Errorf("%+v", mail)
+	}
+	if second.Channel.Account() != "smtps://two.example:465" || second.From != mail.From || second.ReplyTo != mail.ReplyTo || second.Rate != 5 ||
+		second.Connections != 3 || *second.WarmUp != (customer.WarmUp{Start: 100, DoubleEvery: 1}) || second.Fallback != nil {
+		t.Errorf("%+v", second)
+	}
+	if second := sms.Fallback; second.Channel.Account() != "https://api.twilio.com/AC13" || second.From.Addr != "" || second.Rate != 1 || second.Connections != smsConnections {
+		t.Errorf("%+v", second)
+	}
+	config.Channels.Email.Fallback.SMTP = "smtp://127.0.0.1"
+	config.Channels.Email.SMTP, config.Channels.SMS = "smtp://127.0.0.1:2525", nil
+	if _, err := s.publicURL(); err != nil {
+		t.Error(err)
+	}
+	config.Channels.Email.Fallback.SMTP = "smtp://two.example"
+	if _, err := s.publicURL(); err == nil {
+		t.Error("a second account beyond this machine needs no public_url")
+	}
+}
+
 func TestMissingAccounts(t *testing.T) {
 	t.Parallel()
 	for channel, want := range map[string]string{

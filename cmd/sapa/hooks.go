@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 
-	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/response"
 	"github.com/sapa-crm/sapa/web"
@@ -12,7 +11,7 @@ import (
 // addHooks lets the public listener take what providers of the configured channels tell: reports on messages, and
 // messages of customers.
 func (s *session) addHooks(a *app, deps *web.PublicDeps) error {
-	accounts, err := s.accounts()
+	askers, err := s.inquirers()
 	if err != nil {
 		return err
 	}
@@ -23,12 +22,11 @@ func (s *session) addHooks(a *app, deps *web.PublicDeps) error {
 			return err
 		},
 	}
-	deps.Webhooks = map[string]channels.Webhook{}
-	for name, account := range accounts {
-		if hook, ok := account.Channel.(channels.Webhook); ok {
-			deps.Webhooks[name] = hook
-		}
-		_, opts.Priced[name] = account.Channel.(channels.Inquirer)
+	for name := range askers {
+		opts.Priced[name] = true
+	}
+	if deps.Webhooks, err = s.webhooks(); err != nil {
+		return err
 	}
 	if len(deps.Webhooks) == 0 {
 		return nil

@@ -16,11 +16,13 @@ func (s *session) channelSettings() (*customer.EmailSettings, *customer.SMSSetti
 	if e != nil {
 		own := *e
 		own.SMTP = secret.Text("smtp://" + s.sandbox.SMTPAddr())
+		own.Fallback, own.WarmUp = nil, nil
 		e = &own
 	}
 	if t != nil {
 		own := *t
 		own.Twilio, own.AuthToken = sandboxTwilio(s.sandbox), ""
+		own.Fallback, own.WarmUp = nil, nil
 		t = &own
 	}
 	return e, t

@@ -74,8 +74,11 @@ func TestSandboxInPlaceOfEveryAccount(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	s := &session{sandbox: server, config: &customer.Config{Channels: customer.ChannelsConfig{
-		Email: &customer.EmailSettings{SMTP: secret.Text("smtp://u:p@" + address), From: customer.Mailbox{Addr: "a@toko.example"}},
-		SMS:   &customer.SMSSettings{Twilio: secret.Text("http://AC1:token@" + address), AuthToken: "x", From: "+628111234567"},
+		Email: &customer.EmailSettings{SMTP: secret.Text("smtp://u:p@" + address), From: customer.Mailbox{Addr: "a@toko.example"}, Fallback: &customer.EmailFallback{SMTP: secret.Text("smtp://" + address)}},
+		SMS: &customer.SMSSettings{
+			Twilio: secret.Text("http://AC1:token@" + address), AuthToken: "x", From: "+628111234567",
+			Fallback: &customer.SMSFallback{Twilio: secret.Text("http://AC2:token@" + address), From: "+628111234567"},
+		},
 	}}}
 	accounts, err := s.accounts()
 	if err != nil {
@@ -85,6 +88,9 @@ func TestSandboxInPlaceOfEveryAccount(t *testing.T) {
 		t.Errorf("%d accounts for %d channels: a channel has no sandbox", len(accounts), len(s.registry()))
 	}
 	for name, a := range accounts {
+		if a.Fallback != nil {
+			t.Errorf("%s has a second account beside the sandbox", name)
+		}
 		conn, err := a.Channel.Open(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -95,8 +101,10 @@ func TestSandboxInPlaceOfEveryAccount(t *testing.T) {
 		}
 	}
 	for _, r := range s.registry() {
-		if !strings.Contains(r.url(), server.SMTPAddr()) && !strings.Contains(r.url(), server.HTTPAddr()) {
-			t.Errorf("%s leads to %s", r.name, r.url())
+		for _, url := range r.urls() {
+			if !strings.Contains(url, server.SMTPAddr()) && !strings.Contains(url, server.HTTPAddr()) {
+				t.Errorf("%s leads to %s", r.name, url)
+			}
 		}
 	}
 	if n := calls(); n != 0 {

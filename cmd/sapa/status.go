@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/report"
 )
 
@@ -18,7 +19,8 @@ func newStatusCommand(a *app) *cobra.Command {
 		Use:   "status [RUN]",
 		Short: "Where runs stand: what was sent, what waits, and whether it adds up",
 		Long: `Shows the runs that are under way, or one run with its whole accounting and the copies for
-your own people (seeds:); campaigns in quarantine; and versions that wait for approval.
+your own people (seeds:); campaigns in quarantine; versions that wait for approval; and how
+far accounts are with their warm-up.
 
 --watch looks every second: in a terminal it writes over what it wrote before, elsewhere it
 writes a line for each run that has changed. With --until-done it ends when no run is under
@@ -46,7 +48,7 @@ way: exit code 3 when messages failed or are unknown, 1 when a run was paused or
 			return a.status(c.Context(), f, asJSON)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "for programs; that of sapa report, with seeds, quarantined and waiting")
+	c.Flags().BoolVar(&asJSON, "json", false, "for programs; that of sapa report, with seeds, quarantined, waiting and warm_ups")
 	c.Flags().BoolVar(&watch, "watch", false, "look again every second, until Ctrl-C")
 	c.Flags().BoolVar(&untilDone, "until-done", false, "with --watch: until no run is under way")
 	c.Flags().BoolVar(&all, "all", false, "runs that are done or cancelled, too")
@@ -59,6 +61,8 @@ type standing struct {
 	Seeds       []report.SeedCopy     `json:"seeds,omitempty"` // of the one run that was asked for
 	Quarantined []campaign.Quarantine `json:"quarantined,omitempty"`
 	Waiting     []campaign.Waiting    `json:"waiting_for_approval,omitempty"`
+	// WarmUps are the accounts that are being warmed up.
+	WarmUps []delivery.WarmUpState `json:"warm_ups,omitempty"`
 }
 
 func (a *app) status(ctx context.Context, f report.Filter, asJSON bool) error {
@@ -71,6 +75,9 @@ func (a *app) status(ctx context.Context, f report.Filter, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	if st.WarmUps, err = a.warmUps(ctx, s.pool); err != nil {
+		return err
+	}
 	if asJSON {
 		return a.printJSON(st)
 	}
@@ -78,6 +85,7 @@ func (a *app) status(ctx context.Context, f report.Filter, asJSON bool) error {
 		return err
 	}
 	a.printRails(st)
+	a.printWarmUps(st.WarmUps)
 	return nil
 }
 

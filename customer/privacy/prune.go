@@ -193,6 +193,10 @@ func (m Month) sweep(ctx context.Context, db pg.DBTX) error {
 			}
 		}
 	}
+	// The key of contacts begins with the customer, so that each of these would read it whole.
+	if _, err := db.Exec(ctx, `delete from contacts where message_id >> $2 = $1`, int(m), monthShift); err != nil {
+		return err
+	}
 	_, err = db.Exec(ctx, `update pruned_months set swept = true where month = $1`, int(m))
 	return err
 }

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/pg"
+)
+
+// planning compares planning a run with the least that writes the same rows.
+func (b *bench) planning(ctx context.Context) error {
+	name, err := b.audience(ctx, b.toPlan)
+	if err != nil {
+		return err
+	}
+	if _, err := b.pool.Exec(ctx, `truncate addresses`); err != nil {
+		return err
+	}
+	_, cold, err := b.planned(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	if err := b.sameRows(ctx, name); err != nil {
+		return err
+	}
+	var warm, bare, ratios []float64
+	for i := range b.rounds {
+		w, o, err := b.planPair(ctx, name, i%2 == 1)
+		if err != nil {
+			return err
+		}
+		warm, bare, ratios = append(warm, w.Seconds()), append(bare, o.Seconds()), append(ratios, w.Seconds()/o.Seconds())
+	}
+	b.results.Plan = round(median(ratios))
+	fmt.Printf("planning a run of %d, seconds\n\n| address book empty, once | address book known | bare insert … select | known over bare |\n| --- | --- | --- | --- |\n", b.toPlan)
+	fmt.Printf("| %.1f | %s | %s | %s |\n\n", cold.Seconds(), spread(warm, "%.2f"), spread(bare, "%.2f"), spread(ratios, "%.2f"))
+	return nil
+}
+
+// planPair plans a run and writes the bare rows, in this order or the other.
+func (b *bench) planPair(ctx context.Context, name string, bareFirst bool) (warm, bare time.Duration, err error) {
+	plan := func() error { _, warm, err = b.planned(ctx, name); return err }
+	insert := func() error { bare, err = b.bareInsert(ctx, name); return err }
+	turns := []func() error{plan, insert}
+	if bareFirst {
+		turns[0], turns[1] = insert, plan
+	}
+	for _, turn := range turns {
+		if err := b.empty(ctx); err != nil {
+			return 0, 0, err
+		}
+		if err := turn(); err != nil {
+			return 0, 0, err
+		}
+	}
+	return warm, bare, b.empty(ctx)
+}
+
+// sameRows makes sure that the bare insert writes the rows that planning has just written.
+func (b *bench) sameRows(ctx context.Context, name string) error {
+	planned, err := b.fingerprints(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.empty(ctx); err != nil {
+		return err
+	}
+	if _, err := b.bareInsert(ctx, name); err != nil {
+		return err
+	}
+	bare, err := b.fingerprints(ctx)
+	if err != nil {
+		return err
+	}
+	for i, p := range planned {
+		if p.rows != bare[i].rows || p.hash != bare[i].hash {
+			return fmt.Errorf("the bare insert writes other rows than planning: %d rows such as\n%s\nand not %d such as\n%s", bare[i].rows, bare[i].one, p.rows, p.one)
+		}
+	}
+	return nil
+}
+
+// fingerprint tells whether two tables have the same rows, but for their numbers and times.
+type fingerprint struct {
+	rows      int
+	hash, one string
+}
+
+func (b *bench) fingerprints(ctx context.Context) (list []fingerprint, err error) {
+	for _, t := range []struct{ table, without string }{
+		{"messages", "{id, run_id, not_before}"},
+		{"occasions", "{message_id, planned_at}"},
+		{"batches", "{id, run_id, lo, hi, due_at}"},
+		{"run_totals", "{run_id}"},
+	} {
+		var f fingerprint
+		err := b.pool.QueryRow(ctx, `
+			select count(*), coalesce(sum(hashtextextended(one, 0)), 0)::text, coalesce(min(one), '')
+			from (select (to_jsonb(t) - $1::text[])::text as one from `+t.table+` t) rows`, t.without).Scan(&f.rows, &f.hash, &f.one)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, f)
+	}
+	return list, nil
+}
+
+// bareInsert writes the rows that planning writes, without asking anything: no rule, no earlier occasion, no consent, no
+// suppression, no order. It sorts nothing, and has the memory that planning has.
+func (b *bench) bareInsert(ctx context.Context, name string) (took time.Duration, err error) {
+	if _, err := b.pool.Exec(ctx, `checkpoint`); err != nil {
+		return 0, err
+	}
+	args := pgx.NamedArgs{"n": b.toPlan, "size": delivery.BatchSize}
+	var campaign, run int
+	var base int64
+	err = b.pool.QueryRow(ctx, `
+		insert into runs (campaign_id, version_id, tick, as_of, actor, message_base)
+		select id, version_id, now(), now(), 'bench', (select (extract(year from now())::bigint - 2026) * 12 + extract(month from now())::bigint - 1) << 44
+		from campaigns where name = $1 returning id, campaign_id, message_base`, name).Scan(&run, &campaign, &base)
+	if err != nil {
+		return 0, err
+	}
+	args["run"], args["campaign"], args["base"] = run, campaign, base
+	begun := time.Now()
+	err = pg.InTx(ctx, b.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `set local work_mem = '64MB'; set local jit = off`); err != nil {
+			return err
+		}
+		for _, sql := range bareSQL {
+			if _, err := tx.Exec(ctx, sql, args); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return time.Since(begun), err
+}
+
+var bareSQL = []string{
+	`
+	insert into messages (id, run_id, customer_key, address_id, channel, not_before, state)
+	select @base::bigint + c.id, @run::int, c.id::text, a.id, 'email', now(), 'planned'
+	from bench.customers c join addresses a on a.channel = 'email' and a.region = '' and a.raw = c.email
+	where c.id <= @n::int`,
+	`
+	insert into occasions (campaign_id, customer_key, occasion, message_id, spent, planned_at)
+	select @campaign::int, c.id::text, '"once"', @base::bigint + c.id, true, now()
+	from bench.customers c
+	where c.id <= @n::int`,
+	`
+	insert into batches (run_id, lo, hi, due_at, channel)
+	select @run::int, @base::bigint + lo, @base::bigint + least(lo + @size::int - 1, @n::int), now(), 'email'
+	from generate_series(1, @n::int, @size::int) lo`,
+	`
+	insert into run_totals (run_id, state, delta)
+	values (@run::int, 'planned', @n::int), (@run::int, 'audience', @n::int)`,
+}
