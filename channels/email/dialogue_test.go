@@ -443,9 +443,10 @@ func TestVerdictDoesNotWait(t *testing.T) {
 	s := newServer(t, offering("PIPELINING"), withHook(on("MAIL", 2, func(p *peer, line string) {
 		select {
 		case <-accepted:
-			p.answer("MAIL", line)
-		case <-t.Context().Done():
+		case <-time.After(5 * time.Second):
+			t.Error("the first message has no verdict yet")
 		}
+		p.answer("MAIL", line)
 	})))
 	session, err := s.channel(s.url("")).Open(t.Context())
 	if err != nil {

@@ -270,12 +270,9 @@ func pairs(yield func(script) bool) {
 			}
 			for second := first + 1; second < 4*dialogueLength; second++ {
 				for b := range answers {
-					for s := range modesOf {
-						s.acts = append(make([]act, second), act{answer: b})
-						s.acts[first] = act{answer: a}
-						if !yield(s) {
-							return
-						}
+					s := script{pipelining: true, acts: append(make([]act, second), act{answer: b})}
+					if s.acts[first] = (act{answer: a}); !yield(s) {
+						return
 					}
 				}
 			}

@@ -101,14 +101,14 @@ const (
 // waits: a read that would is a time-out. What it has decided is in accepted, which is the truth.
 type player struct {
 	script
-	in       []byte      // read and not a whole line yet
-	out      []byte      // said, not read by the client yet
-	withheld []byte      // said too late
-	closed   bool        // by the server, or cut
-	hangs    bool        // the server does nothing any more
-	lags     bool        // what the server says from now on is said too late
-	expired  atomic.Bool // the client's deadline has passed; set by its limiter, too
-	over     bool        // hung up by the client
+	in       []byte       // read and not a whole line yet
+	out      []byte       // said, not read by the client yet
+	withheld []byte       // said too late
+	closed   bool         // by the server, or cut
+	hangs    bool         // the server does nothing any more
+	lags     bool         // what the server says from now on is said too late
+	deadline atomic.Int64 // the client's, in ns since 1970; set by its limiter, too
+	over     bool         // hung up by the client
 	endCtx   func()
 
 	mail, rcpt, data bool
@@ -132,7 +132,7 @@ func (p *player) Write(b []byte) (int, error) {
 	switch {
 	case p.over:
 		return 0, net.ErrClosed
-	case p.expired.Load():
+	case p.expired():
 		return 0, os.ErrDeadlineExceeded
 	case p.closed && p.cutHow == writeWorks:
 		return len(b), nil
@@ -170,7 +170,7 @@ func (p *player) Read(b []byte) (int, error) {
 	switch {
 	case p.over:
 		return 0, net.ErrClosed
-	case p.expired.Load():
+	case p.expired():
 		return 0, os.ErrDeadlineExceeded
 	case heard > 0:
 		n := copy(b, p.out[:heard])
@@ -197,9 +197,14 @@ func (p *player) ahead() error {
 func (p *player) Close() error                     { p.over = true; return nil }
 func (p *player) LocalAddr() net.Addr              { return &net.TCPAddr{} }
 func (p *player) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
-func (p *player) SetDeadline(at time.Time) error   { p.expired.Store(time.Now().After(at)); return nil }
+func (p *player) SetDeadline(at time.Time) error   { p.deadline.Store(at.UnixNano()); return nil }
 func (p *player) SetReadDeadline(time.Time) error  { return nil }
 func (p *player) SetWriteDeadline(time.Time) error { return nil }
+
+func (p *player) expired() bool {
+	at := p.deadline.Load()
+	return at != 0 && time.Now().UnixNano() > at
+}
 
 // within says whether an octet from the client stood within the content of a message, and not at the end of a line.
 func (p *player) within(n int) bool {

@@ -49,36 +49,52 @@ func TestBigMessage(t *testing.T) {
 	}
 }
 
-// The context's end cuts short every wait before the hand-over.
+// The context's end cuts short every wait before the hand-over, also where the envelope went out behind a final dot; that
+// one's verdict stays.
 func TestContextEndsBeforeHandOver(t *testing.T) {
 	t.Parallel()
 	for _, verb := range []string{"MAIL", "RCPT", "DATA"} {
 		for _, mode := range []string{"PIPELINING", "8BITMIME"} {
-			t.Run(verb+"/"+mode, func(t *testing.T) {
-				t.Parallel()
-				ctx, cancel := context.WithCancelCause(t.Context())
-				stopping := errors.New("stopping")
-				s := newServer(t, offering(mode), withHook(on(verb, 1, func(*peer, string) {
-					cancel(stopping)
-					<-t.Context().Done() // what came behind it in the group is not answered
-				})))
-				session, err := s.channel(s.url("")).Open(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer session.Close()
-				in := make(chan *channels.Message, 1)
-				in <- testMessage(1)
-				err = session.Deliver(ctx, in, yes, func(_ *channels.Message, _ channels.Receipt, err error) {
-					if channels.VerdictOf(err) != channels.VerdictUnavailable || !errors.Is(err, stopping) {
-						t.Errorf("outcome %v, want Unavailable with the cause", err)
-					}
+			for n, want := range map[int][]string{1: {"1 unavailable, kept 0"}, 2: {ok1, "2 unavailable, kept 0"}} {
+				t.Run(fmt.Sprintf("%s/%s/%d", verb, mode, n), func(t *testing.T) {
+					t.Parallel()
+					contextEnds(t, mode, verb, n, want)
 				})
-				if !errors.Is(err, stopping) {
-					t.Errorf("Deliver: %v, want the cause", err)
-				}
-			})
+			}
 		}
+	}
+}
+
+// contextEnds ends the context at the verb of the nth message.
+func contextEnds(t *testing.T, mode, verb string, n int, want []string) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopping := errors.New("stopping")
+	s := newServer(t, offering(mode), withHook(on(verb, n, func(*peer, string) {
+		cancel(stopping)
+		<-t.Context().Done() // what came behind it in the group is not answered
+	})))
+	forever := func(cfg *Config) { cfg.CommandTimeout, cfg.DataTimeout = time.Hour, time.Hour }
+	session, err := s.channel(s.url(""), forever).Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	in := make(chan *channels.Message, n)
+	for i := range n {
+		in <- testMessage(i + 1)
+	}
+	var results []string
+	err = session.Deliver(ctx, in, yes, func(m *channels.Message, r channels.Receipt, err error) {
+		results = append(results, result(m, r, err))
+		if err != nil && (channels.VerdictOf(err) != channels.VerdictUnavailable || !errors.Is(err, stopping)) {
+			t.Errorf("outcome %v, want Unavailable with the cause", err)
+		}
+	})
+	if !errors.Is(err, stopping) {
+		t.Errorf("Deliver: %v, want the cause", err)
+	}
+	if diff := cmp.Diff(want, results); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
 }
 
@@ -102,19 +118,27 @@ func TestContextEndedReceivesNothing(t *testing.T) {
 	}
 }
 
+// The replies to commands and to messages have limits of their own, the former also behind a final dot.
 func TestTimeLimits(t *testing.T) {
 	t.Parallel()
-	silent := func(*peer, string) {}
-	short := func(cfg *Config) { cfg.CommandTimeout, cfg.DataTimeout = 50*time.Millisecond, 50*time.Millisecond }
-	for verb, want := range map[string]string{
-		"DATA":    "1 unavailable, kept 0",
-		"CONTENT": "1 unknown, handed over 0",
+	const short = 50 * time.Millisecond
+	for name, test := range map[string]struct {
+		verb          string
+		nth           int
+		command, data time.Duration
+		want          []string
+	}{
+		"a command":              {"DATA", 1, short, time.Hour, []string{"1 unavailable, kept 0"}},
+		"a message":              {"CONTENT", 1, time.Hour, short, []string{"1 unknown, handed over 0"}},
+		"a command behind a dot": {"MAIL", 2, short, time.Hour, []string{ok1, "2 unavailable, kept 0"}},
+		"a message behind one":   {"CONTENT", 2, time.Hour, short, []string{ok1, "2 unknown, handed over 0"}},
 	} {
-		t.Run(verb, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t, withHook(on(verb, 1, silent)))
-			results, err := conversation(t, s.channel(s.url(""), short), 1)
-			if diff := cmp.Diff([]string{want}, results); diff != "" {
+			s := newServer(t, withHook(on(test.verb, test.nth, func(*peer, string) { <-t.Context().Done() })))
+			limits := func(cfg *Config) { cfg.CommandTimeout, cfg.DataTimeout = test.command, test.data }
+			results, err := conversation(t, s.channel(s.url(""), limits), test.nth)
+			if diff := cmp.Diff(test.want, results); diff != "" {
 				t.Errorf("outcome (-want +got):\n%s", diff)
 			}
 			if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
@@ -122,6 +146,35 @@ func TestTimeLimits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A session lives longer than its limits, which are for each wait.
+func TestLimitsAreForEachWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlayer(script{pipelining: true})
+		s, err := p.session()
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := make(chan *channels.Message)
+		go func() {
+			defer close(in)
+			for i := range 100 {
+				in <- testMessage(2*i + 1)
+				in <- testMessage(2*i + 2) // in one trip with the one before
+				time.Sleep(time.Minute)
+			}
+		}()
+		err = s.Deliver(t.Context(), in, yes, func(m *channels.Message, _ channels.Receipt, err error) {
+			if err != nil {
+				t.Errorf("message %d: %v", m.ID, err)
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // Close does not wait for a server that does not answer QUIT.
@@ -166,9 +219,6 @@ func held(t *testing.T, act func(p *player, in chan<- *channels.Message, cancel 
 		}()
 		in <- testMessage(1)
 		synctest.Wait()
-		if p.dots["token1"] != 0 || !p.data {
-			t.Error("the first message is not due, or its dot was not held")
-		}
 		act(p, in, cancel)
 		<-delivered
 	})
@@ -196,6 +246,9 @@ func TestDotIsHeld(t *testing.T) {
 		},
 		"a message comes": {
 			func(p *player, in chan<- *channels.Message, _ context.CancelCauseFunc) {
+				if p.dots["token1"] != 0 || !p.data {
+					t.Error("the first message is not due, or its dot was not held")
+				}
 				in <- testMessage(2)
 				synctest.Wait()
 				if p.dots["token1"] != 1 || !p.data {
