@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
 
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/internal/pg"
@@ -24,21 +25,33 @@ type lease struct {
 	next    int64 // where the next claim looks: what lies before it is done, or was claimed
 	epoch   int
 	channel string
-	tick    time.Time
-	asOf    time.Time
-	life    *life
-	// inHand are the messages that a session has, or had, and whose verdicts are not in the ledger yet.
+	// triggered messages go before others.
+	triggered bool
+	tick      time.Time
+	asOf      time.Time
+	life      *life
+	// inHand are the messages that may have been handed over, and whose verdicts the ledger does not take.
 	inHand []int64
 }
 
 // sendBatch takes the batch, sends what is due of it and gives it back. A batch that is taken, done, not due or of a
 // run that does not send is left alone: the job was late or came twice.
-func (e *Engine) sendBatch(ctx context.Context, batch int64) error {
+func (e *Engine) sendBatch(ctx context.Context, job SendArgs) error {
 	ctx, cancel := until(ctx, e.stopping)
 	defer cancel()
-	e.held.add(batch)
-	defer e.held.remove(batch)
-	l, err := e.take(ctx, batch)
+	if !e.held.add(job.Batch) {
+		return river.JobSnooze(time.Second) // an older lease of ours, which we have lost, still waits for an answer
+	}
+	defer e.held.remove(job.Batch)
+	var t *turn
+	if way := e.lines[job.Channel]; way != nil && !job.Triggered {
+		t = &turn{line: way}
+		if !t.await(ctx) {
+			return river.JobSnooze(0) // somebody else may have it
+		}
+		defer t.end()
+	}
+	l, err := e.take(ctx, job.Batch)
 	if ctx.Err() != nil && l == nil {
 		return nil // we were told to stop; signing off frees it, should it have been taken
 	}
@@ -47,7 +60,7 @@ func (e *Engine) sendBatch(ctx context.Context, batch int64) error {
 	}
 	e.gate.enter(l.run)
 	defer e.gate.leave(l.run)
-	pause, workErr := e.workBatch(ctx, l)
+	pause, workErr := e.workBatch(ctx, l, t)
 	if ctx.Err() != nil {
 		workErr = nil // we were told to stop
 	}
@@ -57,15 +70,15 @@ func (e *Engine) sendBatch(ctx context.Context, batch int64) error {
 func (e *Engine) take(ctx context.Context, batch int64) (*lease, error) {
 	l := &lease{batch: batch, life: e.node.life.Load()}
 	err := e.books.QueryRow(ctx, `
-		update batches b set worker = $2, epoch = b.epoch + 1
+		update batches b set worker = $2, epoch = b.epoch + 1, handed_to = null
 		from runs r
 		where b.id = $1 and r.id = b.run_id and r.state = 'sending'
 		  and not b.done and b.worker is null and b.due_at <= $3
 		  and exists (select from workers w where w.id = $2 and w.stopped_at is null)
 		  and exists (select from installation i, pg_control_system() c
 		              where i.system_identifier = c.system_identifier::text and i.database_name = current_database())
-		returning b.run_id, r.version_id, b.lo, b.hi, b.epoch, b.channel, r.tick, r.as_of`,
-		batch, l.life.worker, e.Now()).Scan(&l.run, &l.version, &l.lo, &l.hi, &l.epoch, &l.channel, &l.tick, &l.asOf)
+		returning b.run_id, r.version_id, b.lo, b.hi, b.epoch, b.channel, b.triggered, r.tick, r.as_of`,
+		batch, l.life.worker, e.Now()).Scan(&l.run, &l.version, &l.lo, &l.hi, &l.epoch, &l.channel, &l.triggered, &l.tick, &l.asOf)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -78,15 +91,15 @@ func (e *Engine) take(ctx context.Context, batch int64) (*lease, error) {
 
 // workBatch claims and sends until nothing of the batch is due, or something stands in the way; pause is how long the
 // batch should then rest. A panic ends only this batch.
-func (e *Engine) workBatch(ctx context.Context, l *lease) (pause time.Duration, err error) {
+func (e *Engine) workBatch(ctx context.Context, l *lease, t *turn) (pause time.Duration, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.Log.Error("panic", slog.Int64("batch", l.batch), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 			pause, err = panicPause, fmt.Errorf("batch %d: panic: %v", l.batch, p)
 		}
 	}()
-	account, ok := e.Accounts[l.channel]
-	if !ok {
+	way := e.lines[l.channel]
+	if way == nil {
 		return 0, e.pauseRun(ctx, l, "channel", fmt.Sprintf("channel %s is not configured in sapa.yaml on %s", l.channel, hostname()))
 	}
 	content, err := e.Library.Content(ctx, l.version)
@@ -100,9 +113,15 @@ func (e *Engine) workBatch(ctx context.Context, l *lease) (pause time.Duration, 
 	if err != nil {
 		return e.misfit(ctx, l, err)
 	}
-	s := &sender{engine: e, lease: l, account: account, pool: e.sessions[l.channel], pace: e.paces[l.channel]}
-	defer s.putBack()
-	return e.sendDue(ctx, l, s, fill)
+	if err := way.join(ctx); err != nil {
+		return e.cantOpen(ctx, l, way, err)
+	}
+	defer way.leave()
+	f := &flow{
+		engine: e, lease: l, line: way, fill: fill, most: way.atOnce(), turn: t,
+		inHand: map[int64]*message{}, answers: make(chan answer, InDoubt),
+	}
+	return f.run(ctx)
 }
 
 // How long a batch rests after a panic in its work, and after trouble with the database.
@@ -110,37 +129,6 @@ const (
 	panicPause = time.Minute
 	trouble    = 5 * time.Second
 )
-
-func (e *Engine) sendDue(ctx context.Context, l *lease, s *sender, fill *filler) (pause time.Duration, err error) {
-	for ctx.Err() == nil && s.permit() == nil {
-		if err := s.connect(ctx); err != nil {
-			return e.cantOpen(ctx, l, s, err)
-		}
-		claimed, err := e.claim(ctx, l, s.claimSize(), fill.content)
-		e.Meter.Claimed(l.channel, len(claimed))
-		if err != nil || len(claimed) == 0 {
-			return 0, err
-		}
-		ready, refused, err := fill.fill(ctx, claimed)
-		if err != nil {
-			return e.companyTrouble(ctx, l, claimed, err)
-		}
-		if err := e.record(ctx, l, refused); err != nil {
-			return trouble, err
-		}
-		if len(refused) > 0 {
-			e.guardSoon(ctx, l.run)
-		}
-		if err := fill.keepShortLinks(ctx, ready); err != nil {
-			return trouble, errors.Join(err, e.release(ctx, l, idsOf(ready)))
-		}
-		if err := s.handOver(ctx, ready); err != nil {
-			return trouble, err
-		}
-		s.copySeeds(ctx, fill, ready)
-	}
-	return 0, nil
-}
 
 // misfit decides what a version means that does not fit what this process read when it started: sapa.yaml or the tables
 // may have been changed since, and a process that started later can use it. The batch is left to others as long as there
@@ -172,15 +160,15 @@ func (e *Engine) othersLive(ctx context.Context, l *lease) (live bool, err error
 
 // cantOpen decides what a provider that can't be reached means: wrong credentials or settings pause the run, since
 // waiting will not mend them; anything else lets the batch rest until the breaker closes.
-func (e *Engine) cantOpen(ctx context.Context, l *lease, s *sender, err error) (time.Duration, error) {
+func (e *Engine) cantOpen(ctx context.Context, l *lease, way *line, err error) (time.Duration, error) {
 	if ctx.Err() != nil {
 		return 0, nil
 	}
-	e.Log.Warn("provider", slog.String("channel", l.channel), slog.String("account", s.account.Channel.Account()), slog.Any("error", err))
+	e.Log.Warn("provider", slog.String("channel", l.channel), slog.String("account", way.account.Channel.Account()), slog.Any("error", err))
 	if channels.VerdictOf(err) == channels.VerdictPermanent {
 		return 0, e.pauseRun(ctx, l, "provider", err.Error())
 	}
-	wait, _ := s.pool.wait()
+	wait, _ := way.pool.wait()
 	return max(time.Second, wait), e.note(ctx, l.run, err.Error())
 }
 
@@ -213,7 +201,7 @@ func (e *Engine) giveBack(ctx context.Context, l *lease, pause time.Duration) er
 		case after.run != "sending":
 			return nil // resume makes new jobs
 		}
-		return wake(ctx, e.client, []Wakeup{{l.batch, l.channel, after.due}}, e.Now())
+		return wake(ctx, e.client, []Wakeup{{l.batch, l.channel, after.due, l.triggered}}, e.Now())
 	})
 }
 

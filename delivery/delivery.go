@@ -117,8 +117,8 @@ type Engine struct {
 	guard    *guard
 	foreign  atomic.Bool // the database is not ours, by the last look
 	seeded   seeded
-	sessions map[string]*sessionPool
-	paces    map[string]*pacer
+	lines    map[string]*line // by channel
+	window   *window
 	client   *river.Client[pgxTx]
 	held     holdings
 	running  atomic.Pointer[running] // nil before it works
@@ -148,13 +148,11 @@ func New(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		Config: cfg, sessions: map[string]*sessionPool{}, paces: map[string]*pacer{},
+		Config: cfg, lines: map[string]*line{}, window: newWindow(),
 		stopping: make(chan struct{}), over: make(chan struct{}), guard: newGuard(),
 	}
 	for name, a := range cfg.Accounts {
-		e.sessions[name] = newSessionPool(a.Channel)
-		e.sessions[name].opened = func(err error) { cfg.Meter.Opened(name, err) }
-		e.paces[name] = newPacer(name+" "+a.Channel.Account(), a.Rate, cfg.Pool)
+		e.lines[name] = newLine(name, a, cfg)
 	}
 	return e, nil
 }
@@ -185,6 +183,11 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 	}
 	e.running.Store(&running{e.node, map[string]*pgxpool.Pool{"books": e.books, "lifeline": lifeline}})
 	e.gate = newGate(lifeline)
+	sending, stopSending := until(free, e.stopping)
+	defer stopSending()
+	for _, l := range e.lines {
+		go l.run(sending)
+	}
 	startErr := patiently(ctx, func() error { return e.startRiver(free, more) })
 	background, stopBackground := context.WithCancel(free)
 	defer stopBackground()
@@ -196,8 +199,8 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 	close(e.stopping)
 	err = errors.Join(startErr, e.stopRiver(free))
 	close(e.over)
-	for _, p := range e.paces {
-		p.close()
+	for _, l := range e.lines {
+		l.close()
 	}
 	stopBackground()
 	<-ended
@@ -283,8 +286,8 @@ func (e *Engine) stopRiver(ctx context.Context) error {
 }
 
 func (e *Engine) closeSessions() {
-	for _, p := range e.sessions {
-		p.closeAll()
+	for _, l := range e.lines {
+		l.pool.closeAll()
 	}
 }
 

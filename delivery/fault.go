@@ -37,7 +37,7 @@ func (e *Engine) claimant(ctx context.Context) (db pg.DBTX, forget func(), err e
 type hasty struct{ channels.Session }
 
 // Deliver calls everything accepted that it takes.
-func (h hasty) Deliver(ctx context.Context, in <-chan *channels.Message, permit func(*channels.Message) error, done func(*channels.Message, channels.Receipt, error)) error {
+func (h hasty) Deliver(ctx context.Context, in <-chan *channels.Message, _ func(*channels.Message) error, done func(*channels.Message, channels.Receipt, error)) error {
 	relay := make(chan *channels.Message)
 	var relaying sync.WaitGroup
 	over := make(chan struct{})
@@ -52,7 +52,7 @@ func (h hasty) Deliver(ctx context.Context, in <-chan *channels.Message, permit 
 			}
 		}
 	})
-	err := h.Session.Deliver(ctx, relay, permit, func(*channels.Message, channels.Receipt, error) {})
+	err := h.Session.Deliver(ctx, relay, func(*channels.Message) error { return nil }, func(*channels.Message, channels.Receipt, error) {})
 	close(over)
 	relaying.Wait()
 	return err

@@ -83,7 +83,7 @@ func (e *Engine) Health() Health {
 	default:
 	}
 	for name, a := range e.Accounts {
-		c := e.sessions[name].health()
+		c := e.lines[name].pool.health()
 		c.Name, c.Rate, c.Connections = name, a.Rate, a.connections()
 		h.Channels = append(h.Channels, c)
 	}

@@ -95,11 +95,6 @@ func (e *Engine) record(ctx context.Context, l *lease, outcomes []outcome) error
 	if len(outcomes) == 0 {
 		return nil
 	}
-	for _, o := range outcomes {
-		if o.state == "planned" {
-			l.next = min(l.next, o.message.ID)
-		}
-	}
 	args := outcomeArgs(outcomes)
 	args["batch"], args["worker"], args["epoch"], args["run"], args["channel"] = l.batch, l.life.worker, l.epoch, l.run, l.channel
 	return e.persist(ctx, func(ctx context.Context) error {

@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,28 +58,37 @@ func within(ctx context.Context, limit time.Duration, f func(context.Context) er
 // holdings are the batches that this process takes, sends or gives back at this moment, as far as it knows itself.
 type holdings struct {
 	mu      sync.Mutex
-	batches map[int64]int // batch → jobs about it
+	batches map[int64]bool
 }
 
-func (h *holdings) add(batch int64) {
+// add notes a batch; it is false when it is noted already.
+func (h *holdings) add(batch int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.batches == nil {
-		h.batches = map[int64]int{}
+	if h.batches[batch] {
+		return false
 	}
-	h.batches[batch]++
+	if h.batches == nil {
+		h.batches = map[int64]bool{}
+	}
+	h.batches[batch] = true
+	return true
 }
 
 func (h *holdings) remove(batch int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.batches[batch]--; h.batches[batch] == 0 {
-		delete(h.batches, batch)
-	}
+	delete(h.batches, batch)
 }
 
 func (h *holdings) has(batch int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.batches[batch] > 0
+	return h.batches[batch]
+}
+
+func (h *holdings) list() []int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.AppendSeq([]int64{}, maps.Keys(h.batches)) // never nil, which would be NULL
 }

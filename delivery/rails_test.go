@@ -236,7 +236,7 @@ func TestSeeds(t *testing.T) {
 func TestSeedClaimedByTwo(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
-	s.birthday(1200)
+	s.birthday(4200)
 	s.limited("seeds: [boss@bengkel.example]")
 	s.exec(`create function stall() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock_shared(4711); return new; end $$`)
 	s.exec(`create trigger stall before insert on seed_messages for each row execute function stall()`)

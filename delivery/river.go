@@ -16,8 +16,17 @@ type pgxTx = pgx.Tx
 
 // SendArgs wakes a worker for one batch. The job is no guard against anything: the lease on the batch is.
 type SendArgs struct {
-	Batch   int64  `json:"batch"`
-	Channel string `json:"channel"`
+	Batch     int64  `json:"batch"`
+	Channel   string `json:"channel"`
+	Triggered bool   `json:"triggered,omitempty"`
+}
+
+// queue is where the job waits: triggered messages never behind others.
+func (a SendArgs) queue() string {
+	if a.Triggered {
+		return a.Channel + "-triggered"
+	}
+	return a.Channel
 }
 
 // Kind names the job.
@@ -48,9 +57,10 @@ func (q *Queue) InsertTx(ctx context.Context, tx pgx.Tx, args river.JobArgs, opt
 
 // Wakeup is a batch and when a worker should look at it.
 type Wakeup struct {
-	Batch   int64
-	Channel string
-	DueAt   time.Time
+	Batch     int64
+	Channel   string
+	DueAt     time.Time
+	Triggered bool
 }
 
 // WakeTx inserts jobs for batches with their transaction.
@@ -79,11 +89,12 @@ func wake(ctx context.Context, client *river.Client[pgxTx], batches []Wakeup, no
 func wakeParams(batches []Wakeup, now time.Time) []river.InsertManyParams {
 	params := make([]river.InsertManyParams, len(batches))
 	for i, b := range batches {
-		opts := &river.InsertOpts{Queue: b.Channel, MaxAttempts: 3}
+		args := SendArgs{Batch: b.Batch, Channel: b.Channel, Triggered: b.Triggered}
+		opts := &river.InsertOpts{Queue: args.queue(), MaxAttempts: 3}
 		if wait := b.DueAt.Sub(now); wait > 0 {
 			opts.ScheduledAt = time.Now().Add(wait)
 		}
-		params[i] = river.InsertManyParams{Args: SendArgs{Batch: b.Batch, Channel: b.Channel}, InsertOpts: opts}
+		params[i] = river.InsertManyParams{Args: args, InsertOpts: opts}
 	}
 	return params
 }
@@ -92,13 +103,18 @@ func wakeParams(batches []Wakeup, now time.Time) []river.InsertManyParams {
 // long is given back and taken again.
 const jobTimeout = 24 * time.Hour
 
-// newRiver makes the client that works jobs: one queue per channel, as wide as its connections.
+// batchesAtOnce is how many batches of an account a process sends at the same time: while one is claimed and filled,
+// others have its sessions.
+const batchesAtOnce = 4
+
+// newRiver makes the client that works jobs: one queue per channel.
 func (e *Engine) newRiver(more func(*river.Workers)) (*river.Client[pgxTx], error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sendWorker{engine: e})
 	queues := map[string]river.QueueConfig{}
-	for name, a := range e.Accounts {
-		queues[name] = river.QueueConfig{MaxWorkers: a.connections()}
+	for name := range e.Accounts {
+		queues[SendArgs{Channel: name}.queue()] = river.QueueConfig{MaxWorkers: batchesAtOnce}
+		queues[SendArgs{Channel: name, Triggered: true}.queue()] = river.QueueConfig{MaxWorkers: batchesAtOnce}
 	}
 	if more != nil {
 		more(workers)
@@ -137,7 +153,7 @@ func (w *sendWorker) Work(ctx context.Context, job *river.Job[SendArgs]) error {
 	if wait := w.engine.rest(ctx, job.Args); wait > 0 {
 		return river.JobSnooze(wait)
 	}
-	return w.engine.sendBatch(ctx, job.Args.Batch)
+	return w.engine.sendBatch(ctx, job.Args)
 }
 
 // rest is how long a job should wait before its batch is even taken: this process may hand over nothing, the database is not ours, or the
@@ -146,11 +162,11 @@ func (e *Engine) rest(ctx context.Context, job SendArgs) time.Duration {
 	if e.node.life.Load().permit() != nil || e.foreign.Load() {
 		return e.Lease.Heartbeat
 	}
-	p, ok := e.sessions[job.Channel]
+	l, ok := e.lines[job.Channel]
 	if !ok {
 		return 0
 	}
-	wait, cause := p.wait()
+	wait, cause := l.pool.wait()
 	if wait > 0 {
 		if err := e.noteBatch(ctx, job.Batch, cause.Error()); err != nil {
 			e.Log.Warn("note", slog.Int64("batch", job.Batch), slog.Any("error", err))

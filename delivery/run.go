@@ -162,7 +162,7 @@ select count(*) from moved`
 
 // Wakeups lists the batches of a run that nobody holds and that are not done.
 func Wakeups(ctx context.Context, db pg.DBTX, run int) ([]Wakeup, error) {
-	rows, _ := db.Query(ctx, `select id as batch, channel, due_at from batches where run_id = $1 and not done and worker is null order by id`, run)
+	rows, _ := db.Query(ctx, `select id as batch, channel, due_at, triggered from batches where run_id = $1 and not done and worker is null order by id`, run)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Wakeup])
 	if err != nil {
 		return nil, fmt.Errorf("list batches of run %d: %w", run, err)

@@ -70,36 +70,37 @@ func (s *seeded) again(run int) {
 	delete(s.runs, run)
 }
 
-// copySeeds sends the run's seeds their copies, made for the first of the customers who were just handed over, unless that
-// was done before. What goes wrong with them is logged and noted beside them, and never the run's trouble.
-func (s *sender) copySeeds(ctx context.Context, fill *filler, ready []filled) {
-	e, run := s.engine, s.lease.run
-	if len(fill.content.Seeds) == 0 || len(ready) == 0 || !e.seeded.begin(run) {
+// copySeeds sends the run's seeds their copies, made for one of the customers who were just handed over, unless that was done
+// before. What goes wrong with them is logged and noted beside them, and never the run's trouble.
+func (f *flow) copySeeds(ctx context.Context) {
+	e, run := f.engine, f.lease.run
+	if len(f.fill.content.Seeds) == 0 || !e.seeded.begin(run) {
 		return
 	}
-	if err := s.trySeeds(ctx, fill, ready[0].message); err != nil {
+	if err := f.trySeeds(ctx); err != nil {
 		e.seeded.again(run)
-		if ctx.Err() == nil && s.permit() == nil {
+		if ctx.Err() == nil && f.permit() == nil {
 			e.Log.Warn("seeds", slog.Int("run", run), slog.Any("error", err))
 		}
 	}
 }
 
-func (s *sender) trySeeds(ctx context.Context, fill *filler, first *message) error {
-	missing, err := s.missingSeeds(ctx, fill.content.Seeds)
+func (f *flow) trySeeds(ctx context.Context) error {
+	missing, err := f.missingSeeds(ctx, f.fill.content.Seeds)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	people, rows, err := fill.read(ctx, []*message{first})
+	people, rows, err := f.fill.read(ctx, []*message{f.sample})
 	if err != nil {
 		return err
 	}
-	copied, err := fill.composer.Compose(Person{Customer: people[first.CustomerKey], Rows: pick(rows, first, nil)}, PlainURLs{fill.content})
+	who := Person{Customer: people[f.sample.CustomerKey], Rows: pick(rows, f.sample, nil)}
+	original, err := f.fill.composer.Compose(who, PlainURLs{f.fill.content})
 	if err != nil {
 		return err
 	}
 	for _, address := range missing {
-		if err := s.seed(ctx, copied, address, slices.Index(fill.content.Seeds, address)+1); err != nil {
+		if err := f.seed(ctx, original, address, slices.Index(f.fill.content.Seeds, address)+1); err != nil {
 			return err
 		}
 	}
@@ -107,89 +108,87 @@ func (s *sender) trySeeds(ctx context.Context, fill *filler, first *message) err
 }
 
 // missingSeeds are those that nobody has claimed yet.
-func (s *sender) missingSeeds(ctx context.Context, seeds []string) ([]string, error) {
-	rows, _ := s.engine.Pool.Query(ctx, `
+func (f *flow) missingSeeds(ctx context.Context, seeds []string) ([]string, error) {
+	rows, _ := f.engine.Pool.Query(ctx, `
 		select a from unnest($3::text[]) with ordinality u(a, n)
 		where not exists (select from seed_messages m where m.run_id = $1 and m.channel = $2 and m.address = a) order by n`,
-		s.lease.run, s.lease.channel, seeds)
+		f.lease.run, f.lease.channel, seeds)
 	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("look for seeds of run %d: %w", s.lease.run, err)
+		return nil, fmt.Errorf("look for seeds of run %d: %w", f.lease.run, err)
 	}
 	return missing, nil
 }
 
 // seed sends one copy: it is claimed, committed, handed over, and its verdict recorded.
-func (s *sender) seed(ctx context.Context, copied *channels.Message, address string, n int) error {
-	if !s.await(ctx) {
-		return errPaused
-	}
-	if err := s.connect(ctx); err != nil {
+func (f *flow) seed(ctx context.Context, original *channels.Message, address string, n int) error {
+	if err := f.obstacle(ctx); err != nil {
 		return err
 	}
-	mine, err := s.claimSeed(ctx, address)
+	mine, err := f.claimSeed(ctx, address)
 	if err != nil || !mine {
 		return err
 	}
-	m := *copied
-	m.Token = fmt.Sprintf("seed-%d-%d", s.lease.run, n)
-	m.From, m.To = s.account.From, channels.Address{Addr: address}
-	m.UnsubscribeURL, m.Date = "", s.engine.Now()
+	m := *original
+	m.Token = fmt.Sprintf("seed-%d-%d", f.lease.run, n)
+	m.From, m.To = f.line.account.From, channels.Address{Addr: address}
+	m.UnsubscribeURL, m.Date = "", f.engine.Now()
 	if m.ReplyTo == "" {
-		m.ReplyTo = s.account.ReplyTo
+		m.ReplyTo = f.line.account.ReplyTo
 	}
-	receipt, verdict := s.deliverOne(ctx, &m)
-	return s.recordSeed(ctx, address, receipt, verdict)
+	receipt, verdict := f.deliverOne(ctx, &m)
+	return f.recordSeed(ctx, address, receipt, verdict)
 }
 
-// deliverOne hands one message over; one that the session never took is Unavailable, and one that it took and said nothing
-// about Unknown.
-func (s *sender) deliverOne(ctx context.Context, m *channels.Message) (receipt channels.Receipt, verdict error) {
-	session := s.session
-	s.session = nil
-	in := make(chan *channels.Message, 1)
-	in <- m
-	close(in)
-	verdict = channels.Unknown(errors.New("the channel gave no verdict"))
-	cause := errors.New("the channel broke off")
-	defer func() {
-		v := channels.VerdictOf(verdict)
-		s.judge(ctx, session, v != channels.VerdictUnknown && v != channels.VerdictUnavailable, cause)
-	}()
-	cause = session.Deliver(ctx, in, s.allow, func(_ *channels.Message, r channels.Receipt, err error) { receipt, verdict = r, err })
-	if len(in) > 0 {
-		verdict = channels.Unavailable(errPaused)
+// copied is one copy on its way.
+type copied struct {
+	*flow
+	answer chan answer
+}
+
+func (c copied) verdict(mail *channels.Message, receipt channels.Receipt, err error) {
+	c.answer <- answer{mail.ID, receipt, err}
+}
+
+// deliverOne hands one message over; one that the line does not take is Unavailable.
+func (f *flow) deliverOne(ctx context.Context, m *channels.Message) (channels.Receipt, error) {
+	c := copied{f, make(chan answer, 1)}
+	select {
+	case f.line.offers <- []parcel{{m, c}}:
+	case <-ctx.Done():
+		return channels.Receipt{}, channels.Unavailable(errPaused)
 	}
-	return receipt, verdict
+	a := <-c.answer
+	return a.receipt, a.err
 }
 
 // claimSeed commits that this process sends the seed its copy; false when somebody else does, or did, or nobody may.
-func (s *sender) claimSeed(ctx context.Context, address string) (mine bool, err error) {
-	_, suppressed, err := customer.Suppressed(ctx, s.engine.books, s.lease.channel, address)
+func (f *flow) claimSeed(ctx context.Context, address string) (mine bool, err error) {
+	_, suppressed, err := customer.Suppressed(ctx, f.engine.books, f.lease.channel, address)
 	if err != nil {
 		return false, err
 	}
-	err = s.engine.books.QueryRow(ctx, `
+	err = f.engine.books.QueryRow(ctx, `
 		insert into seed_messages (run_id, channel, address, state, worker, at, words)
 		select @run::int, @channel::text, @address::text, case when @suppressed::boolean then 'skipped' else 'claimed' end, @worker::int,
 		       @now::timestamptz, case when @suppressed::boolean then 'suppressed' end
 		where exists (select from runs where id = @run and state = 'sending')
 		on conflict do nothing
 		returning state = 'claimed'`, pgx.NamedArgs{
-		"run": s.lease.run, "channel": s.lease.channel, "address": address, "worker": s.lease.life.worker, "now": s.engine.Now(),
+		"run": f.lease.run, "channel": f.lease.channel, "address": address, "worker": f.lease.life.worker, "now": f.engine.Now(),
 		"suppressed": suppressed,
 	}).Scan(&mine)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("claim a seed of run %d: %w", s.lease.run, err)
+		return false, fmt.Errorf("claim a seed of run %d: %w", f.lease.run, err)
 	}
 	return mine, nil
 }
 
 // recordSeed notes what became of a copy. One that was not handed over can be claimed again.
-func (s *sender) recordSeed(ctx context.Context, address string, r channels.Receipt, verdict error) error {
+func (f *flow) recordSeed(ctx context.Context, address string, r channels.Receipt, verdict error) error {
 	state, words := "failed", cut(r.Words, channels.MaxWords)
 	switch channels.VerdictOf(verdict) {
 	case channels.VerdictAccepted:
@@ -208,15 +207,15 @@ func (s *sender) recordSeed(ctx context.Context, address string, r channels.Rece
 		sql = `delete from seed_messages
 			where run_id = @run and channel = @channel and address = @address and worker = @worker and state in ('claimed', 'unknown')`
 	}
-	err := s.engine.persist(ctx, func(ctx context.Context) error {
-		_, err := s.engine.books.Exec(ctx, sql, pgx.NamedArgs{
-			"run": s.lease.run, "channel": s.lease.channel, "address": address, "worker": s.lease.life.worker,
-			"state": state, "words": text(words), "now": s.engine.Now(),
+	err := f.engine.persist(ctx, func(ctx context.Context) error {
+		_, err := f.engine.books.Exec(ctx, sql, pgx.NamedArgs{
+			"run": f.lease.run, "channel": f.lease.channel, "address": address, "worker": f.lease.life.worker,
+			"state": state, "words": text(words), "now": f.engine.Now(),
 		})
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("record a seed of run %d: %w", s.lease.run, err)
+		return fmt.Errorf("record a seed of run %d: %w", f.lease.run, err)
 	}
 	if state == "" {
 		return verdict

@@ -236,11 +236,11 @@ func TestJudgeOfSessions(t *testing.T) {
 		"by self": {t.Context(), errAway, true},
 	} {
 		d := &door{}
-		s := &sender{engine: &Engine{Config: Config{Log: slog.New(slog.DiscardHandler)}}, lease: &lease{}, pool: newSessionPool(d)}
+		l := &line{log: slog.New(slog.DiscardHandler), pool: newSessionPool(d)}
 		for range maxStrikes {
-			s.judge(c.ctx, &connection{Session: visit{d}}, false, c.cause)
+			l.judge(c.ctx, &connection{Session: visit{d}}, false, c.cause)
 		}
-		if wait, _ := s.pool.wait(); wait > 0 != c.open {
+		if wait, _ := l.pool.wait(); wait > 0 != c.open {
 			t.Errorf("%s: the breaker is open: %v", name, wait > 0)
 		}
 	}

@@ -74,7 +74,8 @@ func (e *Engine) signOff(ctx context.Context) error {
 	return nil
 }
 
-// bury stops some workers, and then makes the claims of all workers that have stopped unknown and frees their batches.
+// bury stops some workers, and then frees the batches of all workers that have stopped: of what they had claimed, those
+// that they may have handed over become unknown, and the others are planned again.
 // These are locked by a statement of their own: after it the next one sees every claim that was made under the old
 // lease, and no other can follow. A worker that wakes up has long lost its permission to hand over.
 func (e *Engine) bury(ctx context.Context, stop string, args ...any) (workers, messages int, err error) {
@@ -99,26 +100,29 @@ func (e *Engine) bury(ctx context.Context, stop string, args ...any) (workers, m
 
 const burySQL = `
 with held as (
-	select id, run_id, lo, hi, worker, epoch from batches where id = any($1)
+	select id, run_id, lo, hi, worker, epoch, handed_to from batches where id = any($1)
 ), claimed as (
-	select m.id, h.run_id
+	select m.id, h.run_id, coalesce(m.id <= h.handed_to, false) as handed
 	from held h join messages m on m.id between h.lo and h.hi and m.state = 'claimed' and m.worker = h.worker and m.epoch = h.epoch
 	order by m.id for update of m
 ), lost as (
-	update messages m set state = 'unknown', attempts = m.attempts + 1
+	update messages m
+	set state = case when c.handed then 'unknown' else 'planned' end::message_state, attempts = m.attempts + c.handed::int
 	from claimed c
 	where m.id = c.id
-	returning m.id, c.run_id, m.attempts, m.worker, m.epoch, m.claimed_at
+	returning m.id, c.run_id, m.state, m.attempts, m.worker, m.epoch, m.claimed_at
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, verdict, words)
-	select id, attempts, worker, epoch, claimed_at, 'unknown', 'the process that held it stopped without saying' from lost
+	select id, attempts, worker, epoch, claimed_at, 'unknown', 'the process that held it stopped without saying' from lost where state = 'unknown'
 ), counted as (
 	insert into run_totals (run_id, state, delta)
-	select l.run_id, s.state, sum(s.sign) from lost l, (values ('unknown', 1), ('claimed', -1)) s(state, sign) group by l.run_id, s.state
+	select run_id, state::text, count(*) from lost group by run_id, state
+	union all
+	select run_id, 'claimed', -count(*) from lost group by run_id
 ), freed as (
 	update batches b set worker = null, epoch = b.epoch + 1 from held h where b.id = h.id
 )
-select count(*) from lost`
+select count(*) from lost where state = 'unknown'`
 
 // freeForgotten gives back batches that the ledger says this process holds and that it knows nothing of: the answer to
 // a statement was lost.
@@ -182,17 +186,18 @@ func (e *Engine) mendRuns(ctx context.Context) error {
 }
 
 // wakeDue inserts jobs for batches that are due, free and without a job that River will start soon. A running job does
-// not count: it may be that of a process that died.
+// not count: it may be that of a process that died. Those of this process wait for their turn.
 func (e *Engine) wakeDue(ctx context.Context) error {
 	rows, _ := e.Pool.Query(ctx, `
-		select b.id as batch, b.channel, b.due_at
+		select b.id as batch, b.channel, b.due_at, b.triggered
 		from batches b join runs r on r.id = b.run_id
 		where not b.done and b.worker is null and b.due_at <= $1 and r.state = 'sending'
 		  and b.id not in (
 			select (j.args ->> 'batch')::bigint from river_job j
 			where j.kind = 'send_batch' and j.state in ('available', 'pending', 'retryable', 'scheduled')
 			  and j.scheduled_at <= now() + $2::interval)
-		order by b.due_at limit 1000`, e.Now(), 3*e.Lease.Heartbeat)
+		  and b.id <> all($3::bigint[])
+		order by b.due_at limit 1000`, e.Now(), 3*e.Lease.Heartbeat, e.held.list())
 	due, err := pgx.CollectRows(rows, pgx.RowToStructByName[Wakeup])
 	if err != nil {
 		return fmt.Errorf("list due batches: %w", err)

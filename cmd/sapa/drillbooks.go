@@ -110,7 +110,7 @@ func (d *drill) account(ctx context.Context) error {
 		return err
 	}
 	r.Unknown = states["unknown"]
-	r.UnknownAllowed = delivery.ClaimMost*d.o.connections*(r.Kills+r.Stops) + r.Cut
+	r.UnknownAllowed = delivery.InDoubt*(r.Kills+r.Stops) + r.Cut
 	before := r.Audience == sum(states)
 	if err := d.resolveByLog(ctx); err != nil {
 		return err

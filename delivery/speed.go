@@ -1,0 +1,94 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// speed is how many messages a second get through a line, as far as was seen.
+type speed struct {
+	mu        sync.Mutex
+	perSecond float64
+	since     time.Time // of the messages that are being counted
+	last      time.Time
+	count     int
+}
+
+// It is counted anew this often, and after a pause as long as this.
+const (
+	speedSample = 50 * time.Millisecond
+	speedGap    = time.Second
+)
+
+// saw notes that messages got through.
+func (s *speed) saw(messages int, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.last) > speedGap {
+		s.since, s.count = now, 0
+	} else if s.count += messages; now.Sub(s.since) >= speedSample {
+		s.perSecond = float64(s.count) / now.Sub(s.since).Seconds()
+		s.since, s.count = now, 0
+	}
+	s.last = now
+}
+
+// in is how many messages get through in a time; 0 when it is not known.
+func (s *speed) in(d time.Duration) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int(s.perSecond * d.Seconds())
+}
+
+// claimSize is how many messages to claim: what gets through in about a second.
+func (l *line) claimSize() int {
+	if rate := l.account.Rate; rate > 0 {
+		return max(1, min(BatchSize, int(rate)))
+	}
+	if n := l.speed.in(time.Second); n > 0 {
+		return max(l.account.connections(), min(BatchSize, n))
+	}
+	return InDoubt
+}
+
+// atOnce is how many messages of a batch may be in hand: what gets through in a quarter of a second, and two for each
+// session.
+func (l *line) atOnce() int {
+	if rate := l.account.Rate; rate > 0 {
+		return max(1, min(InDoubt, int(rate/4)))
+	}
+	return min(InDoubt, max(2*l.account.connections(), l.speed.in(time.Second/4)))
+}
+
+// fast says that a whole batch gets through in a second. Then the next one is claimed and filled before it is its turn.
+func (l *line) fast() bool { return l.claimSize() >= BatchSize }
+
+// turn is one batch's right to open messages on a line: batches of an account do so one after the other, so that one of them
+// has as much of the window as there is, and statements are few.
+type turn struct {
+	line *line
+	mine bool
+}
+
+// await waits for it, unless the line is fast: then the batch is claimed and filled first. It is false when the context ends.
+func (t *turn) await(ctx context.Context) bool {
+	if t.line.fast() {
+		return true
+	}
+	select {
+	case t.line.turn <- struct{}{}:
+		t.mine = true
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// end lets the next one have it.
+func (t *turn) end() {
+	if t.mine {
+		t.mine = false
+		<-t.line.turn
+	}
+}
