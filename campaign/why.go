@@ -55,7 +55,7 @@ type WhyRow struct {
 
 // WhyCheck is one of the questions that a message has to pass.
 type WhyCheck struct {
-	Name string `json:"name"` // customer, rule, request, erasure, occasion, address, suppression, consent, cooldown, time, limits, quarantine, schedule
+	Name string `json:"name"` // customer, rule, request, erasure, occasion, address, suppression, consent, cooldown, time, quiet, spread, cap, limits, quarantine, schedule
 	OK   bool   `json:"ok"`
 	Text string `json:"text"` // what was found: withdrawn on 2026-11-03
 }
@@ -228,6 +228,7 @@ func (q *inquiry) meantText(meant int) string {
 // recipient is what the company's row says about reaching a customer.
 type recipient struct {
 	name, raw, region string
+	zone              string // as written
 	optedIn           *bool
 }
 
@@ -245,10 +246,10 @@ func (c *Campaign) recipient(ctx context.Context, db pg.DBTX, key string) (r rec
 		return segment.CustomerAlias + "." + pgx.Identifier{name}.Sanitize() + "::" + cast
 	}
 	address, _ := c.schema.Address(c.Channel())
-	sql := fmt.Sprintf(`select coalesce(%s, ''), coalesce(left(%s, %d), ''), coalesce(%s, ''), %s from %s where %s`,
+	sql := fmt.Sprintf(`select coalesce(%s, ''), coalesce(left(%s, %d), ''), coalesce(%s, ''), coalesce(%s, ''), %s from %s where %s`,
 		column(c.schema.Name.Column, "text"), column(address.Column, "text"), customer.MaxRawAddress, c.regionSQL(q),
-		column(c.schema.Consent.Columns[c.Channel()], "boolean"), q.From, q.Where)
-	err = db.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeExec}, q.Args.Values()...)...).Scan(&r.name, &r.raw, &r.region, &r.optedIn)
+		column(c.schema.Timezone.Column, "text"), column(c.schema.Consent.Columns[c.Channel()], "boolean"), q.From, q.Where)
+	err = db.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeExec}, q.Args.Values()...)...).Scan(&r.name, &r.raw, &r.region, &r.zone, &r.optedIn)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, fmt.Errorf("customer %q: %w in %s", key, customer.ErrNoCustomer, c.schema.Customer.Table)
 	}

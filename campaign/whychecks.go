@@ -226,7 +226,7 @@ func (q *inquiry) askTime(context.Context) error {
 	for _, row := range q.out.Rows {
 		late = late || row.Reason == "too late"
 	}
-	if late {
+	if late && w.until != nil && !q.quiets() {
 		q.check("time", false, "it is after %s, when nothing is sent any more %s", w.until.Format("15:04"), q.out.Day)
 	}
 	return nil
@@ -234,11 +234,9 @@ func (q *inquiry) askTime(context.Context) error {
 
 // askRails asks what stops the whole campaign.
 func (q *inquiry) askRails(ctx context.Context) error {
-	limits := "no cap, no quiet hours, and nobody is held out"
-	if most := int(q.c.limits().MaxAudience); most > 0 {
-		limits += fmt.Sprintf("; at most %s messages a run", thousands(most))
+	if err := q.askLimits(ctx); err != nil {
+		return err
 	}
-	q.check("limits", true, "%s", limits)
 	quarantine, err := readQuarantine(ctx, q.tx, q.r.CampaignID)
 	if err == nil && quarantine != nil {
 		q.check("quarantine", false, "the campaign is in quarantine since run %d: %s", quarantine.Run, quarantine.Reason)

@@ -138,7 +138,7 @@ func (q *inquiry) expected() bool {
 func (q *inquiry) dated() (dated, lasting bool) {
 	for _, r := range q.out.Reasons {
 		switch r.Check {
-		case "customer", "rule", "occasion", "cooldown", "time", "schedule":
+		case "customer", "rule", "occasion", "cooldown", "time", "quiet", "cap", "schedule":
 			dated = true
 		case "consent":
 			dated, lasting = dated || q.paused, lasting || !q.paused

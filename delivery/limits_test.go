@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/delivery"
 )
 
 // to applies a campaign to all customers, with more lines of YAML, and starts it by hand.
@@ -317,6 +319,59 @@ func TestCapWindows(t *testing.T) {
 	expect("they are too late", ask(0, 1, 3, 7*day))
 	s.exec(`update messages set not_after = null, state = 'skipped', reason = 'cancelled' where state = 'planned'`)
 	expect("they are cancelled", ask(0, 1, 3, 7*day))
+	message(5, 10, "planned", hour(24), 1, 7*day)
+	expect("one comes that finds no place after yesterday's", ask(0, 1, 3, 7*day))
+}
+
+// The claim's function in the database and sapa why, which explains it, decide alike.
+func TestCapsAgree(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.customers(1)
+	s.to("filled", "limits: {cap: none}")
+	s.exec(`drop trigger observe_states on messages; insert into campaigns (name) values ('other')`)
+	r := rand.New(rand.NewPCG(3, 5))
+	hours := func(n int) time.Duration { return time.Duration(n) * time.Hour }
+	full := 0
+	for range 400 {
+		s.exec(`delete from runs where id > 1; delete from contacts; delete from occasions where campaign_id = 2; delete from messages where customer_key = 'k'`)
+		for n := range r.IntN(6) {
+			state, at := "sent", -r.IntN(60)
+			if r.IntN(2) == 0 {
+				state, at = "planned", r.IntN(60)-5
+			}
+			caps, within := []int32(nil), []time.Duration(nil)
+			for range r.IntN(3) {
+				caps, within = append(caps, int32(1+r.IntN(3))), append(within, hours(1+r.IntN(80)))
+			}
+			s.exec(`with r as (insert into runs (campaign_id, version_id, tick, as_of, actor, priority, cap_most, cap_within)
+					select 2, version_id, tick, as_of, actor, $1, $2, $3 from runs where id = 1 returning id),
+				m as (insert into messages (id, run_id, customer_key, channel, not_before, claimed_at, state)
+					select (select message_base from runs where id = 1) + 1000 + $4, r.id, 'k', 'email', $5, $5, $6::message_state from r returning id),
+				c as (insert into contacts select hashtextextended('k', 0), id from m)
+				insert into occasions (campaign_id, customer_key, occasion, message_id, spent, planned_at) select 2, 'k', id, id, true, now() from m`,
+				r.IntN(3), caps, within, n, monday.Add(hours(at)), state)
+		}
+		l := delivery.Limits{Priority: r.IntN(3)}
+		for range 1 + r.IntN(2) {
+			l.Caps = append(l.Caps, customer.Cap{Most: 1 + r.IntN(3), Within: hours(1 + r.IntN(80))})
+		}
+		most, within := l.CapColumns()
+		var want *time.Time
+		s.must(s.pool.QueryRow(t.Context(), `select max(free_at) from capped(array[1::bigint], array['k'], $1, $2, $3, $4)`, l.Priority, most, within, monday).Scan(&want))
+		contacts, err := delivery.Contacts(t.Context(), s.pool, "k", l.Priority, monday)
+		s.must(err)
+		got := l.Crowded(contacts, monday)
+		if (got == nil) != (want == nil) || got != nil && !got.Free.Equal(*want) {
+			t.Fatalf("%+v with %+v: got %+v, want %v", l, contacts, got, want)
+		}
+		if got != nil {
+			full++
+		}
+	}
+	if full < 100 || full > 300 {
+		t.Errorf("%d of 400 are full", full)
+	}
 }
 
 // What a message had taken is given back when it fails, and taken when it goes after all.
@@ -445,7 +500,7 @@ func TestGiveUpAfter(t *testing.T) {
 	}{
 		"the campaign's":                {more: "limits: {give_up_after: 1h}", attempts: 4},                               // after 0, 1, 6 and 21 minutes
 		"sapa.yaml's":                   {rails: "{give_up_after: 1h}", attempts: 4},                                      //
-		"the campaign's before that":    {rails: "{give_up_after: 6h}", more: "limits: {give_up_after: 2h}", attempts: 5}, // and 81 minutes
+		"the campaign's before that":    {rails: "{give_up_after: 6h}", more: "limits: {give_up_after: 5h}", attempts: 5}, // and 81 minutes; then 321
 		"the message's end":             {until: 10 * time.Minute, attempts: 3},
 		"the end of the waits, without": {attempts: 7},
 	} {

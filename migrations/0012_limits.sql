@@ -97,3 +97,5 @@ begin
        order by k.at desc offset greatest(p.most - p.rank, 0) limit 1), moment) + p.within)
   from passed p group by p.id;
 end $$;
+
+comment on column report_reasons.reason is 'of failed: hard bounce, opted out, refused, gave up, content; of skipped: no address, bad address (of phones with a colon and why), suppressed, no consent, paused, cooldown, cap, too late, gone, no longer eligible, erased, cancelled';

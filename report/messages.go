@@ -17,6 +17,7 @@ type Message struct {
 	Channel     string     `json:"channel"`
 	State       string     `json:"state"`
 	Reason      *string    `json:"reason"`
+	NotBefore   *time.Time `json:"not_before"` // of a planned one: it may go from then on
 	SentAt      *time.Time `json:"sent_at"`
 	OpenedAt    *time.Time `json:"opened_at"`
 	ClickedAt   *time.Time `json:"clicked_at"`
@@ -34,7 +35,8 @@ type Message struct {
 // that does not exist is an error.
 func Messages(ctx context.Context, db pg.DBTX, run int, state string, limit int) ([]Message, error) {
 	rows, _ := db.Query(ctx, `
-		select message_id, customer_key, channel, state, reason, sent_at, opened_at, clicked_at, attempts, code, words,
+		select message_id, customer_key, channel, state, reason,
+		       case when state = 'planned' then (select m.not_before from messages m where m.id = message_id) end as not_before, sent_at, opened_at, clicked_at, attempts, code, words,
 		       delivered_at, undelivered_at, undelivered_code, replied_at
 		from report_messages
 		where run_id = $1 and (state = $2 or $2 = '')

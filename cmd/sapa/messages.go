@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -61,7 +62,7 @@ func runMessages(ctx context.Context, a *app, arg string, o messagesOptions) err
 	}
 	t := a.table("customer", "state", "reason", "code", "words")
 	for _, m := range list {
-		t.AppendRow([]any{m.CustomerKey, m.State + arrival(m), value(m.Reason), value(m.Code), value(m.Words)})
+		t.AppendRow([]any{m.CustomerKey, m.State + arrival(m) + departure(m, a.now()), value(m.Reason), value(m.Code), value(m.Words)})
 	}
 	t.Render()
 	if o.limit > 0 && len(list) == o.limit {
@@ -81,6 +82,14 @@ func arrival(m report.Message) string {
 		return ", undelivered"
 	}
 	return ""
+}
+
+// departure is when a message may go that waits for its hour, or for another attempt.
+func departure(m report.Message, now time.Time) string {
+	if m.State != "planned" || m.NotBefore == nil || !m.NotBefore.After(now) {
+		return ""
+	}
+	return ", goes " + clockText(*m.NotBefore)
 }
 
 // value prints what may be missing.

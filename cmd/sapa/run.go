@@ -202,10 +202,23 @@ func (a *app) printPlan(title string, p *campaign.Plan) {
 	for _, reason := range sortedKeys(p.Skipped) {
 		fmt.Fprintf(a.stdout, "  skipped, %s: %s\n", reason, thousands(p.Skipped[reason]))
 	}
+	if p.First != nil && p.Last != nil {
+		fmt.Fprintf(a.stdout, "  go from %s to %s\n", clockText(*p.First), clockText(*p.Last))
+	}
+	if p.PutOff > 0 {
+		fmt.Fprintf(a.stdout, "  put off to the end of quiet hours: %s\n", thousands(p.PutOff))
+	}
+	if p.Capped > 0 {
+		done := map[string]string{"skip": "skipped", "postpone": "put off"}[p.OnCap]
+		fmt.Fprintf(a.stdout, "  beyond a cap as things are now, and to be %s when their time comes: %s\n", done, thousands(p.Capped))
+	}
 	if p.Zones > 0 {
 		fmt.Fprintf(a.stdout, "  %s with a time zone that is not an IANA name: the default is taken\n", counted(p.Zones, "customer"))
 	}
 }
+
+// clockText is a moment as people read it here.
+func clockText(t time.Time) string { return t.Local().Format("2006-01-02 15:04 MST") }
 
 // preflight makes sure that the database is the one that sends, and that the provider of a channel can be used before anything is planned.
 func (s *session) preflight(ctx context.Context, channel string) error {
