@@ -13,12 +13,13 @@ import (
 	"github.com/sapa-crm/sapa/segment"
 )
 
-// selectDue asks the company's tables, in one short statement, and keeps the answer in a temporary table.
+// selectDue asks the company's tables, in one short statement, and keeps the answer in a temporary table, with what the
+// address book knows. fault is why somebody can't be reached, whatever the ledger says; null: nothing.
 func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) error {
 	_, err := tx.Exec(ctx, `
 		create temporary table due (
 			customer_key text collate "C", occasion text collate "C", row_key text collate "C",
-			raw text collate "C", region text, zone text, opted_in boolean
+			raw text collate "C", region text, zone text, opted_in boolean, address_id bigint, fault text, domain text
 		) on commit drop`)
 	if err != nil {
 		return fmt.Errorf("%w", err)
@@ -35,6 +36,7 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 	if _, err := tx.Exec(ctx, `set local lock_timeout = '2s'; set local plan_cache_mode = force_custom_plan`); err != nil {
 		return fmt.Errorf("make temporary tables: %w", err)
 	}
+	sql, args = c.withAddresses(sql, args)
 	tag, err := tx.Exec(ctx, "insert into due "+sql, append([]any{pgx.QueryExecModeExec}, args...)...)
 	if err != nil {
 		return &CompanyError{fmt.Errorf("ask the company's tables: %w", pg.WithoutValues(err))}
@@ -43,11 +45,72 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 	if err := hideErased(ctx, tx); err != nil {
 		return err
 	}
-	if _, err = tx.Exec(ctx, `set local lock_timeout = 0; analyze due`); err != nil {
+	if _, err = tx.Exec(ctx, `set local lock_timeout = 0`); err != nil {
 		return fmt.Errorf("make temporary tables: %w", err)
 	}
 	// The address book is filled from the same answer, by Go, so that the rest of planning is SQL alone.
-	return p.fillAddressBook(ctx, tx, c)
+	if err := p.fillAddressBook(ctx, tx, c); err != nil {
+		return err
+	}
+	return analyze(ctx, tx, "due")
+}
+
+// analyze tells PostgreSQL how large a temporary table is, and roughly what is in it.
+func analyze(ctx context.Context, tx pgx.Tx, table string) error {
+	if _, err := tx.Exec(ctx, "set local default_statistics_target = 10; analyze "+table); err != nil {
+		return fmt.Errorf("make temporary tables: %w", err)
+	}
+	return nil
+}
+
+// withAddresses adds to a select of the due what the address book knows of their addresses.
+func (c *Campaign) withAddresses(due string, args []any) (string, []any) {
+	args = append(args[:len(args):len(args)], c.Channel())
+	return fmt.Sprintf(`select d.*, a.id, case when d.raw is null or d.raw = '' then 'no address' else %s end, %s
+		from (%s) d (customer_key, occasion, row_key, raw, region, zone, opted_in)
+		left join addresses a on a.channel = $%d::text and a.region = %s and a.raw = d.raw collate "C"`,
+		c.badAddress(), c.addressDomain(), due, len(args), c.addressRegion("d")), args
+}
+
+// badAddress is why an address in the book can't be used; null: it can. Of phones it says more: there are many ways to
+// write a number that no text reaches, and each is mended otherwise.
+func (c *Campaign) badAddress() string {
+	if !c.regional() {
+		return "case when a.reason is not null then 'bad address' end"
+	}
+	return "'bad address: ' || a.reason"
+}
+
+// addressDomain is the domain of an address in the book, where somebody asks for it.
+func (c *Campaign) addressDomain() string {
+	if !c.laned() {
+		return "null"
+	}
+	return "a.domain"
+}
+
+// fillAddressBook makes sure that every address of the due is in the book. Mostly all are.
+func (p *Planner) fillAddressBook(ctx context.Context, tx pgx.Tx, c *Campaign) error {
+	var unseen bool
+	err := tx.QueryRow(ctx, `select exists (select from due where raw <> '' and address_id is null)`).Scan(&unseen)
+	if err != nil {
+		return fmt.Errorf("look into the address book: %w", err)
+	}
+	if !unseen {
+		return nil
+	}
+	_, err = customer.FillAddressBook(ctx, tx, c.Channel(), `select raw, `+c.addressRegion("due")+` from due where raw <> '' and address_id is null`)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		update due d set address_id = a.id, fault = `+c.badAddress()+`, domain = `+c.addressDomain()+`
+		from addresses a
+		where d.raw <> '' and d.address_id is null and a.channel = $1 and a.region = `+c.addressRegion("d")+` and a.raw = d.raw`, c.Channel())
+	if err != nil {
+		return fmt.Errorf("look into the address book: %w", err)
+	}
+	return nil
 }
 
 // CompanyError is an SQL error on the company's own tables: nobody's fault among the customers, and never a reason to

@@ -12,7 +12,8 @@ import (
 func hideErased(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `
 		update due d
-		set customer_key = e.pseudonym, occasion = 'erased', row_key = null, raw = null, zone = null, opted_in = null
+		set customer_key = e.pseudonym, occasion = 'erased', row_key = null, raw = null, zone = null, opted_in = null,
+			address_id = null, fault = 'erased', domain = null
 		from erasures e
 		where e.customer_key = d.customer_key`)
 	if err != nil {

@@ -203,22 +203,6 @@ func (p *Planner) noteStop(ctx context.Context, run int, state, reason string) e
 	})
 }
 
-// fillAddressBook makes sure that every address of the due is in the book. Mostly all are, which a count finds out in one
-// pass over both.
-func (p *Planner) fillAddressBook(ctx context.Context, tx pgx.Tx, c *Campaign) error {
-	var unseen int
-	err := tx.QueryRow(ctx, `select count(*) from due d
-		where d.raw <> '' and not exists (select from addresses a where a.channel = $1 and a.region = `+c.addressRegion("d")+` and a.raw = d.raw)`, c.Channel()).Scan(&unseen)
-	if err != nil {
-		return fmt.Errorf("look into the address book: %w", err)
-	}
-	if unseen == 0 {
-		return nil
-	}
-	_, err = customer.FillAddressBook(ctx, tx, c.Channel(), `select raw, `+c.addressRegion("due")+` from due where raw <> ''`)
-	return err
-}
-
 // PlanRun plans a run that exists: one of the schedule, as the River job plan_run asks for, or one whose planner died.
 // Where somebody else plans it at this moment it waits for that. A run that is not being planned any more is left alone,
 // so that a job that comes twice does no harm.

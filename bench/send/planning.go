@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,37 +31,67 @@ func (b *bench) planning(ctx context.Context) error {
 	if err := b.sameRows(ctx, name); err != nil {
 		return err
 	}
-	var warm, bare, ratios []float64
+	var known, bare, ratios, knownCPU, bareCPU, cpuRatios []float64
 	for i := range b.rounds {
-		w, o, err := b.planPair(ctx, name, i%2 == 1)
+		p, o, err := b.planPair(ctx, name, i%2 == 1)
 		if err != nil {
 			return err
 		}
-		warm, bare, ratios = append(warm, w.Seconds()), append(bare, o.Seconds()), append(ratios, w.Seconds()/o.Seconds())
+		known, bare, ratios = append(known, p.took), append(bare, o.took), append(ratios, p.took/o.took)
+		knownCPU, bareCPU, cpuRatios = append(knownCPU, p.cpu), append(bareCPU, o.cpu), append(cpuRatios, p.cpu/o.cpu)
 	}
 	b.results.Plan = round(median(ratios))
-	fmt.Printf("planning a run of %d, seconds\n\n| address book empty, once | address book known | bare insert … select | known over bare |\n| --- | --- | --- | --- |\n", b.toPlan)
-	fmt.Printf("| %.1f | %s | %s | %s |\n\n", cold.Seconds(), spread(warm, "%.2f"), spread(bare, "%.2f"), spread(ratios, "%.2f"))
+	fmt.Printf("planning a run of %d; with an empty address book once: %.1f s\n\n", b.toPlan, cold.Seconds())
+	fmt.Println("| | address book known | bare insert … select | known over bare |\n| --- | --- | --- | --- |")
+	fmt.Printf("| seconds | %s | %s | %s |\n", spread(known, "%.2f"), spread(bare, "%.2f"), spread(ratios, "%.2f"))
+	fmt.Printf("| PostgreSQL CPU s | %s | %s | %s |\n\n", spread(knownCPU, "%.2f"), spread(bareCPU, "%.2f"), spread(cpuRatios, "%.2f"))
 	return nil
 }
 
+// spent is what one turn of planning took, in seconds.
+type spent struct{ took, cpu float64 }
+
 // planPair plans a run and writes the bare rows, in this order or the other.
-func (b *bench) planPair(ctx context.Context, name string, bareFirst bool) (warm, bare time.Duration, err error) {
-	plan := func() error { _, warm, err = b.planned(ctx, name); return err }
-	insert := func() error { bare, err = b.bareInsert(ctx, name); return err }
-	turns := []func() error{plan, insert}
+func (b *bench) planPair(ctx context.Context, name string, bareFirst bool) (plan, bare spent, err error) {
+	turns := []func() error{
+		func() error {
+			plan, err = b.spend(ctx, func() (time.Duration, error) { _, took, err := b.planned(ctx, name); return took, err })
+			return err
+		},
+		func() error {
+			bare, err = b.spend(ctx, func() (time.Duration, error) { return b.bareInsert(ctx, name) })
+			return err
+		},
+	}
 	if bareFirst {
-		turns[0], turns[1] = insert, plan
+		slices.Reverse(turns)
 	}
 	for _, turn := range turns {
-		if err := b.empty(ctx); err != nil {
-			return 0, 0, err
-		}
 		if err := turn(); err != nil {
-			return 0, 0, err
+			return plan, bare, err
 		}
 	}
-	return warm, bare, b.empty(ctx)
+	return plan, bare, nil
+}
+
+// spend measures a turn, and forgets what it wrote.
+func (b *bench) spend(ctx context.Context, turn func() (time.Duration, error)) (s spent, err error) {
+	if err := b.empty(ctx); err != nil {
+		return s, err
+	}
+	before, err := b.postgresCPU()
+	if err != nil {
+		return s, err
+	}
+	took, err := turn()
+	if err != nil {
+		return s, err
+	}
+	after, err := b.postgresCPU()
+	if err != nil {
+		return s, err
+	}
+	return spent{took.Seconds(), (after - before).Seconds()}, b.empty(ctx)
 }
 
 // sameRows makes sure that the bare insert writes the rows that planning has just written.
