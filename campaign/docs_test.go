@@ -148,9 +148,9 @@ func TestDocumentedKeys(t *testing.T) {
 	}
 	want := []string{
 		"campaign", "description", "topic", "confirms", "audience", "schedule", "channels", "content",
-		"limits", "seeds", "approval", "where", "each", "merge", "occasion", "cooldown",
+		"limits", "priority", "seeds", "approval", "where", "each", "merge", "occasion", "cooldown",
 		"at", "cron", "timezone", "until", "catch_up", "subject", "html", "text", "reply_to", "text",
-		"max_audience", "pause_if", "bounces", "failures", "unsubscribes", "content", "after",
+		"max_audience", "pause_if", "quiet_hours", "cap", "on_cap", "spread", "give_up_after", "bounces", "failures", "unsubscribes", "content", "after",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -198,5 +198,23 @@ func TestDocumentedTraps(t *testing.T) {
 				t.Errorf("%s\n%v", text, problems)
 			}
 		}
+	}
+}
+
+// What docs/limits.md shows is in order, in sapa.yaml and in a campaign, and its example of two campaigns does what it says.
+func TestDocumentedLimits(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../docs/limits.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?ms)^```yaml ?(\\S*)\n(.*?)^```$").FindAllStringSubmatch(string(data), -1)
+	if len(blocks) != 2 || blocks[0][1] != "sapa.yaml" {
+		t.Fatalf("%q", blocks)
+	}
+	s := setupCRM(t)
+	s.resolve(crmYAML + "\n" + blocks[0][2])
+	if got := s.messages(map[string]string{"campaigns/all.yaml": yamlOf("all", blocks[1][2])}); got != "in order: all\n" {
+		t.Error(got)
 	}
 }
