@@ -103,6 +103,9 @@ func (p *Planner) fillAddressBook(ctx context.Context, tx pgx.Tx, c *Campaign) e
 	if err != nil {
 		return err
 	}
+	if _, err = tx.Exec(ctx, `analyze due (raw, address_id)`); err != nil { // else the next statement is planned for a few
+		return fmt.Errorf("make temporary tables: %w", err)
+	}
 	_, err = tx.Exec(ctx, `
 		update due d set address_id = a.id, fault = `+c.badAddress()+`, domain = `+c.addressDomain()+`
 		from addresses a
