@@ -16,10 +16,11 @@ const (
 	FaultNone        Fault = ""
 	FaultEarlyRecord Fault = "early record" // a message is recorded as sent when it is handed over, before the reply
 	FaultLostClaim   Fault = "lost claim"   // a claim is rolled back, and its messages are sent all the same
+	FaultLateWindow  Fault = "late window"  // messages are given to sessions before the ledger says that they may be handed over
 )
 
 // Faults are the faults that can be planted.
-func Faults() []Fault { return []Fault{FaultEarlyRecord, FaultLostClaim} }
+func Faults() []Fault { return []Fault{FaultEarlyRecord, FaultLostClaim, FaultLateWindow} }
 
 // claimant is where claims are made: the ledger's pool, or under FaultLostClaim a transaction that is never committed.
 func (e *Engine) claimant(ctx context.Context) (db pg.DBTX, forget func(), err error) {
@@ -31,6 +32,14 @@ func (e *Engine) claimant(ctx context.Context) (db pg.DBTX, forget func(), err e
 		return nil, nil, err
 	}
 	return tx, func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }, nil
+}
+
+// told is how far the ledger hears that the batch is open; under FaultLateWindow it hears that with the next statement.
+func (f *flow) told(upTo *int64) *int64 {
+	if f.engine.Fault == FaultLateWindow && upTo != nil {
+		upTo, f.untold = f.untold, upTo
+	}
+	return upTo
 }
 
 // hasty is a session that does not wait for replies.

@@ -41,6 +41,7 @@ type flow struct {
 	trouble  error         // of the database
 	sample   *message      // one that was handed over, for the copies of seeds
 	answered bool          // the provider said something about a message of its own
+	untold   *int64        // under FaultLateWindow
 }
 
 // answer is a channel's verdict on a message.
@@ -230,7 +231,7 @@ func (f *flow) advance(ctx context.Context, n int) error {
 		upTo = &opened[n-1].ID
 	}
 	places := max(len(f.pending), n) // those of the window that are in use until the statement has worked
-	err := f.engine.advance(ctx, f.lease, f.pending, upTo)
+	err := f.engine.advance(ctx, f.lease, f.pending, f.told(upTo))
 	if err != nil && !errors.Is(err, errLeaseLost) {
 		f.engine.window.free(places - len(f.pending))
 		return err

@@ -59,7 +59,7 @@ add up. Exit code 1 where it does not.`,
 	c.Flags().StringVar(&o.misbehave, "misbehave", drillMisbehaviour, "what the mail server does; sapa sandbox --help has the words")
 	c.Flags().StringVar(&o.dir, "dir", "", "folder of the drill's project (default: .sapa/drill)")
 	c.Flags().StringVar(&o.json, "json", "", "write the result to this file, too")
-	c.Flags().StringVar(&o.fault, "fault", "", "plant a mistake in the engine, which the drill must find: early record, lost claim")
+	c.Flags().StringVar(&o.fault, "fault", "", "plant a mistake in the engine, which the drill must find: early record, lost claim, late window")
 	return c
 }
 

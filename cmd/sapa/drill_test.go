@@ -69,6 +69,7 @@ func TestDrillFindsPlantedFaults(t *testing.T) {
 	for fault, found := range map[delivery.Fault]func(drillResult) bool{
 		delivery.FaultEarlyRecord: func(r drillResult) bool { return r.Lost > 0 },
 		delivery.FaultLostClaim:   func(r drillResult) bool { return r.Duplicates > 0 },
+		delivery.FaultLateWindow:  func(r drillResult) bool { return r.Duplicates > 0 },
 	} {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
