@@ -48,11 +48,11 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 	if _, err = tx.Exec(ctx, `set local lock_timeout = 0`); err != nil {
 		return fmt.Errorf("make temporary tables: %w", err)
 	}
-	// The address book is filled from the same answer, by Go, so that the rest of planning is SQL alone.
-	if err := p.fillAddressBook(ctx, tx, c); err != nil {
+	if err := analyze(ctx, tx, "due"); err != nil {
 		return err
 	}
-	return analyze(ctx, tx, "due")
+	// The address book is filled from the same answer, by Go, so that the rest of planning is SQL alone.
+	return p.fillAddressBook(ctx, tx, c)
 }
 
 // analyze tells PostgreSQL how large a temporary table is, and roughly what is in it.
@@ -106,10 +106,12 @@ func (p *Planner) fillAddressBook(ctx context.Context, tx pgx.Tx, c *Campaign) e
 	if _, err = tx.Exec(ctx, `analyze due (raw, address_id)`); err != nil { // else the next statement is planned for a few
 		return fmt.Errorf("make temporary tables: %w", err)
 	}
+	// One look for each: PostgreSQL does not know yet how many addresses have come in, and might join the other way round.
 	_, err = tx.Exec(ctx, `
-		update due d set address_id = a.id, fault = `+c.badAddress()+`, domain = `+c.addressDomain()+`
-		from addresses a
-		where d.raw <> '' and d.address_id is null and a.channel = $1 and a.region = `+c.addressRegion("d")+` and a.raw = d.raw`, c.Channel())
+		update due d set (address_id, fault, domain) = (
+			select a.id, `+c.badAddress()+`, `+c.addressDomain()+`
+			from addresses a where a.channel = $1 and a.region = `+c.addressRegion("d")+` and a.raw = d.raw)
+		where d.raw <> '' and d.address_id is null`, c.Channel())
 	if err != nil {
 		return fmt.Errorf("look into the address book: %w", err)
 	}
