@@ -53,9 +53,11 @@ bench-segment: postgres ## what rules cost beside SQL written by hand, over a mi
 bench-send: postgres ## what sending and planning cost beside go-mail, smtp-source and a bare insert; a quarter of an hour
 	@go run ./bench/send
 
+DRILLS := 1
+
 .PHONY: drill
-drill: postgres build ## kill processes, database and connections while 100,000 messages are sent; nothing may be lost or sent twice
-	@bin/sapa drill --json bench/results/drill.json
+drill: postgres build ## kill processes, database and connections while 100,000 messages are sent; DRILLS=10 for ten in a row
+	@scripts/drills.sh $(DRILLS)
 
 .PHONY: lint
 lint: ## the linters of .golangci.yml; the first time builds them, about two minutes

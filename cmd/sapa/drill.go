@@ -53,7 +53,7 @@ add up. Exit code 1 where it does not.`,
 	}
 	c.Flags().IntVar(&o.messages, "messages", 100_000, "how many customers there are")
 	c.Flags().IntVar(&o.workers, "workers", 3, "how many processes send")
-	c.Flags().IntVar(&o.connections, "connections", 1, "connections to the mail server of each process; a kill leaves up to 64 messages unknown on each")
+	c.Flags().IntVar(&o.connections, "connections", 4, "connections to the mail server of each process")
 	c.Flags().IntVar(&o.rate, "rate", 1300, "messages per second, so that it lasts long enough to be killed; 0 is unlimited")
 	c.Flags().Uint64Var(&o.seed, "seed", 0, "of the dice; 0 draws one, which is printed")
 	c.Flags().StringVar(&o.misbehave, "misbehave", drillMisbehaviour, "what the mail server does; sapa sandbox --help has the words")
@@ -84,7 +84,7 @@ type drillResult struct {
 	Lost                int     `json:"lost"`            // sent by the ledger and never accepted, or accounted for nowhere
 	Duplicates          int     `json:"duplicates"`      // acceptances of a message after its first
 	Unknown             int     `json:"unknown"`         // before the server's log was read
-	UnknownAllowed      int     `json:"unknown_allowed"` // 64 for each connection of a lost process, and one for each that was cut after a hand-over
+	UnknownAllowed      int     `json:"unknown_allowed"` // 64 for each process that was killed, and one for each connection that the server cut after a hand-over
 	UnknownAfterResolve int     `json:"unknown_after_resolve"`
 	Failed              int     `json:"failed"`
 	Skipped             int     `json:"skipped"`

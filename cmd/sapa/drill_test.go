@@ -53,7 +53,7 @@ func smallDrill(t *testing.T, o drillOptions) (drillResult, error) {
 func TestDrill(t *testing.T) {
 	t.Parallel()
 	r, err := smallDrill(t, drillOptions{
-		messages: 6000, workers: 3, connections: 1, rate: 400, seed: 1, misbehave: "4xx=3%,5xx=1%,drop-before=0.2%,drop-after=0.2%,delay=20ms/1%",
+		messages: 6000, workers: 3, connections: 4, rate: 400, seed: 1, misbehave: "4xx=3%,5xx=1%,drop-before=0.2%,drop-after=0.2%,delay=20ms/1%",
 	})
 	if err != nil {
 		t.Error(err)
@@ -74,7 +74,7 @@ func TestDrillFindsPlantedFaults(t *testing.T) {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
 			r, err := smallDrill(t, drillOptions{
-				messages: 1000, workers: 2, connections: 1, rate: 300, seed: 1, misbehave: "4xx=3%,drop-before=0.5%", fault: string(fault),
+				messages: 1000, workers: 2, connections: 4, rate: 300, seed: 1, misbehave: "4xx=3%,drop-before=0.5%", fault: string(fault),
 			})
 			if err == nil || !strings.Contains(err.Error(), "the drill failed: ") || !found(r) {
 				t.Errorf("the drill did not find it: %v, %+v", err, r)

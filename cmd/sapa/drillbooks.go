@@ -55,7 +55,8 @@ func (d *drill) send(ctx context.Context) (err error) {
 	return err
 }
 
-// await follows the run to its end, and to that of the havoc. Harm is enough when a fiftieth is left.
+// await follows the run to its end, and to that of the havoc. Harm is enough when a twentieth is left: batches of
+// those that were killed rest until others take over, so that in the end there is little to be harmed.
 func (d *drill) await(ctx context.Context, enough chan<- struct{}, havocked <-chan error) error {
 	progress := newProgressLine(d.app, false)
 	defer progress.end()
@@ -85,7 +86,7 @@ func (d *drill) await(ctx context.Context, enough chan<- struct{}, havocked <-ch
 			moved, left = time.Now(), p.Waiting()
 		}
 		still := time.Since(moved)
-		if harming && (left <= d.o.messages/50 || d.spoiled(still)) {
+		if harming && (left <= d.o.messages/20 || d.spoiled(still)) {
 			close(enough)
 			harming = false
 		}
@@ -110,7 +111,7 @@ func (d *drill) account(ctx context.Context) error {
 		return err
 	}
 	r.Unknown = states["unknown"]
-	r.UnknownAllowed = delivery.InDoubt*(r.Kills+r.Stops) + r.Cut
+	r.UnknownAllowed = delivery.InDoubt*r.Kills + r.Cut // a process that was stopped and woken settles its own
 	before := r.Audience == sum(states)
 	if err := d.resolveByLog(ctx); err != nil {
 		return err
