@@ -103,9 +103,6 @@ func (p *Planner) fillAddressBook(ctx context.Context, tx pgx.Tx, c *Campaign) e
 	if err != nil {
 		return err
 	}
-	if _, err = tx.Exec(ctx, `analyze due (raw, address_id)`); err != nil { // else the next statement is planned for a few
-		return fmt.Errorf("make temporary tables: %w", err)
-	}
 	// One look for each: PostgreSQL does not know yet how many addresses have come in, and might join the other way round.
 	_, err = tx.Exec(ctx, `
 		update due d set (address_id, fault, domain) = (
