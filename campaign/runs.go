@@ -306,10 +306,17 @@ func (p *Planner) replan(ctx context.Context, id int, actor, from string) error 
 	return p.PlanRun(ctx, id)
 }
 
-// Cancel ends a run: what is planned will not be sent, and its occasions are free for a later run.
+// Cancel ends a run: what is planned will not be sent, and its occasions are free for a later run. The state is committed
+// before that is written for each message, which takes a while for many, so that all who send feel it at once.
 func (p *Planner) Cancel(ctx context.Context, id int, actor string) error {
-	return p.change(ctx, id, actor, "cancel", []string{"planning", "sending", "paused"}, "cancelled", "cancelled by "+actor,
-		func(tx pgx.Tx) error { return delivery.Cancel(ctx, tx, id) })
+	err := p.change(ctx, id, actor, "cancel", []string{"planning", "sending", "paused"}, "cancelled", "cancelled by "+actor, nil)
+	if err != nil {
+		return err
+	}
+	if err := delivery.Cancel(ctx, p.Pool, id); err != nil {
+		return fmt.Errorf("run %d sends nothing more, and whoever sends will skip what is left of it: %w", id, err)
+	}
+	return nil
 }
 
 // Retry plans a run's failed and skipped messages again and lets it send; it returns how many. Those whose occasion a
