@@ -62,38 +62,42 @@ begin
   return query
   with mine as materialized (
     select u.id, u.key, row_number() over (partition by u.key order by u.id) as rank from unnest(ids, keys) u(id, key)
-  ), known as materialized (
-    select k.key, m.at, m.ahead, m.run_id
+  ), known as materialized ( -- by customer: what they had, and what of higher priority is planned for them
+    select k.key, array_agg(m.at) filter (where not m.ahead) as used,
+           array_agg(m.at order by m.at, m.run_id) filter (where m.ahead) as ahead, array_agg(m.run_id order by m.at, m.run_id) filter (where m.ahead) as runs
     from (select distinct key from mine) k
     cross join lateral (
       select c.message_id from contacts c where c.customer = hashtextextended(k.key, 0) order by c.message_id desc limit 1000) c
     cross join lateral (
-      select x.run_id, x.state = 'planned' as ahead, case when x.state = 'planned' then greatest(x.not_before, moment) else least(coalesce(x.claimed_at, x.not_before), moment) end as at
+      select x.run_id, x.state = 'planned' as ahead,
+             case when x.state = 'planned' then greatest(x.not_before, moment) else least(coalesce(x.claimed_at, x.not_before), moment) end as at
       from messages x
       where x.id = c.message_id and x.customer_key = k.key
         and (x.state in ('claimed', 'sent', 'unknown') or x.state = 'planned' and (x.not_after is null or x.not_after > moment))
       limit 1) m
-    where not m.ahead or exists (select from runs r where r.id = m.run_id and r.priority > above)
+    where not m.ahead or (select r.priority from runs r where r.id = m.run_id) > above
+    group by k.key
+  ), people as materialized (
+    select q.id, q.rank, k.used, k.ahead, k.runs from mine q left join known k on k.key = q.key
   ), caps as (
-    select q.id, q.key, q.rank, c.most, c.within, moment as at, false as ahead
-    from mine q cross join unnest(mosts, withins) c(most, within)
+    select p.id, p.rank, p.used, p.ahead, c.most, c.within, moment as at, false as later
+    from people p cross join unnest(mosts, withins) c(most, within)
     union all
-    select q.id, q.key, q.rank, c.most, c.within, h.at, true
-    from mine q
-    join known h on h.key = q.key and h.ahead
-    join runs r on r.id = h.run_id
-    cross join unnest(r.cap_most, r.cap_within) c(most, within)
+    select p.id, p.rank, p.used, p.ahead, c.most, c.within, h.at, true
+    from people p
+    cross join lateral unnest(p.ahead, p.runs) h(at, run_id)
+    cross join lateral (select r.cap_most, r.cap_within from runs r where r.id = h.run_id limit 1) r
+    cross join lateral unnest(r.cap_most, r.cap_within) c(most, within)
     where h.at - c.within < moment
   ), passed as (
-    select c.id, c.key, c.rank, c.most, c.within
+    select c.id, c.rank, c.most, c.within, c.used, c.ahead
     from caps c
-    cross join lateral (
-      select count(*) filter (where not k.ahead) as used, count(*) filter (where k.ahead) as ahead
-      from known k where k.key = c.key and k.at > c.at - c.within and k.at <= c.at and (c.ahead or not k.ahead)) n
-    where n.used + n.ahead + c.rank > c.most and (n.used < c.most or not c.ahead)
+    cross join lateral (select count(*) as n from unnest(c.used) u(at) where u.at > c.at - c.within) had
+    cross join lateral (select count(*) as n from unnest(c.ahead) u(at) where c.later and u.at > c.at - c.within and u.at <= c.at) next
+    where had.n + next.n + c.rank > c.most and (had.n < c.most or not c.later)
   )
   select p.id, max(coalesce(
-      (select k.at from known k where k.key = p.key and k.at > moment - p.within and p.rank <= p.most
+      (select k.at from unnest(p.used || p.ahead) k(at) where k.at > moment - p.within and p.rank <= p.most
        order by k.at desc offset greatest(p.most - p.rank, 0) limit 1), moment) + p.within)
   from passed p group by p.id;
 end $$;
