@@ -193,15 +193,15 @@ func (c *company) engine(ctx context.Context, w work) (*delivery.Engine, error) 
 
 func (c *company) await(ctx context.Context, run int) error {
 	for {
-		p, err := delivery.ReadProgress(ctx, c.pool, run, time.Now())
-		if err != nil {
+		var state, reason string
+		if err := c.pool.QueryRow(ctx, `select state::text, coalesce(reason, '') from runs where id = $1`, run).Scan(&state, &reason); err != nil {
 			return err
 		}
-		if p.State == "done" {
+		if state == "done" {
 			return nil
 		}
-		if p.State != "sending" || p.Reason != "" {
-			return fmt.Errorf("run %d is %s: %s", run, p.State, p.Reason)
+		if state != "sending" || reason != "" {
+			return fmt.Errorf("run %d is %s: %s", run, state, reason)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

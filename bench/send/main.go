@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -90,17 +91,20 @@ func measure(ctx context.Context, o options) error {
 		name string
 		do   func(context.Context) error
 	}{{"send", b.sendNear}, {"far", b.sendFar}, {"plan", b.planning}, {"memory", b.memory}}
-	all := true
+	measured := 0
 	for _, p := range parts {
-		if !strings.Contains(","+o.only+",", ","+p.name+",") {
-			all = false
+		if !slices.Contains(strings.Split(o.only, ","), p.name) {
 			continue
 		}
 		if err := p.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
+		measured++
 	}
-	if !all || o.out == "" {
+	if measured == 0 {
+		return fmt.Errorf("-only takes send, far, plan and memory, with commas between them, not %q", o.only)
+	}
+	if measured < len(parts) || o.out == "" {
 		return nil
 	}
 	return b.results.write(o.out)
