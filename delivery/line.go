@@ -104,14 +104,15 @@ type giver struct {
 	*line
 	ctx      context.Context //nolint:containedctx // of run, whose state this is
 	shift    *shift
-	users    int          // who has joined
-	waiting  []chan error // who wants to, and waits for the first session
-	hands    int          // that have a session
-	staff    int          // of them, those of this shift
-	opening  int          // that are getting one
-	patience time.Time    // no further session is opened before
-	queues   [2][]parcel  // urgent ones, others
-	slot     time.Time    // when the next parcel may go; zero: there is no slot
+	users    int               // who has joined
+	waiting  []chan error      // who wants to, and waits for the first session
+	hands    int               // that have a session
+	staff    int               // of them, those of this shift
+	opening  int               // that are getting one
+	patience time.Time         // no further session is opened before
+	queues   [2][]parcel       // urgent ones, others
+	offered  *channels.Message // to the shift's sessions, and nobody took it yet
+	slot     time.Time         // when the next parcel may go; zero: there is no slot
 	asked    <-chan struct{}
 	retry    time.Time // when slots are asked for again
 }
@@ -120,6 +121,7 @@ type giver struct {
 func (l *line) run(ctx context.Context) {
 	g := &giver{line: l, ctx: ctx}
 	g.shift = g.newShift()
+	told := ctx.Done()
 	for {
 		if ctx.Err() != nil {
 			g.refuseAll(channels.Unavailable(errPaused))
@@ -137,6 +139,12 @@ func (l *line) run(ctx context.Context) {
 		case out <- first.mail:
 			g.gave()
 		case <-wait:
+			if len(g.shift.in) > 0 {
+				g.hire()
+			}
+		case <-told:
+			told = nil
+			g.change() // what lies before its sessions comes back, even if these are silent
 		case <-g.asked:
 			g.asked = nil
 		case e := <-l.events:
@@ -148,7 +156,9 @@ func (l *line) run(ctx context.Context) {
 				g.change() // its sessions go back to the pool
 			}
 		case <-l.over:
-			g.shift.end(g.waits())
+			g.change()
+			g.refuseAll(channels.Unavailable(errPaused))
+			g.shift.end(nil)
 			return
 		}
 		if timer != nil {
@@ -185,6 +195,7 @@ func (g *giver) head() int {
 
 // next is the parcel that may go now, and where to. What has lost its permission goes back to its owner.
 func (g *giver) next() (chan<- *channels.Message, parcel) {
+	g.unoffer()
 	for {
 		q := g.head()
 		if q < 0 {
@@ -204,6 +215,7 @@ func (g *giver) next() (chan<- *channels.Message, parcel) {
 			return nil, parcel{}
 		}
 		g.shift.give(first)
+		g.offered = first.mail
 		return g.shift.in, first
 	}
 }
@@ -227,8 +239,16 @@ func (g *giver) tryGive(out chan<- *channels.Message, m *channels.Message) bool 
 // gave notes that the first parcel is on its way.
 func (g *giver) gave() {
 	q := g.head()
-	g.queues[q] = g.queues[q][1:]
+	g.queues[q], g.offered = g.queues[q][1:], nil
 	g.slot = time.Time{}
+}
+
+// unoffer takes back what nobody took: another parcel may go before it, or it may lose its permission.
+func (g *giver) unoffer() {
+	if g.offered != nil {
+		g.shift.forget(g.offered)
+		g.offered = nil
+	}
 }
 
 // slotIsHere says whether the rate lets a parcel go now; else timer or asked wakes us.
@@ -255,7 +275,7 @@ func (g *giver) slotIsHere() bool {
 
 // timer wakes us when something is due: a slot, its lapse, or a look at permissions and sessions.
 func (g *giver) timer() (*time.Timer, <-chan time.Time) {
-	if g.head() < 0 {
+	if g.head() < 0 && (len(g.shift.in) == 0 || g.hands+g.opening >= g.account.connections()) {
 		return nil, nil
 	}
 	wait := gateEvery
@@ -333,10 +353,11 @@ func (g *giver) heard(e event) {
 }
 
 // change begins a new shift: the sessions of the old one finish what they have taken and are then free for this one. What a
-// session took and said nothing about is found so.
+// session took and said nothing about is found so. What lies before them goes to the new one.
 func (g *giver) change() {
-	g.shift.end(g.waits())
-	g.shift, g.staff = g.newShift(), 0
+	untaken := g.shift.end(g.offered)
+	g.shift, g.staff, g.offered = g.newShift(), 0, nil
+	g.queues[urgentQueue] = append(untaken, g.queues[urgentQueue]...)
 }
 
 // newShift has room for a message for each session, unless each has its moment.
@@ -348,19 +369,11 @@ func (g *giver) newShift() *shift {
 	return newShift(room)
 }
 
-// waits is the first parcel, which may have been offered to sessions, and was not taken.
-func (g *giver) waits() *channels.Message {
-	if q := g.head(); q >= 0 {
-		return g.queues[q][0].mail
-	}
-	return nil
-}
-
 // refuseAll gives back what waits.
 func (g *giver) refuseAll(cause error) {
+	g.unoffer()
 	for q, list := range g.queues {
 		for _, p := range list {
-			g.shift.forget(p.mail)
 			p.owner.verdict(p.mail, channels.Receipt{}, cause)
 		}
 		g.queues[q] = nil

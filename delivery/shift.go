@@ -70,21 +70,25 @@ func (s *shift) verdict(m *channels.Message, receipt channels.Receipt, err error
 	return ok
 }
 
-// end lets the shift's sessions finish. offered was not taken. What nobody took is Unavailable, and what somebody took and
-// said nothing about is Unknown, as soon as all have returned.
-func (s *shift) end(offered *channels.Message) {
+// end lets the shift's sessions finish. offered was not taken; untaken is what else nobody has. What somebody took and said
+// nothing about is Unknown, as soon as all have returned.
+func (s *shift) end(offered *channels.Message) (untaken []parcel) {
 	s.forget(offered)
 	s.ended.Store(true)
 	close(s.in)
+	for m := range s.in {
+		if p, ok := s.find(m); ok {
+			s.forget(m)
+			untaken = append(untaken, p)
+		}
+	}
 	go func() {
 		s.hands.Wait()
-		for m := range s.in {
-			s.verdict(m, channels.Receipt{}, channels.Unavailable(errPaused))
-		}
 		for m := range s.given { // nobody else is left
 			s.verdict(m, channels.Receipt{}, channels.Unknown(errSilent))
 		}
 	}()
+	return untaken
 }
 
 // errSilent says that a session took a message and gave no verdict on it.
@@ -93,7 +97,12 @@ var errSilent = errors.New("the channel gave no verdict")
 // work gets a session and lets it take messages until the shift ends or it breaks.
 func (l *line) work(ctx context.Context, s *shift) {
 	session, err := l.pool.get(ctx)
-	if !l.tell(event{shift: s, opened: true, err: err}) || err != nil {
+	told := l.tell(event{shift: s, opened: true, err: err})
+	if err != nil {
+		return
+	}
+	if !told {
+		_ = session.Close()
 		return
 	}
 	answered := false
