@@ -30,8 +30,10 @@ type lease struct {
 	tick      time.Time
 	asOf      time.Time
 	life      *life
-	// inHand are the messages that may have been handed over, and whose verdicts the ledger does not take.
-	inHand []int64
+	// inHand are the messages that may have been handed over, and whose verdicts the ledger does not take. Where they are
+	// forgotten, all up to the batch's handed_to may have been.
+	inHand    []int64
+	forgotten bool
 }
 
 // sendBatch takes the batch, sends what is due of it and gives it back. A batch that is taken, done, not due or of a
@@ -161,7 +163,7 @@ func (e *Engine) othersLive(ctx context.Context, l *lease) (live bool, err error
 // cantOpen decides what a provider that can't be reached means: wrong credentials or settings pause the run, since
 // waiting will not mend them; anything else lets the batch rest until the breaker closes.
 func (e *Engine) cantOpen(ctx context.Context, l *lease, way *line, err error) (time.Duration, error) {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, errPaused) { // we were told to stop
 		return 0, nil
 	}
 	e.Log.Warn("provider", slog.String("channel", l.channel), slog.String("account", way.account.Channel.Account()), slog.Any("error", err))
@@ -220,7 +222,7 @@ func (e *Engine) free(ctx context.Context, l *lease, pause time.Duration) (*free
 	b.Queue(`select from batches where id = $1 for update`, l.batch)
 	b.Queue(freeSQL, pgx.NamedArgs{
 		"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.lo, "hi": l.hi,
-		"in_hand": l.inHand, "earliest": e.Now().Add(pause),
+		"in_hand": l.inHand, "forgotten": l.forgotten, "earliest": e.Now().Add(pause),
 	})
 	f, err := readFreed(e.books.SendBatch(ctx, &b))
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -246,10 +248,10 @@ func readFreed(results pgx.BatchResults) (*freed, error) {
 
 const freeSQL = `
 with left_over as (
-	select m.id, coalesce(m.id = any(@in_hand::bigint[]), false) as handed
-	from messages m
-	where m.id between @lo and @hi and m.state = 'claimed' and m.worker = @worker and m.epoch = @epoch
-	order by m.id for update
+	select m.id, coalesce(m.id = any(@in_hand::bigint[]), false) or @forgotten::boolean and coalesce(m.id <= b.handed_to, false) as handed
+	from batches b, messages m
+	where b.id = @batch and m.id between @lo and @hi and m.state = 'claimed' and m.worker = @worker and m.epoch = @epoch
+	order by m.id for update of m
 ), dropped as (
 	update messages m
 	set state = case when o.handed then 'unknown' else 'planned' end::message_state, attempts = m.attempts + o.handed::int

@@ -125,7 +125,7 @@ with held as (
 select count(*) from lost where state = 'unknown'`
 
 // freeForgotten gives back batches that the ledger says this process holds and that it knows nothing of: the answer to
-// a statement was lost.
+// a statement was lost, or the batch could not be given back. What of it may have been handed over only the ledger knows.
 func (e *Engine) freeForgotten(ctx context.Context) error {
 	l := e.node.life.Load()
 	rows, _ := e.Pool.Query(ctx, `select id, run_id, lo, hi, epoch, channel from batches where worker = $1 and not done`, l.worker)
@@ -134,7 +134,7 @@ func (e *Engine) freeForgotten(ctx context.Context) error {
 	_, err := pgx.ForEachRow(rows, []any{&b.batch, &b.run, &b.lo, &b.hi, &b.epoch, &b.channel}, func() error {
 		if !e.held.has(b.batch) {
 			forgotten := b
-			forgotten.life = l
+			forgotten.life, forgotten.forgotten = l, true
 			list = append(list, &forgotten)
 		}
 		return nil
