@@ -78,7 +78,7 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (cl
 
 // The batch row is locked for share, so that taking the batch over (epoch + 1) and this claim exclude each other. What
 // is being cancelled or retried at this moment is not waited for. The limits that limit nothing tell the planner how
-// little it is, and that it must look up and not read whole tables: its plan is made once, whatever their size. What caps and
+// little it is, and that it must look up and not read whole tables: its plan is made once, whatever their size; and that a table is empty is asked once. What caps and
 // quiet hours add stands in limits.go.
 const claimForm = `
 with lease as (
@@ -102,17 +102,18 @@ with lease as (
 	left join lateral (
 		select case when @confirms::boolean then c.pending else c.granted end as consent, c.until is not null as paused
 		from consents c
-		where c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*') and not c.resumes
+		where (select exists (select from consents)) and c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*') and not c.resumes
 		  and (c.until is null or c.until > @now and not exists (
 		       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
 		order by c.id desc limit 1) w on true
 ), checked as materialized ( -- once, though the reason is used three times
 	select k.*, case
-		when (select true from erasures e where e.pseudonym = k.customer_key limit 1) then 'erased'
-		when (select true from erasures e where e.customer_key = k.customer_key limit 1) then 'erased'
+		when (select exists (select from erasures))
+		     and ((select true from erasures e where e.pseudonym = k.customer_key limit 1) or (select true from erasures e where e.customer_key = k.customer_key limit 1))
+		     then 'erased'
 		when k.not_after <= @now then 'too late'
 		when k.normalised is null then 'no address'
-		when (select true from suppressions s where s.channel = @channel and s.hash = k.hash limit 1) then 'suppressed'
+		when (select exists (select from suppressions)) and (select true from suppressions s where s.channel = @channel and s.hash = k.hash limit 1) then 'suppressed'
 		when not coalesce(k.consent, not @confirms::boolean) then case when k.paused then 'paused' else 'no consent' end
 		end as reason
 	from known k

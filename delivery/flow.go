@@ -203,9 +203,11 @@ func (f *flow) endTurn() {
 	}
 }
 
-// hungry is down to how many messages in hand more are opened: by half of what may be, so that statements are few, and
-// sessions have something to do meanwhile.
-func (f *flow) hungry() bool { return len(f.inHand) <= f.most/2 }
+// hungry is down to how many messages in hand more are opened: so late that statements are few, and so early that sessions
+// have something to do meanwhile.
+func (f *flow) hungry() bool {
+	return len(f.inHand) <= min(f.most*3/4, f.line.sessions()*3/2)
+}
 
 // room takes places in the window for messages of the queue, and says how many there are. Those of the verdicts that are
 // recorded with the same statement are used again. Without any it says when to ask again.

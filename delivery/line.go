@@ -40,6 +40,7 @@ type line struct {
 	events         chan event
 	over           chan struct{} // closed when nobody waits for anything any more
 	speed          speed
+	nearest        nearest
 }
 
 // event is news of somebody who works on a session.
@@ -292,7 +293,7 @@ func (g *giver) timer() (*time.Timer, <-chan time.Time) {
 
 // hire gets another session, where one may be had.
 func (g *giver) hire() {
-	if g.hands+g.opening >= g.account.connections() || g.opening > 0 && g.hands == 0 || time.Now().Before(g.patience) || g.ctx.Err() != nil {
+	if g.hands+g.opening >= g.account.connections() || g.staff+g.opening >= g.sessions() || g.opening > 0 && g.hands == 0 || time.Now().Before(g.patience) || g.ctx.Err() != nil {
 		return
 	}
 	g.opening++

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sapa-crm/sapa/channels"
 )
@@ -137,7 +138,11 @@ func (l *line) deliver(ctx context.Context, s *shift, session *connection, answe
 		if !s.verdict(m, r, err) {
 			return
 		}
-		l.meter.Attempted(l.channel, verdict, answeredAfter(r))
+		took := answeredAfter(r)
+		l.meter.Attempted(l.channel, verdict, took)
+		if took > 0 {
+			l.nearest.saw(took, time.Now())
+		}
 		if verdict != channels.VerdictUnavailable && verdict != channels.VerdictUnknown && !*answered {
 			*answered = true
 			l.pool.answered(session)

@@ -41,6 +41,51 @@ func (s *speed) in(d time.Duration) int {
 	return int(s.perSecond * d.Seconds())
 }
 
+// nearest is how soon a provider answers at its best: what lies between us and it. It is looked for anew all the time, since
+// providers move.
+type nearest struct {
+	mu           sync.Mutex
+	since        time.Time
+	before, best time.Duration // of the time before since, and after it
+}
+
+const nearestFor = 5 * time.Second
+
+// saw notes how long an answer took.
+func (n *nearest) saw(took time.Duration, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if now.Sub(n.since) > nearestFor {
+		n.since, n.before, n.best = now, n.best, 0
+	}
+	if n.best == 0 || took < n.best {
+		n.best = took
+	}
+}
+
+// get is 0 when nothing was seen.
+func (n *nearest) get() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.before == 0 || n.best != 0 && n.best < n.before {
+		return n.best
+	}
+	return n.before
+}
+
+// sessions is how many sessions are of use: twice as many as have a message under way at any time, so that they are not what
+// it depends on. Fewer do the same work in fewer round trips, each of which has a message's end and the next one's beginning.
+func (l *line) sessions() int {
+	away := l.nearest.get()
+	if away == 0 {
+		return min(l.account.connections(), firstSessions)
+	}
+	return min(l.account.connections(), firstSessions+2*l.speed.in(away))
+}
+
+// firstSessions are opened before anything is known of the provider.
+const firstSessions = 4
+
 // claimSize is how many messages to claim: what gets through in about a second.
 func (l *line) claimSize() int {
 	if rate := l.account.Rate; rate > 0 {

@@ -725,7 +725,7 @@ begin
     return;
   end if;
   perform pg_advisory_xact_lock(hashtextextended('sapa ensure_month', 0)); -- two plans at once
-  execute format('create table if not exists messages_%s partition of messages for values from (%s) to (%s) with (fillfactor = 70)', suffix, lo, hi);
+  execute format('create table if not exists messages_%s partition of messages for values from (%s) to (%s) with (fillfactor = 50)', suffix, lo, hi);
   execute format('create table if not exists attempts_%s partition of attempts for values from (%s) to (%s)', suffix, lo, hi);
 end $function$;
 
