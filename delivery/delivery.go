@@ -1,10 +1,11 @@
-// Package delivery takes planned messages to their people: claim → fill → hand over → record.
+// Package delivery takes planned messages to their people: claim → fill → open → hand over → record.
 //
-//	lease    a River job wakes a worker for one batch, a range of a run's messages; the batch's (worker, epoch) is the lease
-//	claim    up to 64 messages become claimed, committed, after run state, consent, suppression and not_after were checked
-//	fill     their values are read from the company's tables and the templates rendered
-//	hand over the channel's session takes them one by one, each after a last look at lease and run state
-//	record   verdicts become states, attempts, totals and suppressions in one transaction
+//	lease      a River job wakes a worker for one batch, a range of a run's messages; the batch's (worker, epoch) is the lease
+//	claim      messages of the batch become claimed, committed, after run state, consent, suppression, limits and not_after were checked
+//	fill       their values are read from the company's tables and the templates rendered
+//	open       the ledger learns, committed, up to where they may be handed over: 64 of a process at a time
+//	hand over  the sessions of the account's line take them one by one, each after a last look at lease and run state
+//	record     verdicts become states, attempts, totals and suppressions, in the statement that opens the next ones
 //
 // The ledger (tables occasions, messages, attempts) is the truth; River only wakes workers, and a sweep wakes them again.
 // docs/delivery.md has the states and the reasoning for each point at which a process can die.

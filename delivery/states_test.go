@@ -28,7 +28,7 @@ var transitions = map[string]string{
 	"planned → skipped": "claim, cancel",
 	"claimed → skipped": "fill",
 	"claimed → failed":  "fill, record",
-	"claimed → planned": "release, record, give back",
+	"claimed → planned": "release, record, give back, take over",
 	"claimed → sent":    "record",
 	"claimed → unknown": "record, give back, take over",
 	"unknown → sent":    "record, report, resolve",
