@@ -53,6 +53,10 @@ bench-segment: postgres ## what rules cost beside SQL written by hand, over a mi
 bench-send: postgres ## what sending and planning cost beside go-mail, smtp-source and a bare insert; a quarter of an hour
 	@go run ./bench/send
 
+.PHONY: bench-rate
+bench-rate: postgres ## whether a rate holds over three processes, one of which is killed; two and a half minutes
+	@go run ./bench/rate
+
 DRILLS := 1
 
 .PHONY: drill

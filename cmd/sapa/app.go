@@ -33,7 +33,7 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		newInitCommand(a), newImportCommand(a), newDoctorCommand(a), newMigrateCommand(a),
 		newValidateCommand(a), newPreviewCommand(a), newApplyCommand(a), newApproveCommand(a), newSegmentCommand(a), newHolidaysCommand(a), newSchemaCommand(a),
-		newRunCommand(a), newServeCommand(a), newPauseCommand(a), newResumeCommand(a), newCancelCommand(a), newRetryCommand(a),
+		newRunCommand(a), newServeCommand(a), newWorkCommand(a), newPauseCommand(a), newResumeCommand(a), newCancelCommand(a), newRetryCommand(a),
 		newStatusCommand(a), newReportCommand(a), newMessagesCommand(a), newResolveCommand(a), newRepliesCommand(a), newCheckCommand(a), newAdoptCommand(a),
 		newSuppressCommand(a), newConsentCommand(a), newWhyCommand(a),
 		newUserCommand(a), newLogCommand(a),
