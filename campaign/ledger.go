@@ -247,8 +247,8 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 			select @campaign::int, d.customer_key, d.occasion, @base::bigint + d.n, d.row_key, d.reason is null, @as_of::timestamptz
 			from ` + carried + ` ` + takeOver},
 		{"batches", `
-			insert into batches (run_id, lo, hi, due_at, channel, lane, priority)
-			select @run::int, @base::bigint + chunk, @base::bigint + least(chunk + @size::int - 1, hi), not_before, @channel::text, lane, @priority::smallint
+			insert into batches (run_id, lo, hi, due_at, channel, lane, priority, triggered)
+			select @run::int, @base::bigint + chunk, @base::bigint + least(chunk + @size::int - 1, hi), not_before, @channel::text, lane, @priority::smallint, @confirms::boolean
 			from (select not_before, ` + lane + ` as lane, min(n) as lo, max(n) as hi from drafts where reason is null group by 1, 2) d, -- n without gaps
 			     generate_series(lo, hi, @size::int) chunk
 			order by chunk`},
@@ -260,7 +260,7 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 	}
 	args := pgx.NamedArgs{
 		"campaign": r.CampaignID, "run": r.ID, "base": r.messageBase, "channel": c.Channel(), "as_of": r.AsOf, "size": delivery.BatchSize,
-		"priority": c.batchPriority(),
+		"priority": c.batchPriority(), "confirms": c.Confirms(),
 	}
 	args["states"], args["reasons"], args["counts"] = plan.totals()
 	for _, s := range steps {

@@ -27,6 +27,7 @@ type lease struct {
 	channel string
 	// triggered messages go before others.
 	triggered bool
+	priority  int16 // of its jobs
 	tick      time.Time
 	asOf      time.Time
 	life      *life
@@ -79,8 +80,8 @@ func (e *Engine) take(ctx context.Context, batch int64) (*lease, error) {
 		  and exists (select from workers w where w.id = $2 and w.stopped_at is null)
 		  and exists (select from installation i, pg_control_system() c
 		              where i.system_identifier = c.system_identifier::text and i.database_name = current_database())
-		returning b.run_id, r.version_id, b.lo, b.hi, b.epoch, b.channel, b.triggered, r.tick, r.as_of`,
-		batch, l.life.worker, e.Now()).Scan(&l.run, &l.version, &l.lo, &l.hi, &l.epoch, &l.channel, &l.triggered, &l.tick, &l.asOf)
+		returning b.run_id, r.version_id, b.lo, b.hi, b.epoch, b.channel, b.triggered, b.priority, r.tick, r.as_of`,
+		batch, l.life.worker, e.Now()).Scan(&l.run, &l.version, &l.lo, &l.hi, &l.epoch, &l.channel, &l.triggered, &l.priority, &l.tick, &l.asOf)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -203,7 +204,7 @@ func (e *Engine) giveBack(ctx context.Context, l *lease, pause time.Duration) er
 		case after.run != "sending":
 			return nil // resume makes new jobs
 		}
-		return wake(ctx, e.client, []Wakeup{{l.batch, l.channel, after.due, l.triggered}}, e.Now())
+		return wake(ctx, e.client, []Wakeup{{l.batch, l.channel, after.due, l.triggered, l.priority}}, e.Now())
 	})
 }
 

@@ -61,6 +61,7 @@ type Wakeup struct {
 	Channel   string
 	DueAt     time.Time
 	Triggered bool
+	Priority  int16 // of the job: 1 goes first, 4 last
 }
 
 // WakeTx inserts jobs for batches with their transaction.
@@ -90,7 +91,7 @@ func wakeParams(batches []Wakeup, now time.Time) []river.InsertManyParams {
 	params := make([]river.InsertManyParams, len(batches))
 	for i, b := range batches {
 		args := SendArgs{Batch: b.Batch, Channel: b.Channel, Triggered: b.Triggered}
-		opts := &river.InsertOpts{Queue: args.queue(), MaxAttempts: 3}
+		opts := &river.InsertOpts{Queue: args.queue(), MaxAttempts: 3, Priority: int(b.Priority)}
 		if wait := b.DueAt.Sub(now); wait > 0 {
 			opts.ScheduledAt = time.Now().Add(wait)
 		}

@@ -146,8 +146,9 @@ with again as (
 	update batches b set done = false, due_at = least(b.due_at, @now)
 	where b.run_id = @run and exists (select from moved m where m.id between b.lo and b.hi)
 ), added as (
-	insert into batches (run_id, lo, hi, due_at, channel)
-	select @run::int, min(id), max(id), @now::timestamptz, channel
+	insert into batches (run_id, lo, hi, due_at, channel, priority, triggered)
+	select @run::int, min(id), max(id), @now::timestamptz, channel, coalesce((select min(priority) from batches where run_id = @run), 3),
+	       exists (select from batches where run_id = @run and triggered)
 	from (select m.id, m.channel, (row_number() over (order by m.id) - 1) / @size::int as chunk
 	      from moved m
 	      where not exists (select from batches b where b.run_id = @run and m.id between b.lo and b.hi)) homeless
@@ -162,7 +163,7 @@ select count(*) from moved`
 
 // Wakeups lists the batches of a run that nobody holds and that are not done.
 func Wakeups(ctx context.Context, db pg.DBTX, run int) ([]Wakeup, error) {
-	rows, _ := db.Query(ctx, `select id as batch, channel, due_at, triggered from batches where run_id = $1 and not done and worker is null order by id`, run)
+	rows, _ := db.Query(ctx, `select id as batch, channel, due_at, triggered, priority from batches where run_id = $1 and not done and worker is null order by id`, run)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Wakeup])
 	if err != nil {
 		return nil, fmt.Errorf("list batches of run %d: %w", run, err)

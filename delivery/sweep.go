@@ -189,7 +189,7 @@ func (e *Engine) mendRuns(ctx context.Context) error {
 // not count: it may be that of a process that died. Those of this process wait for their turn.
 func (e *Engine) wakeDue(ctx context.Context) error {
 	rows, _ := e.Pool.Query(ctx, `
-		select b.id as batch, b.channel, b.due_at, b.triggered
+		select b.id as batch, b.channel, b.due_at, b.triggered, b.priority
 		from batches b join runs r on r.id = b.run_id
 		where not b.done and b.worker is null and b.due_at <= $1 and r.state = 'sending'
 		  and b.id not in (
