@@ -47,3 +47,31 @@ func TestClockJumps(t *testing.T) {
 	s.checkBooks()
 	s.checkMail()
 }
+
+// The database's clock jumps forward, again and again, and everybody's last heartbeat seems to be long ago: whoever looks
+// first takes over from all others, who may be in the middle of what they have opened. They go on as other workers, and say
+// what became of it: nothing is lost, sent twice, or unknown in the end.
+func TestDatabaseClockJumps(t *testing.T) {
+	t.Parallel()
+	const audience = 2600
+	s := setup(t, slowly(4*time.Millisecond))
+	s.birthday(audience)
+	run := s.start()
+	for range 3 {
+		s.run(sending{Connections: 2})
+	}
+	for n := 100; n <= 1300; n += 200 {
+		s.until("more are sent", func() bool { return s.mail.Counts().Accepted >= n })
+		s.exec(`update workers set heartbeat_at = heartbeat_at - interval '1 hour'`)
+	}
+	p := s.await(run, "done")
+	s.until("what was unknown is settled", func() bool { p = s.progress(run); return p.State == "done" && p.Counts["unknown"] == 0 })
+	if p.Counts["sent"] != audience {
+		t.Errorf("in the end: %v", p.Counts)
+	}
+	if n := s.number(`select count(*) from workers where stopped_at is not null`); n == 0 {
+		t.Error("nobody was taken for dead")
+	}
+	s.checkBooks()
+	s.checkMail()
+}

@@ -22,6 +22,8 @@ const (
 	slotLapse  = 100 * time.Millisecond
 	// slotHorizon bounds how far ahead slots are leased by all processes together.
 	slotHorizon = 2 * time.Second
+	// slotSetBack is how far ahead slots can't have been leased: the database's clock was set back. Nobody waits for its old time.
+	slotSetBack = time.Minute
 )
 
 // pacer gives this process's messages their slots. The zero rate is no limit.
@@ -70,9 +72,10 @@ func leaseSlots(ctx context.Context, db pg.DBTX, account string, length time.Dur
 	var start, now time.Time
 	err := db.QueryRow(ctx, `
 		insert into send_slots (account, next_at) values ($1, clock_timestamp() + $2::interval)
-		on conflict (account) do update set next_at = greatest(send_slots.next_at, clock_timestamp()) + $2::interval
-		where send_slots.next_at < clock_timestamp() + $3::interval
-		returning next_at - $2::interval, clock_timestamp()`, account, length, slotHorizon).Scan(&start, &now)
+		on conflict (account) do update
+		set next_at = least(greatest(send_slots.next_at, clock_timestamp()), clock_timestamp() + $3::interval) + $2::interval
+		where send_slots.next_at not between clock_timestamp() + $3::interval and clock_timestamp() + $4::interval
+		returning next_at - $2::interval, clock_timestamp()`, account, length, slotHorizon, slotHorizon+max(slotSetBack, 2*length)).Scan(&start, &now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return time.Time{}, errNoSlots
 	}
