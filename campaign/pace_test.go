@@ -27,7 +27,8 @@ func TestQuietHours(t *testing.T) {
 		rails, more, now string
 		zones, want      []string
 	}{
-		"by hand, across midnight": {"{}", `limits: {quiet_hours: "20:00-07:00"}`, "2026-11-23T12:59+00:00",
+		"by hand, across midnight": {
+			"{}", `limits: {quiet_hours: "20:00-07:00"}`, "2026-11-23T12:59+00:00",
 			[]string{"Pacific/Pago_Pago", "America/New_York", "Asia/Kathmandu", "Asia/Jakarta", "Mars/Olympus", "Asia/Jayapura", "Pacific/Kiritimati"},
 			[]string{
 				"Pacific/Pago_Pago 11-23 18:00",  // 1:59 there
@@ -37,30 +38,63 @@ func TestQuietHours(t *testing.T) {
 				"Mars/Olympus 11-23 12:59",       // not a zone: the default
 				"Asia/Jayapura 11-23 22:00",      // 21:59
 				"Pacific/Kiritimati 11-23 17:00", // 2:59 of the next day
-			}},
-		"the first minute and the last": {"{}", `limits: {quiet_hours: "20:00-07:00"}`, "2026-11-23T13:00+00:00",
+			},
+		},
+		"the first minute and the last": {
+			"{}", `limits: {quiet_hours: "20:00-07:00"}`, "2026-11-23T13:00+00:00",
 			[]string{"Asia/Jakarta", "Pacific/Palau", "Asia/Kolkata", "Pacific/Honolulu", "America/Los_Angeles"},
-			[]string{"Asia/Jakarta 11-24 00:00", "Pacific/Palau 11-23 22:00", "Asia/Kolkata 11-23 13:00", "Pacific/Honolulu 11-23 17:00", "America/Los_Angeles 11-23 15:00"}},
-		"at noon": {"{}", `limits: {quiet_hours: "12:00-14:00"}`, "2026-11-23T05:30+00:00",
-			[]string{"Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura"}, []string{"Asia/Jakarta 11-23 07:00", "Asia/Makassar 11-23 06:00", "Asia/Jayapura 11-23 05:30"}},
-		"those of sapa.yaml": {`{quiet_hours: "20:00-07:00"}`, "", "2026-11-23T14:00+00:00",
-			[]string{"Asia/Jakarta", "Europe/Berlin"}, []string{"Asia/Jakarta 11-24 00:00", "Europe/Berlin 11-23 14:00"}},
-		"those of sapa.yaml and longer ones": {`{quiet_hours: "20:00-07:00"}`, `limits: {quiet_hours: "22:00-08:00"}`, "2026-11-23T14:00+00:00",
-			[]string{"Asia/Jakarta"}, []string{"Asia/Jakarta 11-24 01:00"}},
-		"those of sapa.yaml and others": {`{quiet_hours: "20:00-07:00"}`, `limits: {quiet_hours: "12:00-13:00"}`, "2026-11-23T05:15+00:00",
-			[]string{"Asia/Jakarta", "Asia/Jayapura", "Europe/Berlin"}, []string{"Asia/Jakarta 11-23 06:00", "Asia/Jayapura 11-23 05:15", "Europe/Berlin 11-23 06:00"}},
-		"none instead of those of sapa.yaml": {`{quiet_hours: "20:00-07:00"}`, `limits: {quiet_hours: none}`, "2026-11-23T14:00+00:00",
-			[]string{"Asia/Jakarta"}, []string{"Asia/Jakarta 11-23 14:00"}},
-		"clocks put forward over the end": {"{}", `limits: {quiet_hours: "20:00-02:30"}`, "2027-03-14T06:00+00:00",
-			[]string{"America/New_York"}, []string{"America/New_York 03-14 07:30"}}, // 3:30 on the new clock
-		"clocks put back over the end": {"{}", `limits: {quiet_hours: "20:00-01:30"}`, "2026-11-01T04:00+00:00",
-			[]string{"America/New_York"}, []string{"America/New_York 11-01 06:30"}}, // the second half past one
-		"clocks put forward at night": {"{}", `limits: {quiet_hours: "20:00-07:00"}`, "2027-03-28T00:00+00:00",
-			[]string{"Europe/Berlin"}, []string{"Europe/Berlin 03-28 05:00"}},
-		"a tick in customers' zones": {"{}", "schedule: {cron: \"0 6 * * *\", timezone: customer}\nlimits: {quiet_hours: \"20:00-07:00\"}", "2026-11-22T15:55+00:00",
-			[]string{"Pacific/Kiritimati", "Asia/Jakarta", "Pacific/Pago_Pago"}, []string{"Pacific/Kiritimati 11-22 17:00", "Asia/Jakarta 11-23 00:00", "Pacific/Pago_Pago 11-23 18:00"}},
-		"too late after them": {"{}", "schedule: {cron: \"0 19 * * *\", until: \"22:00\"}\nlimits: {quiet_hours: \"20:00-07:00\"}", "2026-11-23T12:00+00:00",
-			[]string{"Asia/Jakarta", "Asia/Jayapura", "Asia/Dhaka"}, []string{"Asia/Jakarta 11-23 12:00", "Asia/Jayapura too late", "Asia/Dhaka 11-23 12:00"}},
+			[]string{"Asia/Jakarta 11-24 00:00", "Pacific/Palau 11-23 22:00", "Asia/Kolkata 11-23 13:00", "Pacific/Honolulu 11-23 17:00", "America/Los_Angeles 11-23 15:00"},
+		},
+		"at noon": {
+			"{}", `limits: {quiet_hours: "12:00-14:00"}`, "2026-11-23T05:30+00:00",
+			[]string{"Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura"},
+			[]string{"Asia/Jakarta 11-23 07:00", "Asia/Makassar 11-23 06:00", "Asia/Jayapura 11-23 05:30"},
+		},
+		"those of sapa.yaml": {
+			`{quiet_hours: "20:00-07:00"}`, "", "2026-11-23T14:00+00:00",
+			[]string{"Asia/Jakarta", "Europe/Berlin"},
+			[]string{"Asia/Jakarta 11-24 00:00", "Europe/Berlin 11-23 14:00"},
+		},
+		"those of sapa.yaml and longer ones": {
+			`{quiet_hours: "20:00-07:00"}`, `limits: {quiet_hours: "22:00-08:00"}`, "2026-11-23T14:00+00:00",
+			[]string{"Asia/Jakarta"},
+			[]string{"Asia/Jakarta 11-24 01:00"},
+		},
+		"those of sapa.yaml and others": {
+			`{quiet_hours: "20:00-07:00"}`, `limits: {quiet_hours: "12:00-13:00"}`, "2026-11-23T05:15+00:00",
+			[]string{"Asia/Jakarta", "Asia/Jayapura", "Europe/Berlin"},
+			[]string{"Asia/Jakarta 11-23 06:00", "Asia/Jayapura 11-23 05:15", "Europe/Berlin 11-23 06:00"},
+		},
+		"none instead of those of sapa.yaml": {
+			`{quiet_hours: "20:00-07:00"}`, `limits: {quiet_hours: none}`, "2026-11-23T14:00+00:00",
+			[]string{"Asia/Jakarta"},
+			[]string{"Asia/Jakarta 11-23 14:00"},
+		},
+		"clocks put forward over the end": {
+			"{}", `limits: {quiet_hours: "20:00-02:30"}`, "2027-03-14T06:00+00:00",
+			[]string{"America/New_York"},
+			[]string{"America/New_York 03-14 07:30"},
+		}, // 3:30 on the new clock
+		"clocks put back over the end": {
+			"{}", `limits: {quiet_hours: "20:00-01:30"}`, "2026-11-01T04:00+00:00",
+			[]string{"America/New_York"},
+			[]string{"America/New_York 11-01 06:30"},
+		}, // the second half past one
+		"clocks put forward at night": {
+			"{}", `limits: {quiet_hours: "20:00-07:00"}`, "2027-03-28T00:00+00:00",
+			[]string{"Europe/Berlin"},
+			[]string{"Europe/Berlin 03-28 05:00"},
+		},
+		"a tick in customers' zones": {
+			"{}", "schedule: {cron: \"0 6 * * *\", timezone: customer}\nlimits: {quiet_hours: \"20:00-07:00\"}", "2026-11-22T15:55+00:00",
+			[]string{"Pacific/Kiritimati", "Asia/Jakarta", "Pacific/Pago_Pago"},
+			[]string{"Pacific/Kiritimati 11-22 17:00", "Asia/Jakarta 11-23 00:00", "Pacific/Pago_Pago 11-23 18:00"},
+		},
+		"too late after them": {
+			"{}", "schedule: {cron: \"0 19 * * *\", until: \"22:00\"}\nlimits: {quiet_hours: \"20:00-07:00\"}", "2026-11-23T12:00+00:00",
+			[]string{"Asia/Jakarta", "Asia/Jayapura", "Asia/Dhaka"},
+			[]string{"Asia/Jakarta 11-23 12:00", "Asia/Jayapura too late", "Asia/Dhaka 11-23 12:00"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -280,4 +314,19 @@ func TestPlanTellsOfLimits(t *testing.T) {
 
 func near(at *time.Time, want time.Time) bool {
 	return at != nil && at.Sub(want).Abs() < time.Minute
+}
+
+// The batches of a higher priority wake workers first.
+func TestBatchPriority(t *testing.T) {
+	t.Parallel()
+	s, _ := setupClock(t, "2026-11-23T03:00+00:00")
+	s.people("Asia/Jakarta")
+	for priority, want := range map[int]int{100: 1, 50: 1, 49: 2, 1: 2, 0: 3, -1: 4, -100: 4} {
+		name := fmt.Sprintf("p%d", priority+200)
+		s.apply(name, yamlOf(name, fmt.Sprintf("priority: %d", priority)), nil)
+		run, _ := s.start(name)
+		if n := s.number(`select priority from batches where run_id = $1`, run.ID); n != want {
+			t.Errorf("priority %d: the batch has %d, want %d", priority, n, want)
+		}
+	}
 }

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,20 +29,14 @@ func (l *Limits) claimSQL() string {
 	if len(l.Quiet) == 0 && !l.Capped() {
 		return fmt.Sprintf(claimForm, "", "checked k where m.id = k.id", "", "")
 	}
-	var steps strings.Builder
-	from := "checked"
+	steps, from := noQuietSQL, "quieted"
 	if len(l.Quiet) > 0 {
-		steps.WriteString(l.quietSQL(from))
-		from = "quieted"
-	} else {
-		steps.WriteString(noQuietSQL)
-		from = "quieted"
+		steps = l.quietSQL()
 	}
 	if l.Capped() {
-		steps.WriteString(cappedSQL)
-		from = "within_caps"
+		steps, from = steps+cappedSQL, "within_caps"
 	}
-	return fmt.Sprintf(claimForm, steps.String(), from+" k where m.id = k.id and k.later is null", fmt.Sprintf(putOffSQL, from),
+	return fmt.Sprintf(claimForm, steps, from+" k where m.id = k.id and k.later is null", fmt.Sprintf(putOffSQL, from),
 		"union all select p.id, false, p.customer_key, null, 0::smallint, null, null, null, null, null from put_off p\n")
 }
 

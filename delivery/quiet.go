@@ -9,15 +9,15 @@ import (
 
 // A message that became due before the quiet hours, and is only claimed within them, waits for their end, or is too late
 // when that is after its end.
-func (l *Limits) quietSQL(from string) string {
+func (l *Limits) quietSQL() string {
 	return fmt.Sprintf(`, rung as (
-	select k.*, nullif(%s, @now) as later from %s k
+	select k.*, nullif(%s, @now) as later from checked k
 ), quieted as materialized (
 	select r.id, r.customer_key, r.normalised, r.consent, r.not_after,
 	       coalesce(r.reason, case when r.later >= r.not_after then 'too late' end) as reason,
 	       case when r.reason is null and (r.later >= r.not_after) is not true then r.later end as later
 	from rung r
-)`, QuietUntil("@now::timestamptz", "coalesce(k.zone, @default_zone)", l.Quiet), from)
+)`, QuietUntil("@now::timestamptz", "coalesce(k.zone, @default_zone)", l.Quiet))
 }
 
 const noQuietSQL = `, quieted as (

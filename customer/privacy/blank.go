@@ -103,6 +103,11 @@ func (e *eraser) places() []erasing {
 			select run_id, 'skipped', 'erased', count(*) from moved group by run_id
 			union all
 			select run_id, 'planned', '', -count(*) from moved group by run_id`},
+		{"contacts", nil, `
+			with locks as (
+				delete from contact_locks where customer = hashtextextended(@key, 0)
+			)
+			delete from contacts where customer = hashtextextended(@key, 0) and message_id = any(@messages)`},
 		{"messages", nil, `update messages set customer_key = @pseudonym, address_id = null where id = any(@messages)`},
 		{"occasions", &e.Occasions, `
 			with numbered as (

@@ -21,7 +21,8 @@ func zulsPlaces() []string {
 
 // underKey counts rows that still have the customer's key, where none may be left.
 const underKey = `select (select count(*) from messages where customer_key = $1) + (select count(*) from occasions where customer_key = $1)
-	+ (select count(*) from consents where customer_key = $1) + (select count(*) from inbound where customer_key = $1)`
+	+ (select count(*) from consents where customer_key = $1) + (select count(*) from inbound where customer_key = $1)
+	+ (select count(*) from contacts where customer = hashtextextended($1, 0)) + (select count(*) from contact_locks where customer = hashtextextended($1, 0))`
 
 func TestErase(t *testing.T) {
 	t.Parallel()
@@ -32,6 +33,7 @@ func TestErase(t *testing.T) {
 		t.Fatalf("the history is not everywhere where personal data can be:\n%s", diff)
 	}
 	anis := holding(t, s.pool, "ani@mail.example", "AniBrowser", "203.0.113.5", "hadiah=ani", "+6281211112222")
+	s.exec(`insert into contacts select hashtextextended(customer_key, 0), id from messages; insert into contact_locks select distinct customer from contacts`)
 	totals := s.totals()
 	e := s.erase("c1")
 	want := Counts{Messages: 3, Planned: 1, Occasions: 3, Addresses: 2, Suppressions: 1, Consents: 1, Hits: 2, Links: 2, Words: 3, Inbound: 2}
@@ -46,6 +48,9 @@ func TestErase(t *testing.T) {
 	}
 	if n := s.number(underKey, "c1"); n != 0 {
 		t.Errorf("%d rows have the key", n)
+	}
+	if n := s.number(underKey, "c2"); n == 0 {
+		t.Error("Ani's went, too")
 	}
 	if diff := cmp.Diff([]string{"c1 erased:1 true"}, s.texts(`select customer_key || ' ' || pseudonym || ' ' || row_present from erasures`)); diff != "" {
 		t.Error(diff)
@@ -94,6 +99,7 @@ func TestEachPlaceIsBlanked(t *testing.T) {
 	s.must(customer.SetConsent(t.Context(), s.pool, customer.ConsentChange{CustomerKey: "c1", Channel: "*", Topic: "*", Granted: true, Source: "x", At: today}))
 	known, err := readRow(t.Context(), s.pool, s.schema, "c1")
 	s.must(err)
+	s.exec(`insert into contacts select hashtextextended(customer_key, 0), id from messages; insert into contact_locks select distinct customer from contacts`)
 	digest := customer.Digest("zulkifli.r@mail.example")
 	s.exec(`insert into suppressed_digests (channel, digest, reason, source, at) values ('email', $1, 'list', 'list', now())`, digest)
 	for i := -1; i < len((&eraser{}).places()); i++ {
