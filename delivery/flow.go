@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/sapa-crm/sapa/channels"
@@ -42,6 +43,7 @@ type flow struct {
 	sample   *message      // one that was handed over, for the copies of seeds
 	answered bool          // the provider said something about a message of its own
 	untold   *int64        // under FaultLateWindow
+	closed   atomic.Bool   // the batch is about to be given back
 }
 
 // answer is a channel's verdict on a message.
@@ -53,7 +55,7 @@ type answer struct {
 
 // permit is the last look before a hand-over: the run's state, whose database it is, and our lease.
 func (f *flow) permit() error {
-	if !f.engine.gate.open(f.lease.run) {
+	if f.closed.Load() || !f.engine.gate.open(f.lease.run) {
 		return errPaused
 	}
 	if f.engine.foreign.Load() {
@@ -107,6 +109,7 @@ func (f *flow) end(ctx context.Context) (time.Duration, error) {
 // close leaves to the lease what has no verdict in the ledger: nothing, unless the database refuses it or the process is
 // not what it should be.
 func (f *flow) close() {
+	f.closed.Store(true)
 	f.queue, f.stopped = nil, errPaused
 	f.endTurn()
 	f.lease.inHand = f.lease.inHand[:0]
@@ -287,10 +290,15 @@ func (f *flow) wait(ctx context.Context, tick <-chan time.Time, freed <-chan str
 
 // hear turns an answer into an outcome. Where no session can be had, nothing more is opened.
 func (f *flow) hear(a answer) {
-	m := f.inHand[a.id]
+	m, ok := f.inHand[a.id]
+	if !ok {
+		return
+	}
 	delete(f.inHand, a.id)
 	f.pending = append(f.pending, f.engine.judge(m, a.receipt, a.err))
-	f.line.speed.saw(1, time.Now())
+	if channels.VerdictOf(a.err) != channels.VerdictUnavailable {
+		f.line.speed.saw(1, time.Now())
+	}
 	switch channels.VerdictOf(a.err) {
 	case channels.VerdictUnknown:
 	case channels.VerdictUnavailable:

@@ -449,6 +449,30 @@ func TestLineNoSession(t *testing.T) {
 	}
 }
 
+// A server that lets everybody in and then refuses whatever comes is left alone after a few sessions, whether they were opened
+// for a message or for one that another session then had.
+func TestLineRefusedSender(t *testing.T) {
+	t.Parallel()
+	refusal := channels.Unavailable(errors.New("550 sender not allowed"))
+	for connections := 1; connections <= 8; connections *= 2 {
+		o := &office{answer: func(*channels.Message) reply {
+			time.Sleep(time.Millisecond)
+			return reply{verdict: refusal, broken: refusal}
+		}}
+		atOffice(t, o, connections, 0, func(c *counter) {
+			p := newPatron()
+			c.enter()
+			c.offer(p.parcels(upTo(40)...))
+			time.Sleep(5 * time.Second)
+			c.leave()
+			same(t, "verdicts", p.heard(), each("unavailable", upTo(40)...))
+			if n := len(o.handed()); n > maxStrikes+connections {
+				t.Errorf("with %d connections it was tried %d times", connections, n)
+			}
+		})
+	}
+}
+
 // told remembers the last error.
 type told struct {
 	*patron

@@ -31,7 +31,11 @@ type sessionPool struct {
 type idle struct {
 	session channels.Session
 	since   time.Time
+	kept    bool // it was used before
 }
+
+// forgets is how long after a session was put back unused it may be the server's forgetting it that breaks it.
+const forgets = time.Second
 
 func newSessionPool(c channels.Channel) *sessionPool {
 	return &sessionPool{channel: c, opened: func(error) {}}
@@ -49,8 +53,8 @@ type connection struct {
 
 // get takes an idle session or opens one. While the breaker is open it fails at once, with Unavailable and the cause.
 func (p *sessionPool) get(ctx context.Context) (*connection, error) {
-	if s := p.takeIdle(); s != nil {
-		return &connection{Session: s, kept: true}, nil
+	if c := p.takeIdle(); c != nil {
+		return c, nil
 	}
 	probe, err := p.enter()
 	if err != nil {
@@ -145,7 +149,7 @@ func (p *sessionPool) wait() (time.Duration, error) {
 	return max(0, time.Until(p.until)), p.cause
 }
 
-func (p *sessionPool) takeIdle() channels.Session {
+func (p *sessionPool) takeIdle() *connection {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.idle) == 0 {
@@ -157,7 +161,7 @@ func (p *sessionPool) takeIdle() channels.Session {
 		return nil
 	}
 	p.idle = p.idle[:len(p.idle)-1]
-	return last.session
+	return &connection{Session: last.session, kept: last.kept || time.Since(last.since) >= forgets}
 }
 
 func (p *sessionPool) put(c *connection) {
@@ -166,7 +170,7 @@ func (p *sessionPool) put(c *connection) {
 	if c.probe {
 		p.probing = false
 	}
-	p.idle = append(p.idle, idle{c.Session, time.Now()})
+	p.idle = append(p.idle, idle{c.Session, time.Now(), c.kept})
 }
 
 // closeIdle forgets all idle sessions. Their goodbyes may block and matter to nobody.

@@ -25,8 +25,8 @@ const (
 func (s *speed) saw(messages int, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Sub(s.last) > speedGap {
-		s.since, s.count = now, 0
+	if now.Sub(s.last) > speedGap { // it may have become slow, and is counted anew before much is claimed
+		s.since, s.count, s.perSecond = now, 0, 0
 	} else if s.count += messages; now.Sub(s.since) >= speedSample {
 		s.perSecond = float64(s.count) / now.Sub(s.since).Seconds()
 		s.since, s.count = now, 0
@@ -98,10 +98,10 @@ func (l *line) claimSize() int {
 }
 
 // atOnce is how many messages of a batch may be in hand: what gets through in a quarter of a second, and two for each
-// session.
+// session, but never more than a rate lets go in a second.
 func (l *line) atOnce() int {
 	if rate := l.account.Rate; rate > 0 {
-		return max(1, min(InDoubt, int(rate/4)))
+		return max(1, min(InDoubt, max(int(rate/4), min(int(rate), 2*l.account.connections()))))
 	}
 	return min(InDoubt, max(2*l.account.connections(), l.speed.in(time.Second/4)))
 }
