@@ -8,16 +8,16 @@ shift
 json=bench/results/drill.json
 table=bench/results/drills.txt
 mkdir -p bench/results
-printf '%10s %8s %8s %5s %5s %7s %7s %6s %5s %5s %5s %7s\n' seed audience accepted lost twice unknown allowed after kills stops cut seconds >"$table"
+printf '%10s %8s %8s %5s %5s %7s %7s %6s %5s %5s %5s %9s %7s\n' seed audience accepted lost twice unknown allowed after kills stops cut takeover seconds >"$table"
 value() { sed -n "s/.*\"$1\":\([^,}]*\).*/\1/p" "$json"; }
 n=0
 while [ "$n" -lt "$times" ]; do
 	n=$((n + 1))
 	status=0
 	bin/sapa drill --json "$json" "$@" || status=$?
-	printf '%10s %8s %8s %5s %5s %7s %7s %6s %5s %5s %5s %7s\n' "$(value seed)" "$(value audience)" "$(value accepted)" "$(value lost)" \
+	printf '%10s %8s %8s %5s %5s %7s %7s %6s %5s %5s %5s %9s %7s\n' "$(value seed)" "$(value audience)" "$(value accepted)" "$(value lost)" \
 		"$(value duplicates)" "$(value unknown)" "$(value unknown_allowed)" "$(value unknown_after_resolve)" "$(value kills)" \
-		"$(value stops)" "$(value cut)" "$(value seconds)" >>"$table"
+		"$(value stops)" "$(value cut)" "$(value takeover_seconds)" "$(value seconds)" >>"$table"
 	[ "$status" -eq 0 ] || break
 done
 echo

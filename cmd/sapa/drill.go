@@ -94,6 +94,7 @@ type drillResult struct {
 	Cut                 int     `json:"cut"`      // connections cut after a hand-over
 	Refusals            int     `json:"refusals"` // messages that the mail server refused, for now or for good
 	AddsUp              bool    `json:"adds_up"`
+	Takeover            float64 `json:"takeover_seconds"` // the longest from a lost process's last heartbeat until others had its batches
 	Seconds             float64 `json:"seconds"`
 	Fault               string  `json:"fault,omitempty"`
 }
@@ -289,8 +290,10 @@ func (d *drill) conclude() error {
   sent twice         %s
   unknown            %s of at most %s, and %s after its log was read
   what was done      %d kills, %d stops past the lease, %d crashes of PostgreSQL, %d connections cut, %s refusals; %.0f s
+  taken over         at the latest %.0f s after a lost process's last heartbeat
 `, thousands(r.Audience), thousands(r.Accepted), thousands(r.Failed), thousands(r.Skipped), thousands(r.Lost), thousands(r.Duplicates),
-		thousands(r.Unknown), thousands(r.UnknownAllowed), thousands(r.UnknownAfterResolve), r.Kills, r.Stops, r.Crashes, r.Cut, thousands(r.Refusals), r.Seconds)
+		thousands(r.Unknown), thousands(r.UnknownAllowed), thousands(r.UnknownAfterResolve), r.Kills, r.Stops, r.Crashes, r.Cut, thousands(r.Refusals), r.Seconds,
+		r.Takeover)
 	if d.o.json != "" {
 		text, err := json.Marshal(r)
 		if err != nil {

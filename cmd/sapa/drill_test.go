@@ -58,7 +58,7 @@ func TestDrill(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if r.Audience != 6000 || r.Accepted+r.Failed != 6000 || r.Kills == 0 || r.Stops == 0 || r.Crashes != 1 || r.Cut == 0 || r.Unknown == 0 {
+	if r.Audience != 6000 || r.Accepted+r.Failed != 6000 || r.Kills == 0 || r.Stops == 0 || r.Crashes != 1 || r.Cut == 0 || r.Unknown == 0 || r.Takeover < 3 {
 		t.Errorf("not much of a drill: %+v", r)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -113,6 +114,9 @@ func (d *drill) account(ctx context.Context) error {
 	r.Unknown = states["unknown"]
 	r.UnknownAllowed = delivery.InDoubt*r.Kills + r.Cut // a process that was stopped and woken settles its own
 	before := r.Audience == sum(states)
+	if r.Takeover, err = d.takeover(ctx); err != nil {
+		return err
+	}
 	if err := d.resolveByLog(ctx); err != nil {
 		return err
 	}
@@ -132,6 +136,15 @@ func (d *drill) account(ctx context.Context) error {
 	}
 	r.AddsUp = before && len(differences) == 0 && r.Audience == r.Accepted+r.Failed+r.Skipped+states["held_out"]
 	return nil
+}
+
+// takeover is how long it took at most until others had what a process held that was lost, in seconds.
+func (d *drill) takeover(ctx context.Context) (seconds float64, err error) {
+	err = d.pool.QueryRow(ctx, `select coalesce(max(extract(epoch from stopped_at - heartbeat_at)), 0)::float8 from workers`).Scan(&seconds)
+	if err != nil {
+		return 0, fmt.Errorf("read when others took over: %w", err)
+	}
+	return math.Round(seconds*10) / 10, nil
 }
 
 func sum(states map[string]int) (n int) {
