@@ -153,7 +153,7 @@ func New(cfg Config) (*Engine, error) {
 		stopping: make(chan struct{}), over: make(chan struct{}), guard: newGuard(),
 	}
 	for name, a := range cfg.Accounts {
-		e.lines[name] = newLine(name, a, cfg)
+		e.lines[name], e.window.used[name] = newLine(name, a, cfg), 0
 	}
 	return e, nil
 }

@@ -119,7 +119,7 @@ func (f *flow) close() {
 	for _, o := range f.pending {
 		f.lease.inHand = append(f.lease.inHand, o.message.ID)
 	}
-	f.engine.window.free(len(f.lease.inHand))
+	f.engine.window.free(f.line.channel, len(f.lease.inHand))
 }
 
 // short says whether more is to be claimed now. On a fast line that is done before it is this batch's turn.
@@ -219,7 +219,7 @@ func (f *flow) room() (n int, freed <-chan struct{}) {
 		return 0, nil
 	}
 	want := min(len(f.queue), f.most-len(f.inHand))
-	got, freed := f.engine.window.take(want-len(f.pending), f.lease.triggered)
+	got, freed := f.engine.window.take(f.line.channel, want-len(f.pending), f.lease.triggered)
 	return min(want, len(f.pending)+got), freed
 }
 
@@ -238,17 +238,17 @@ func (f *flow) advance(ctx context.Context, n int) error {
 	places := max(len(f.pending), n) // those of the window that are in use until the statement has worked
 	err := f.engine.advance(ctx, f.lease, f.pending, f.told(upTo))
 	if err != nil && !errors.Is(err, errLeaseLost) {
-		f.engine.window.free(places - len(f.pending))
+		f.engine.window.free(f.line.channel, places-len(f.pending))
 		return err
 	}
 	f.pending = nil
 	f.thank(ctx)
 	if err != nil {
-		f.engine.window.free(places)
+		f.engine.window.free(f.line.channel, places)
 		f.stop(err)
 		return nil
 	}
-	f.engine.window.free(places - n)
+	f.engine.window.free(f.line.channel, places-n)
 	f.queue = f.queue[n:]
 	for _, m := range opened {
 		f.inHand[m.ID] = m.message

@@ -9,36 +9,47 @@ const InDoubt = 64
 // reserved are the places of the window that only triggered messages may take.
 const reserved = 8
 
-// window counts the messages of a process that may have been handed over and whose verdicts are not in the ledger yet.
+// least are the places of the window that each line can always have, whatever the others hold: a provider that is silent does
+// not stop the others.
+const least = 4
+
+// window counts the messages of a process that may have been handed over and whose verdicts are not in the ledger yet. Of the
+// lines' counts, each taken as least at least, the sum is never more than InDoubt.
 type window struct {
 	mu    sync.Mutex
-	used  int
-	freed chan struct{} // closed when places have become free
+	used  map[string]int // by line
+	freed chan struct{}  // closed when places have become free
 }
 
-func newWindow() *window { return &window{freed: make(chan struct{})} }
+func newWindow() *window { return &window{used: map[string]int{}, freed: make(chan struct{})} }
 
-// take reserves up to n places, and says how many; without any, the channel is closed when there may be some.
-func (w *window) take(n int, triggered bool) (int, <-chan struct{}) {
+// take reserves up to n places for a line, and says how many; without any, the channel is closed when there may be some.
+func (w *window) take(line string, n int, triggered bool) (int, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	room := InDoubt - w.used
+	room := InDoubt
+	for name, used := range w.used {
+		if name != line {
+			used = max(used, least)
+		}
+		room -= used
+	}
 	if !triggered {
-		room -= reserved
+		room = max(room-reserved, least-w.used[line])
 	}
 	n = max(0, min(n, room))
-	w.used += n
+	w.used[line] += n
 	return n, w.freed
 }
 
-// free gives places back.
-func (w *window) free(n int) {
+// free gives places of a line back.
+func (w *window) free(line string, n int) {
 	if n == 0 {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.used -= n
+	w.used[line] -= n
 	close(w.freed)
 	w.freed = make(chan struct{})
 }
