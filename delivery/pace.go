@@ -110,14 +110,6 @@ func (p *pacer) slot(ctx context.Context) (time.Time, error) {
 	}
 }
 
-// lapse is when a slot that was waited for is lost: never without a rate.
-func (p *pacer) lapse() <-chan time.Time {
-	if p.unlimited() {
-		return nil
-	}
-	return time.After(slotLapse)
-}
-
 // take is the next slot that has not lapsed. Without one it is zero, and the channel is closed when more slots were asked
 // for. The next lease is asked for while the last slots of this one are given away.
 func (p *pacer) take(ctx context.Context) (at time.Time, asked <-chan struct{}, err error) {
