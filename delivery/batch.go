@@ -25,6 +25,9 @@ type lease struct {
 	next    int64 // where the next claim looks: what lies before it is done, or was claimed
 	epoch   int
 	channel string
+	lane    string
+	// throttle is that of the lane; nil where it has none.
+	throttle *throttle
 	// triggered messages go before others.
 	triggered bool
 	priority  int16 // of its jobs
@@ -46,8 +49,12 @@ func (e *Engine) sendBatch(ctx context.Context, job SendArgs) error {
 		return river.JobSnooze(time.Second) // an older lease of ours, which we have lost, still waits for an answer
 	}
 	defer e.held.remove(job.Batch)
+	way, _, _ := e.way(job.Channel)
+	if way == nil {
+		way = e.lines[job.Channel] // its breaker says what to do
+	}
 	var t *turn
-	if way := e.lines[job.Channel]; way != nil && !job.Triggered {
+	if way != nil && !job.Triggered && e.throttles[job.Channel].lane(job.Lane) == nil {
 		t = &turn{line: way}
 		if !t.await(ctx) {
 			return river.JobSnooze(0) // somebody else may have it
@@ -63,7 +70,7 @@ func (e *Engine) sendBatch(ctx context.Context, job SendArgs) error {
 	}
 	e.gate.enter(l.run)
 	defer e.gate.leave(l.run)
-	pause, workErr := e.workBatch(ctx, l, t)
+	pause, workErr := e.workBatch(ctx, l, way, t)
 	if ctx.Err() != nil {
 		workErr = nil // we were told to stop
 	}
@@ -80,28 +87,27 @@ func (e *Engine) take(ctx context.Context, batch int64) (*lease, error) {
 		  and exists (select from workers w where w.id = $2 and w.stopped_at is null)
 		  and exists (select from installation i, pg_control_system() c
 		              where i.system_identifier = c.system_identifier::text and i.database_name = current_database())
-		returning b.run_id, r.version_id, b.lo, b.hi, b.epoch, b.channel, b.triggered, b.priority, r.tick, r.as_of`,
-		batch, l.life.worker, e.Now()).Scan(&l.run, &l.version, &l.lo, &l.hi, &l.epoch, &l.channel, &l.triggered, &l.priority, &l.tick, &l.asOf)
+		returning b.run_id, r.version_id, b.lo, b.hi, b.epoch, b.channel, b.lane, b.triggered, b.priority, r.tick, r.as_of`,
+		batch, l.life.worker, e.Now()).Scan(&l.run, &l.version, &l.lo, &l.hi, &l.epoch, &l.channel, &l.lane, &l.triggered, &l.priority, &l.tick, &l.asOf)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take batch %d: %w", batch, err)
 	}
-	l.next = l.lo
+	l.next, l.throttle = l.lo, e.throttles[l.channel].lane(l.lane)
 	return l, nil
 }
 
 // workBatch claims and sends until nothing of the batch is due, or something stands in the way; pause is how long the
 // batch should then rest. A panic ends only this batch.
-func (e *Engine) workBatch(ctx context.Context, l *lease, t *turn) (pause time.Duration, err error) {
+func (e *Engine) workBatch(ctx context.Context, l *lease, way *line, t *turn) (pause time.Duration, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.Log.Error("panic", slog.Int64("batch", l.batch), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 			pause, err = panicPause, fmt.Errorf("batch %d: panic: %v", l.batch, p)
 		}
 	}()
-	way := e.lines[l.channel]
 	if way == nil {
 		return 0, e.pauseRun(ctx, l, "channel", fmt.Sprintf("channel %s is not configured in sapa.yaml on %s", l.channel, hostname()))
 	}
@@ -116,14 +122,16 @@ func (e *Engine) workBatch(ctx context.Context, l *lease, t *turn) (pause time.D
 	if err != nil {
 		return e.misfit(ctx, l, err)
 	}
+	fill.account = way.account
 	if err := way.join(ctx); err != nil {
 		return e.cantOpen(ctx, l, way, err)
 	}
 	defer way.leave()
 	f := &flow{
-		engine: e, lease: l, line: way, fill: fill, most: way.atOnce(), turn: t,
+		engine: e, lease: l, line: way, fill: fill, places: l.places(way), turn: t,
 		inHand: map[int64]*message{}, answers: make(chan answer, InDoubt),
 	}
+	f.most = f.atOnce()
 	return f.run(ctx)
 }
 
@@ -168,11 +176,14 @@ func (e *Engine) cantOpen(ctx context.Context, l *lease, way *line, err error) (
 		return 0, nil
 	}
 	e.Log.Warn("provider", slog.String("channel", l.channel), slog.String("account", way.account.Channel.Account()), slog.Any("error", err))
-	if channels.VerdictOf(err) == channels.VerdictPermanent {
+	other := e.other(way)
+	if channels.VerdictOf(err) == channels.VerdictPermanent && (other == nil || other.pool.standing().refused) {
 		return 0, e.pauseRun(ctx, l, "provider", err.Error())
 	}
-	wait, _ := way.pool.wait()
-	return max(time.Second, wait), e.note(ctx, l.run, err.Error())
+	if next, wait, _ := e.way(l.channel); next == nil || next == way {
+		return max(time.Second, wait), e.note(ctx, l.run, err.Error())
+	}
+	return 0, nil // there is another way
 }
 
 // companyTrouble releases a claim whose values could not be read. An SQL error on the company's tables concerns
@@ -204,7 +215,7 @@ func (e *Engine) giveBack(ctx context.Context, l *lease, pause time.Duration) er
 		case after.run != "sending":
 			return nil // resume makes new jobs
 		}
-		return wake(ctx, e.client, []Wakeup{{l.batch, l.channel, after.due, l.triggered, l.priority}}, e.Now())
+		return wake(ctx, e.client, []Wakeup{{l.batch, l.channel, l.lane, after.due, l.triggered, l.priority}}, e.Now())
 	})
 }
 

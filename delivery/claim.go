@@ -20,6 +20,7 @@ type message struct {
 	Consent     *bool    // the ledger's latest word; nil: none
 	RowKeys     []string // rows of `each`, in the order of their occasions
 	NotAfter    *time.Time
+	throttle    *throttle  // of the recipient's domain; nil: none
 	Zone        *string    // the customer's, where quiet hours apply and it is not the company's
 	FirstTry    *time.Time // when it was first tried, where its version gives up after a time
 	Limits      *Limits    // of its version
@@ -66,6 +67,7 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (cl
 		next = max(next, m.ID+1)
 		if isClaimed {
 			m.Address = *address
+			m.throttle = e.throttles[l.channel].of(m.Address)
 			claimed = append(claimed, m)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"sync"
@@ -103,28 +104,32 @@ type Config struct {
 	Now      func() time.Time // business time: not_before, not_after, dates of messages; never leases
 	// Drain is how long a stopping process waits for the replies to what it handed over; default 25 s.
 	Drain time.Duration
-	Lease Lease
-	Meter Meter // nil: nobody watches
-	Fault Fault // for drills that must fail
+	// Patience is how long an account can't be used before messages go by its fallback; default 10 s.
+	Patience time.Duration
+	Lease    Lease
+	Meter    Meter // nil: nobody watches
+	Fault    Fault // for drills that must fail
 }
 
 // Engine sends what is due until its context ends. Any number of engines, in any number of processes, share the work.
 // An engine runs once.
 type Engine struct {
 	Config
-	books    *pgxpool.Pool // for the ledger's statements
-	node     *node
-	gate     *gate
-	guard    *guard
-	foreign  atomic.Bool // the database is not ours, by the last look
-	seeded   seeded
-	lines    map[string]*line // by channel
-	window   *window
-	client   *river.Client[pgxTx]
-	held     holdings
-	running  atomic.Pointer[running] // nil before it works
-	stopping chan struct{}           // closed when nothing new may be claimed
-	over     chan struct{}           // closed when nothing is waited for any more
+	books     *pgxpool.Pool // for the ledger's statements
+	node      *node
+	gate      *gate
+	guard     *guard
+	foreign   atomic.Bool // the database is not ours, by the last look
+	seeded    seeded
+	lines     map[string]*line // by channel
+	window    *window
+	throttles map[string]throttles // by channel
+	lanes     lanes
+	client    *river.Client[pgxTx]
+	held      holdings
+	running   atomic.Pointer[running] // nil before it works
+	stopping  chan struct{}           // closed when nothing new may be claimed
+	over      chan struct{}           // closed when nothing is waited for any more
 }
 
 // New checks the configuration.
@@ -141,6 +146,9 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Drain == 0 {
 		cfg.Drain = 25 * time.Second
 	}
+	if cfg.Patience == 0 {
+		cfg.Patience = 10 * time.Second
+	}
 	if cfg.Meter == nil {
 		cfg.Meter = unmetered{}
 	}
@@ -148,12 +156,21 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.Lease.check(); err != nil {
 		return nil, err
 	}
+	zone, err := time.LoadLocation(cfg.Schema.Zone)
+	if err != nil {
+		return nil, fmt.Errorf("delivery.New: the company's time zone: %w", err)
+	}
 	e := &Engine{
-		Config: cfg, lines: map[string]*line{}, window: newWindow(),
+		Config: cfg, lines: map[string]*line{}, window: newWindow(), throttles: map[string]throttles{},
 		stopping: make(chan struct{}), over: make(chan struct{}), guard: newGuard(),
 	}
 	for name, a := range cfg.Accounts {
-		e.lines[name], e.window.used[name] = newLine(name, a, cfg), 0
+		e.lines[name] = newLines(name, a, zone, cfg)
+		e.throttles[name] = newThrottles(name, a.Throttles, cfg.Pool)
+		for l := range e.lines[name].all() {
+			e.window.admit(l.places)
+		}
+		e.window.admitLanes(lanesOf(name), lanePlaces(a.Throttles))
 	}
 	return e, nil
 }
@@ -186,8 +203,11 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 	e.gate = newGate(lifeline)
 	sending, stopSending := until(free, e.stopping)
 	defer stopSending()
-	for _, l := range e.lines {
+	for l := range e.allLines() {
 		go l.run(sending)
+		if l.second != nil {
+			go l.probeLoop(sending)
+		}
 	}
 	startErr := patiently(ctx, func() error { return e.startRiver(free, more) })
 	background, stopBackground := context.WithCancel(free)
@@ -200,13 +220,17 @@ func (e *Engine) Run(ctx context.Context, more func(*river.Workers)) error {
 	close(e.stopping)
 	err = errors.Join(startErr, e.stopRiver(free))
 	close(e.over)
-	for _, l := range e.lines {
+	for l := range e.allLines() {
 		l.close()
+	}
+	for _, t := range e.throttles {
+		t.close()
 	}
 	stopBackground()
 	<-ended
 	e.guardRuns(free, e.guard.take(nil, time.Now()))
 	e.closeSessions()
+	e.unpackWarmUps(free)
 	return errors.Join(err, e.signOff(free))
 }
 
@@ -286,8 +310,21 @@ func (e *Engine) stopRiver(ctx context.Context) error {
 	return nil
 }
 
+// allLines are those of all channels, and to their second accounts.
+func (e *Engine) allLines() iter.Seq[*line] {
+	return func(yield func(*line) bool) {
+		for _, first := range e.lines {
+			for l := range first.all() {
+				if !yield(l) {
+					return
+				}
+			}
+		}
+	}
+}
+
 func (e *Engine) closeSessions() {
-	for _, l := range e.lines {
+	for l := range e.allLines() {
 		l.pool.closeAll()
 	}
 }

@@ -35,7 +35,9 @@ type flow struct {
 	answers chan answer        // has room for all of them, so that no session waits for the database
 	pending []outcome          // verdicts that are not in the ledger
 
+	places   string        // whose of the window it takes
 	turn     *turn         // nil: it is always this flow's
+	paced    *paced        // nil: none of its messages waits for a throttle
 	dry      bool          // nothing more of the batch is due
 	stopped  error         // why nothing more is claimed or opened
 	pause    time.Duration // how long the batch should then rest
@@ -86,12 +88,15 @@ func (f *flow) run(ctx context.Context) (pause time.Duration, err error) {
 			return f.end(ctx)
 		}
 		f.endTurn()
-		next, freed := f.room()
+		next, freed := f.room(ctx)
 		if next == 0 && !f.due(late) {
 			late = f.wait(ctx, ticker.C, freed)
 			continue
 		}
-		if err := f.advance(ctx, next); err != nil {
+		if next, err = f.allowed(ctx, next); err == nil {
+			err = f.advance(ctx, next)
+		}
+		if err != nil {
 			return trouble, err
 		}
 		late = false
@@ -103,6 +108,9 @@ func (f *flow) end(ctx context.Context) (time.Duration, error) {
 	if none := (*noSession)(nil); errors.As(f.stopped, &none) {
 		return f.engine.cantOpen(ctx, f.lease, f.line, none.cause)
 	}
+	if errors.Is(f.stopped, errUsedUp) {
+		return f.engine.restToWarmUp(ctx, f.lease, f.line)
+	}
 	return f.pause, f.trouble
 }
 
@@ -110,16 +118,29 @@ func (f *flow) end(ctx context.Context) (time.Duration, error) {
 // not what it should be.
 func (f *flow) close() {
 	f.closed.Store(true)
-	f.queue, f.stopped = nil, errPaused
+	f.drop(errPaused)
 	f.endTurn()
 	f.lease.inHand = f.lease.inHand[:0]
-	for id := range f.inHand {
+	for id, m := range f.inHand {
 		f.lease.inHand = append(f.lease.inHand, id)
+		m.throttle.leave(id)
+		f.line.warm.settle(id, true)
 	}
 	for _, o := range f.pending {
 		f.lease.inHand = append(f.lease.inHand, o.message.ID)
 	}
-	f.engine.window.free(f.line.channel, len(f.lease.inHand))
+	f.engine.window.free(f.places, len(f.lease.inHand))
+}
+
+// drop forgets what may not be handed over any more.
+func (f *flow) drop(why error) {
+	if f.stopped == nil {
+		f.stopped = why
+	}
+	if f.paced != nil {
+		f.paced.drop(f.queue)
+	}
+	f.queue = nil
 }
 
 // short says whether more is to be claimed now. On a fast line that is done before it is this batch's turn.
@@ -129,8 +150,12 @@ func (f *flow) short() bool {
 
 // refill claims and fills what comes next.
 func (f *flow) refill(ctx context.Context) {
-	f.most = f.line.atOnce()
-	claimed, err := f.engine.claim(ctx, f.lease, f.line.claimSize(), f.fill.content)
+	if f.moved() {
+		f.drop(errElsewhere)
+		return
+	}
+	f.most = f.atOnce()
+	claimed, err := f.engine.claim(ctx, f.lease, f.claimSize(), f.fill.content)
 	f.engine.Meter.Claimed(f.lease.channel, len(claimed))
 	if err != nil {
 		f.fail(0, err)
@@ -154,6 +179,7 @@ func (f *flow) refill(ctx context.Context) {
 		return
 	}
 	f.queue = append(f.queue, ready...)
+	f.pace(ready)
 }
 
 // errTrouble says that the batch rests, because of the database or the company's tables.
@@ -178,11 +204,9 @@ func (f *flow) stop(why error) {
 	if why == nil {
 		return
 	}
-	if f.stopped == nil {
-		f.stopped = why
-	}
+	f.drop(why)
 	back := f.offered
-	f.queue, f.offered = nil, nil
+	f.offered = nil
 	for _, p := range back {
 		f.hear(answer{p.mail.ID, channels.Receipt{}, channels.Unavailable(why)})
 	}
@@ -214,13 +238,45 @@ func (f *flow) hungry() bool {
 
 // room takes places in the window for messages of the queue, and says how many there are. Those of the verdicts that are
 // recorded with the same statement are used again. Without any it says when to ask again.
-func (f *flow) room() (n int, freed <-chan struct{}) {
-	if len(f.queue) == 0 || !f.hungry() || !f.mine() {
+func (f *flow) room(ctx context.Context) (n int, freed <-chan struct{}) {
+	if len(f.queue) == 0 || !f.mine() {
 		return 0, nil
 	}
 	want := min(len(f.queue), f.most-len(f.inHand))
-	got, freed := f.engine.window.take(f.line.channel, want-len(f.pending), f.lease.triggered)
+	switch {
+	case f.paced != nil:
+		want = f.paced.soon(ctx, f.queue[:max(0, want)], len(f.offered), time.Now())
+	case !f.hungry():
+		want = 0
+	}
+	if want == 0 {
+		return 0, nil
+	}
+	got, freed := f.engine.window.take(f.places, want-len(f.pending), f.lease.triggered)
 	return min(want, len(f.pending)+got), freed
+}
+
+// allowed takes back places of the window for which the account's warm-up has no messages left today.
+func (f *flow) allowed(ctx context.Context, n int) (int, error) {
+	for i := range n {
+		ok, err := f.line.warm.take(ctx, f.queue[i].ID)
+		if ok && err == nil {
+			continue
+		}
+		granted := i
+		if err != nil {
+			granted = 0
+			for _, m := range f.queue[:i] {
+				f.line.warm.settle(m.ID, false)
+			}
+		}
+		f.engine.window.free(f.places, max(n, len(f.pending))-max(granted, len(f.pending)))
+		if granted == 0 && err == nil {
+			f.drop(errUsedUp) // what was opened may go
+		}
+		return granted, err
+	}
+	return n, nil
 }
 
 // due says whether verdicts must be recorded though nothing more can be opened: at the end, when they are many, or late.
@@ -238,17 +294,17 @@ func (f *flow) advance(ctx context.Context, n int) error {
 	places := max(len(f.pending), n) // those of the window that are in use until the statement has worked
 	err := f.engine.advance(ctx, f.lease, f.pending, f.told(upTo))
 	if err != nil && !errors.Is(err, errLeaseLost) {
-		f.engine.window.free(f.line.channel, places-len(f.pending))
+		f.engine.window.free(f.places, places-len(f.pending))
 		return err
 	}
 	f.pending = nil
 	f.thank(ctx)
 	if err != nil {
-		f.engine.window.free(f.line.channel, places)
+		f.engine.window.free(f.places, places)
 		f.stop(err)
 		return nil
 	}
-	f.engine.window.free(f.line.channel, places-n)
+	f.engine.window.free(f.places, places-n)
 	f.queue = f.queue[n:]
 	for _, m := range opened {
 		f.inHand[m.ID] = m.message
@@ -259,20 +315,19 @@ func (f *flow) advance(ctx context.Context, n int) error {
 
 // wait waits until something happens; true when it is time to record what there is.
 func (f *flow) wait(ctx context.Context, tick <-chan time.Time, freed <-chan struct{}) (late bool) {
-	var offers chan []parcel
-	if len(f.offered) > 0 {
-		offers = f.line.offers
-		if f.lease.triggered {
-			offers = f.line.urgent
-		}
-	}
+	now := time.Now()
+	departing := f.paced.departing(f.offered, now)
+	offers := f.offers(len(departing))
+	alarm, stopAlarm := f.paced.alarm(len(f.offered), now)
+	defer stopAlarm()
 	var ended <-chan struct{}
 	if f.stopped == nil {
 		ended = ctx.Done()
 	}
 	select {
-	case offers <- f.offered:
-		f.offered = nil
+	case offers <- departing:
+		f.offered = f.offered[len(departing):]
+		f.paced.left(len(departing))
 	case a := <-f.answers:
 		f.hear(a)
 		for len(f.answers) > 0 {
@@ -281,11 +336,27 @@ func (f *flow) wait(ctx context.Context, tick <-chan time.Time, freed <-chan str
 	case f.turns() <- struct{}{}:
 		f.turn.mine = true
 	case <-freed:
+	case <-alarm:
+	case <-f.paced.more():
+		f.paced.heard()
 	case <-tick:
 		return true
 	case <-ended:
 	}
 	return false
+}
+
+// offers is where parcels go.
+func (f *flow) offers(parcels int) chan<- []parcel {
+	switch {
+	case parcels == 0:
+		return nil
+	case f.lease.triggered:
+		return f.line.urgent
+	case f.paced != nil:
+		return f.line.lanes
+	}
+	return f.line.offers
 }
 
 // hear turns an answer into an outcome. Where no session can be had, nothing more is opened.
@@ -296,7 +367,9 @@ func (f *flow) hear(a answer) {
 	}
 	delete(f.inHand, a.id)
 	f.pending = append(f.pending, f.engine.judge(m, a.receipt, a.err))
-	if channels.VerdictOf(a.err) != channels.VerdictUnavailable {
+	m.throttle.leave(m.ID)
+	f.line.warm.settle(m.ID, !a.receipt.HandedOver.IsZero() || channels.VerdictOf(a.err) == channels.VerdictUnknown)
+	if f.paced == nil && channels.VerdictOf(a.err) != channels.VerdictUnavailable {
 		f.line.speed.saw(1, time.Now())
 	}
 	switch channels.VerdictOf(a.err) {

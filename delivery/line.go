@@ -2,7 +2,9 @@ package delivery
 
 import (
 	"context"
+	"iter"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/sapa-crm/sapa/channels"
@@ -29,18 +31,26 @@ type line struct {
 	account Account
 	pool    *sessionPool
 	pace    *pacer
+	warm    *warmUp // nil: none
+	second  *line   // of the account's fallback; nil: none
+	places  string  // of the window
 	log     *slog.Logger
 	meter   Meter
 	fault   Fault
 
-	offers, urgent chan []parcel // from those who send
-	joining        chan chan error
-	leaving        chan struct{}
-	turn           chan struct{} // holds one for the flow that opens messages
-	events         chan event
-	over           chan struct{} // closed when nobody waits for anything any more
-	speed          speed
-	nearest        nearest
+	offers  chan []parcel // from those who send
+	urgent  chan []parcel // what somebody waits for
+	lanes   chan []parcel // what has waited for a throttle
+	joining chan chan error
+	leaving chan struct{}
+	turn    chan struct{} // holds one for the flow that opens messages
+	events  chan event
+	over    chan struct{} // closed when nobody waits for anything any more
+	speed   speed
+	nearest nearest
+
+	wanted atomic.Int64         // when messages last asked for a way, of the first of two accounts
+	used   atomic.Pointer[line] // the one that they got
 }
 
 // event is news of somebody who works on a session.
@@ -57,14 +67,42 @@ type noSession struct{ cause error }
 func (e *noSession) Error() string { return e.cause.Error() }
 func (e *noSession) Unwrap() error { return e.cause }
 
+// newLines makes the line to a channel's account, and that to its second one.
+func newLines(channel string, account Account, zone *time.Location, cfg Config) *line {
+	first := newLine(channel, account, cfg)
+	if account.Fallback != nil {
+		first.second = newLine(channel, *account.Fallback, cfg)
+		first.second.places = channel + " fallback"
+	}
+	for l := range first.all() {
+		slots := slotName(channel, account, l != first)
+		l.pace = newPacer(slots, l.account.Rate, cfg.Pool)
+		l.warm = newWarmUp(slots, &l.account, zone, cfg.Now, cfg.Pool)
+		if len(account.Throttles) > 0 {
+			interleaved(l.pace)
+		}
+	}
+	return first
+}
+
 func newLine(channel string, account Account, cfg Config) *line {
 	pool := newSessionPool(account.Channel)
 	pool.opened = func(err error) { cfg.Meter.Opened(channel, err) }
 	return &line{
-		channel: channel, account: account, pool: pool, log: cfg.Log, meter: cfg.Meter, fault: cfg.Fault,
+		channel: channel, places: channel, account: account, pool: pool, log: cfg.Log, meter: cfg.Meter, fault: cfg.Fault,
 		pace:   newPacer(channel+" "+account.Channel.Account(), account.Rate, cfg.Pool),
-		offers: make(chan []parcel), urgent: make(chan []parcel), joining: make(chan chan error), leaving: make(chan struct{}), turn: make(chan struct{}, 1),
+		offers: make(chan []parcel), urgent: make(chan []parcel), lanes: make(chan []parcel),
+		joining: make(chan chan error), leaving: make(chan struct{}), turn: make(chan struct{}, 1),
 		events: make(chan event), over: make(chan struct{}),
+	}
+}
+
+// all are the line and the second one.
+func (l *line) all() iter.Seq[*line] {
+	return func(yield func(*line) bool) {
+		if yield(l) && l.second != nil {
+			yield(l.second)
+		}
 	}
 }
 
@@ -111,7 +149,8 @@ type giver struct {
 	staff    int               // of them, those of this shift
 	opening  int               // that are getting one
 	patience time.Time         // no further session is opened before
-	queues   [2][]parcel       // urgent ones, others
+	queues   [3][]parcel       // urgent ones, those of lanes, others
+	last     int               // the queue that gave the last one
 	offered  *channels.Message // to the shift's sessions, and nobody took it yet
 	slot     time.Time         // when the next parcel may go; zero: there is no slot
 	asked    <-chan struct{}
@@ -135,6 +174,8 @@ func (l *line) run(ctx context.Context) {
 		select {
 		case p := <-g.open(urgentQueue):
 			g.queues[urgentQueue] = p
+		case p := <-g.open(laneQueue):
+			g.queues[laneQueue] = p
 		case p := <-g.open(otherQueue):
 			g.queues[otherQueue] = p
 		case out <- first.mail:
@@ -170,6 +211,7 @@ func (l *line) run(ctx context.Context) {
 
 const (
 	urgentQueue = iota
+	laneQueue
 	otherQueue
 )
 
@@ -180,12 +222,18 @@ func (g *giver) open(queue int) chan []parcel {
 		return nil
 	case queue == urgentQueue:
 		return g.urgent
+	case queue == laneQueue:
+		return g.lanes
 	}
 	return g.offers
 }
 
-// head is the queue whose first parcel is next; -1 when all are empty.
+// head is the queue whose first parcel is next; -1 when all are empty. Lanes and others take turns: where throttles allow more
+// than the account, they must not have all of it.
 func (g *giver) head() int {
+	if len(g.queues[urgentQueue]) == 0 && g.last == laneQueue && len(g.queues[otherQueue]) > 0 {
+		return otherQueue
+	}
 	for q, list := range g.queues {
 		if len(list) > 0 {
 			return q
@@ -240,7 +288,7 @@ func (g *giver) tryGive(out chan<- *channels.Message, m *channels.Message) bool 
 // gave notes that the first parcel is on its way.
 func (g *giver) gave() {
 	q := g.head()
-	g.queues[q], g.offered = g.queues[q][1:], nil
+	g.queues[q], g.last, g.offered = g.queues[q][1:], q, nil
 	g.slot = time.Time{}
 }
 

@@ -18,13 +18,17 @@ type pgxTx = pgx.Tx
 type SendArgs struct {
 	Batch     int64  `json:"batch"`
 	Channel   string `json:"channel"`
+	Lane      string `json:"lane,omitempty"`
 	Triggered bool   `json:"triggered,omitempty"`
 }
 
-// queue is where the job waits: triggered messages never behind others.
+// queue is where the job waits: triggered messages never behind others, and nobody behind those of a lane.
 func (a SendArgs) queue() string {
-	if a.Triggered {
+	switch {
+	case a.Triggered:
 		return a.Channel + "-triggered"
+	case a.Lane != "":
+		return a.Channel + "-lanes"
 	}
 	return a.Channel
 }
@@ -59,6 +63,7 @@ func (q *Queue) InsertTx(ctx context.Context, tx pgx.Tx, args river.JobArgs, opt
 type Wakeup struct {
 	Batch     int64
 	Channel   string
+	Lane      string
 	DueAt     time.Time
 	Triggered bool
 	Priority  int16 // of the job: 1 goes first, 4 last
@@ -90,7 +95,7 @@ func wake(ctx context.Context, client *river.Client[pgxTx], batches []Wakeup, no
 func wakeParams(batches []Wakeup, now time.Time) []river.InsertManyParams {
 	params := make([]river.InsertManyParams, len(batches))
 	for i, b := range batches {
-		args := SendArgs{Batch: b.Batch, Channel: b.Channel, Triggered: b.Triggered}
+		args := SendArgs{Batch: b.Batch, Channel: b.Channel, Lane: b.Lane, Triggered: b.Triggered}
 		opts := &river.InsertOpts{Queue: args.queue(), MaxAttempts: 3, Priority: int(b.Priority)}
 		if wait := b.DueAt.Sub(now); wait > 0 {
 			opts.ScheduledAt = time.Now().Add(wait)
@@ -113,7 +118,10 @@ func (e *Engine) newRiver(more func(*river.Workers)) (*river.Client[pgxTx], erro
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sendWorker{engine: e})
 	queues := map[string]river.QueueConfig{}
-	for name := range e.Accounts {
+	for name, a := range e.Accounts {
+		if name == laned { // also of throttles that sapa.yaml does not have any more
+			queues[SendArgs{Channel: name, Lane: "*"}.queue()] = river.QueueConfig{MaxWorkers: laneWorkers * (1 + len(a.Throttles))}
+		}
 		queues[SendArgs{Channel: name}.queue()] = river.QueueConfig{MaxWorkers: batchesAtOnce}
 		queues[SendArgs{Channel: name, Triggered: true}.queue()] = river.QueueConfig{MaxWorkers: batchesAtOnce}
 	}
@@ -154,6 +162,9 @@ func (w *sendWorker) Work(ctx context.Context, job *river.Job[SendArgs]) error {
 	if wait := w.engine.rest(ctx, job.Args); wait > 0 {
 		return river.JobSnooze(wait)
 	}
+	if job.Args.Lane != "" && !job.Args.Triggered {
+		return w.engine.workLane(ctx, job.Args)
+	}
 	return w.engine.sendBatch(ctx, job.Args)
 }
 
@@ -163,15 +174,18 @@ func (e *Engine) rest(ctx context.Context, job SendArgs) time.Duration {
 	if e.node.life.Load().permit() != nil || e.foreign.Load() {
 		return e.Lease.Heartbeat
 	}
-	l, ok := e.lines[job.Channel]
-	if !ok {
-		return 0
+	l, wait, cause := e.way(job.Channel)
+	if l != nil {
+		return e.restWarm(ctx, job, l)
 	}
-	wait, cause := l.pool.wait()
 	if wait > 0 {
-		if err := e.noteBatch(ctx, job.Batch, cause.Error()); err != nil {
-			e.Log.Warn("note", slog.Int64("batch", job.Batch), slog.Any("error", err))
-		}
+		e.noteRest(ctx, job, cause.Error())
 	}
 	return wait
+}
+
+func (e *Engine) noteRest(ctx context.Context, job SendArgs, why string) {
+	if err := e.noteBatch(ctx, job.Batch, why); err != nil {
+		e.Log.Warn("note", slog.Int64("batch", job.Batch), slog.Any("error", err))
+	}
 }

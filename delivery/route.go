@@ -8,13 +8,10 @@ import (
 )
 
 // A channel may have two accounts. Messages go by the first one, and by the second while the first can't be used: its
-// breaker has been open for patience, or it refuses our credentials or what the settings ask for. Whether the first is back is
+// breaker has been open for a while (Config.Patience), or it refuses our credentials or what the settings ask for. Whether the first is back is
 // then tried without messages, so that these don't wait for it; when a session can be had again messages are
 // offered to it, and when one is answered it has taken over. A message belongs to the account that it was offered to: one
 // whose hand-over to the first account is unknown is unknown, whatever the second could do.
-
-// patience is how long the first account's breaker is open before the second account is used.
-const patience = 10 * time.Second
 
 // standing is how an account stands, by its breaker.
 type standing struct {
@@ -52,8 +49,9 @@ const (
 	bySecond
 )
 
-// route chooses the account for the next messages, or says how long to wait. second is nil where there is one account.
-func route(first standing, second *standing, now time.Time) (by way, wait time.Duration) {
+// route chooses the account for the next messages, or says how long to wait. second is nil where there is one account; the
+// first one's breaker must have been open for patience before it is used.
+func route(first standing, second *standing, patience time.Duration, now time.Time) (by way, wait time.Duration) {
 	switch {
 	case second == nil && first.mayTry(now), !first.open || first.ready:
 		return byFirst, 0
@@ -87,7 +85,12 @@ func (p *sessionPool) probe(ctx context.Context) {
 	if s := p.standing(); !s.open || s.ready || !s.mayTry(time.Now()) {
 		return
 	}
-	if c, err := p.get(ctx); err == nil {
-		p.put(c)
+	c, err := p.get(ctx)
+	if err != nil {
+		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.probing = p.probing && !c.probe
+	p.idle = append(p.idle, idle{session: c.Session, since: time.Now(), probe: true})
 }

@@ -46,7 +46,7 @@ func TestRoute(t *testing.T) {
 		"both are away, the first is back first": {open(0, 33), new(open(30, 60)), 31, byNone, 2 * time.Second},
 		"both are away, the second to be tried":  {open(0, 60), new(open(30, 34)), 34, bySecond, 0},
 	} {
-		by, wait := route(c.first, c.second, at(c.now))
+		by, wait := route(c.first, c.second, 10*time.Second, at(c.now))
 		if by != c.by || wait != c.wait {
 			t.Errorf("%s: %d after %s, want %d after %s", name, by, wait, c.by, c.wait)
 		}
@@ -82,8 +82,11 @@ func TestProbeWithoutMessage(t *testing.T) {
 			t.Errorf("%d tries, %+v", d.opened, s)
 		}
 		c, err := p.get(t.Context())
-		if err != nil || d.opened != 5 {
-			t.Fatal(err, d.opened)
+		if err != nil || d.opened != 5 || c.kept {
+			t.Fatal(err, d.opened, c.kept)
+		}
+		if s := p.standing(); !s.probing || s.ready {
+			t.Errorf("others are let through beside the first message: %+v", s)
 		}
 		p.answered(c)
 		if s := p.standing(); s != (standing{}) {

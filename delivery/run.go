@@ -161,9 +161,14 @@ with again as (
 )
 select count(*) from moved`
 
-// Wakeups lists the batches of a run that nobody holds and that are not done.
+// Wakeups lists the batches of a run that nobody holds and that are not done; of those of a lane that are due at the same
+// time only the first, since who works a lane goes on with the next.
 func Wakeups(ctx context.Context, db pg.DBTX, run int) ([]Wakeup, error) {
-	rows, _ := db.Query(ctx, `select id as batch, channel, due_at, triggered, priority from batches where run_id = $1 and not done and worker is null order by id`, run)
+	rows, _ := db.Query(ctx, `
+		select id as batch, channel, lane, due_at, triggered, priority
+		from (select b.*, row_number() over (partition by lane, due_at order by id) as n from batches b where run_id = $1 and not done and worker is null) b
+		where lane = '' or triggered or n <= $2
+		order by id`, run, laneWorkers)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Wakeup])
 	if err != nil {
 		return nil, fmt.Errorf("list batches of run %d: %w", run, err)

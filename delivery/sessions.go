@@ -32,6 +32,7 @@ type idle struct {
 	session channels.Session
 	since   time.Time
 	kept    bool // it was used before
+	probe   bool // it was opened to see whether the provider is back, and has had no message
 }
 
 // forgets is how long after a session was put back unused it may be the server's forgetting it that breaks it.
@@ -161,7 +162,11 @@ func (p *sessionPool) takeIdle() *connection {
 		return nil
 	}
 	p.idle = p.idle[:len(p.idle)-1]
-	return &connection{Session: last.session, kept: last.kept || time.Since(last.since) >= forgets}
+	c := &connection{Session: last.session, kept: last.kept || !last.probe && time.Since(last.since) >= forgets}
+	if last.probe && p.trips > 0 && !p.probing {
+		c.probe, p.probing = true, true
+	}
+	return c
 }
 
 func (p *sessionPool) put(c *connection) {
@@ -170,7 +175,7 @@ func (p *sessionPool) put(c *connection) {
 	if c.probe {
 		p.probing = false
 	}
-	p.idle = append(p.idle, idle{c.Session, time.Now(), c.kept})
+	p.idle = append(p.idle, idle{session: c.Session, since: time.Now(), kept: c.kept, probe: c.probe})
 }
 
 // closeIdle forgets all idle sessions. Their goodbyes may block and matter to nobody.

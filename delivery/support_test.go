@@ -125,13 +125,18 @@ func (c *company) engine(s sending) (*delivery.Engine, error) {
 }
 
 func (c *company) engineOn(channel channels.Channel, s sending) (*delivery.Engine, error) {
+	return c.engineFor(delivery.Account{
+		Channel: channel, From: channels.Address{Name: "Bengkel Maju", Addr: "halo@bengkel.example"},
+		Connections: s.Connections, Rate: s.Rate,
+	}, s)
+}
+
+// engineFor is an engine with an account of its own.
+func (c *company) engineFor(account delivery.Account, s sending) (*delivery.Engine, error) {
 	return delivery.New(delivery.Config{
 		Pool: c.pool, DBSchema: pg.DefaultSchema, Schema: c.schema, Library: c.library, URLs: c.urls, Log: c.log,
-		Now: c.clock.now, Lease: s.Lease, Drain: s.Drain, Meter: s.Meter,
-		Accounts: map[string]delivery.Account{"email": {
-			Channel: channel, From: channels.Address{Name: "Bengkel Maju", Addr: "halo@bengkel.example"},
-			Connections: s.Connections, Rate: s.Rate,
-		}},
+		Now: c.clock.now, Lease: s.Lease, Drain: s.Drain, Meter: s.Meter, Patience: 300 * time.Millisecond,
+		Accounts: map[string]delivery.Account{"email": account},
 	})
 }
 

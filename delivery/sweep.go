@@ -40,7 +40,7 @@ func (e *Engine) sweep(ctx context.Context) error {
 	if e.node.mayBury() {
 		bury = e.buryDead(ctx)
 	}
-	return errors.Join(bury, e.loseSeeds(ctx), e.freeForgotten(ctx), e.settleOpen(ctx), e.mendRuns(ctx), e.wakeDue(ctx))
+	return errors.Join(bury, e.loseSeeds(ctx), e.freeForgotten(ctx), e.settleOpen(ctx), e.mendRuns(ctx), e.lookAtWarmUps(ctx), e.wakeDue(ctx))
 }
 
 // buryDead declares workers dead that fell silent.
@@ -189,7 +189,10 @@ func (e *Engine) mendRuns(ctx context.Context) error {
 // not count: it may be that of a process that died. Those of this process wait for their turn.
 func (e *Engine) wakeDue(ctx context.Context) error {
 	rows, _ := e.Pool.Query(ctx, `
-		select b.id as batch, b.channel, b.due_at, b.triggered, b.priority
+		select d.batch, d.channel, d.lane, d.due_at, d.triggered, d.priority
+		from (
+		select b.id as batch, b.channel, b.lane, b.due_at, b.triggered, b.priority,
+		       row_number() over (partition by b.channel, b.lane order by b.due_at, b.id) as n
 		from batches b join runs r on r.id = b.run_id
 		where not b.done and b.worker is null and b.due_at <= $1 and r.state = 'sending'
 		  and b.id not in (
@@ -197,7 +200,10 @@ func (e *Engine) wakeDue(ctx context.Context) error {
 			where j.kind = 'send_batch' and j.state in ('available', 'pending', 'retryable', 'scheduled')
 			  and j.scheduled_at <= now() + $2::interval)
 		  and b.id <> all($3::bigint[])
-		order by b.due_at limit 1000`, e.Now(), 3*e.Lease.Heartbeat, e.held.list())
+		  and (b.lane = '' or b.triggered or b.channel || ' ' || b.lane <> all($4::text[]))
+		) d
+		where d.lane = '' or d.triggered or d.n <= $5
+		order by d.due_at limit 1000`, e.Now(), 3*e.Lease.Heartbeat, e.held.list(), e.lanes.full(), laneWorkers)
 	due, err := pgx.CollectRows(rows, pgx.RowToStructByName[Wakeup])
 	if err != nil {
 		return fmt.Errorf("list due batches: %w", err)

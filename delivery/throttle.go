@@ -162,9 +162,10 @@ func (l *lanes) leave(lane string) (more bool) {
 }
 
 // full are the lanes that nobody else may work here.
-func (l *lanes) full() (list []string) {
+func (l *lanes) full() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	list := []string{} // a statement asks for it
 	for lane, w := range l.busy {
 		if w.workers == laneWorkers {
 			list = append(list, lane)

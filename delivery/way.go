@@ -1,0 +1,79 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// way is the line that messages of a channel go by at this moment. Without one, it says for how long they should wait, and why.
+func (e *Engine) way(channel string) (l *line, wait time.Duration, cause error) {
+	first := e.lines[channel]
+	if first == nil {
+		return nil, 0, nil
+	}
+	first.wanted.Store(time.Now().UnixNano())
+	var second *standing
+	if first.second != nil {
+		s := first.second.pool.standing()
+		second = &s
+	}
+	by, wait := route(first.pool.standing(), second, e.Patience, time.Now())
+	switch by {
+	case byFirst:
+		l = first
+	case bySecond:
+		l = first.second
+	default:
+		_, cause = first.pool.wait()
+	}
+	if l == nil || first.second == nil {
+		return l, wait, cause
+	}
+	if before := first.used.Swap(l); before != l && (before != nil || l != first) {
+		e.Log.Warn("messages go by another account", slog.String("channel", channel), slog.String("account", l.account.Channel.Account()))
+	}
+	return l, wait, cause
+}
+
+// other is the other account's line; nil where there is none.
+func (e *Engine) other(l *line) *line {
+	if first := e.lines[l.channel]; first != l {
+		return first
+	}
+	return l.second
+}
+
+// wantedFor is for how long after messages last asked for a way it is tried whether the first of two accounts is back.
+const wantedFor = 2 * time.Minute
+
+// probeLoop tries whether the first of two accounts is back, as long as there are messages.
+func (l *line) probeLoop(ctx context.Context) {
+	ticker := time.NewTicker(probeEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			if now.Sub(time.Unix(0, l.wanted.Load())) < wantedFor {
+				l.pool.probe(ctx)
+			}
+		}
+	}
+}
+
+// errElsewhere says that messages go by another account now.
+var errElsewhere = errors.New("messages go by another account now")
+
+// moved says whether messages go by the first account again while this flow's go by the second. One that goes by the
+// first does so until that can't be used.
+func (f *flow) moved() bool {
+	first := f.engine.lines[f.lease.channel]
+	if f.line == first {
+		return false
+	}
+	l, _, _ := f.engine.way(f.lease.channel)
+	return l == first
+}
