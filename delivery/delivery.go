@@ -241,7 +241,8 @@ const (
 )
 
 // openPools opens the engine's own connections. The books' are few, however many sessions there are, because that is
-// what a database does most work with, and their statements keep the plans that they were first given.
+// what a database does most work with, their statements keep the plans that they were first given, and a commit is durable whatever the
+// database's own setting: what is handed over rests on it.
 func (e *Engine) openPools(ctx context.Context) (lifeline *pgxpool.Pool, err error) {
 	open := func(conns int32, params map[string]string) (*pgxpool.Pool, error) {
 		cfg := e.Pool.Config()
@@ -254,7 +255,7 @@ func (e *Engine) openPools(ctx context.Context) (lifeline *pgxpool.Pool, err err
 		}
 		return pool, nil
 	}
-	if e.books, err = open(booksConns, map[string]string{"plan_cache_mode": "force_generic_plan", "jit": "off"}); err != nil {
+	if e.books, err = open(booksConns, map[string]string{"plan_cache_mode": "force_generic_plan", "jit": "off", "synchronous_commit": "on"}); err != nil {
 		return nil, err
 	}
 	if lifeline, err = open(lifelineConns, nil); err != nil {
@@ -297,6 +298,9 @@ func (e *Engine) startRiver(ctx context.Context, more func(*river.Workers)) (err
 }
 
 func (e *Engine) stopRiver(ctx context.Context) error {
+	if e.client == nil {
+		return nil // it never began
+	}
 	stopCtx, cancel := context.WithTimeout(ctx, e.Drain)
 	defer cancel()
 	if err := e.client.Stop(stopCtx); err == nil {
