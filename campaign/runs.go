@@ -344,6 +344,9 @@ var errNothing = errors.New("nothing to do")
 
 func (p *Planner) wake(ctx context.Context, id int) func(pgx.Tx) error {
 	return func(tx pgx.Tx) error {
+		if err := delivery.Rouse(ctx, tx, id, p.Now()); err != nil {
+			return err
+		}
 		batches, err := delivery.Wakeups(ctx, tx, id)
 		if err != nil {
 			return err

@@ -59,6 +59,7 @@ type ChannelHealth struct {
 	Idle        int     // sessions kept open without work
 	Broken      bool    // the breaker is open: nothing is tried until it is tried again
 	Trips       int     // how often in a row the breaker has opened
+	Fallback    bool    // messages go by the second account
 }
 
 // running is what an engine has from the moment it works.
@@ -84,6 +85,7 @@ func (e *Engine) Health() Health {
 	}
 	for name, a := range e.Accounts {
 		c := e.lines[name].pool.health()
+		c.Fallback = e.lines[name].goBySecond(e.Patience)
 		c.Name, c.Rate, c.Connections = name, a.Rate, a.connections()
 		h.Channels = append(h.Channels, c)
 	}

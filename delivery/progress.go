@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,9 @@ type Progress struct {
 	// Resting is until when nothing can be done: all that is left waits for another attempt, or for its hour.
 	Resting *time.Time `json:"resting_until,omitempty"`
 }
+
+// WarmingUp says that a run waits for the next day of its account's warm-up.
+func (p *Progress) WarmingUp() bool { return strings.HasPrefix(p.Reason, warmUpNote) }
 
 // restless is how soon something must be due for a run not to be resting.
 const restless = 5 * time.Second

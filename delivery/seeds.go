@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -136,7 +137,7 @@ func (f *flow) seed(ctx context.Context, original *channels.Message, address str
 	if m.ReplyTo == "" {
 		m.ReplyTo = f.line.account.ReplyTo
 	}
-	receipt, verdict := f.deliverOne(ctx, &m)
+	receipt, verdict := f.deliverOne(ctx, &m, -int64(n))
 	return f.recordSeed(ctx, address, receipt, verdict)
 }
 
@@ -150,8 +151,43 @@ func (c copied) verdict(mail *channels.Message, receipt channels.Receipt, err er
 	c.answer <- answer{mail.ID, receipt, err}
 }
 
-// deliverOne hands one message over; one that the line does not take is Unavailable.
-func (f *flow) deliverOne(ctx context.Context, m *channels.Message) (channels.Receipt, error) {
+// deliverOne hands one message over; one that the line does not take is Unavailable. It waits for a slot of the address's
+// throttle, and uses one of the day's amount, under the name id, as other messages do.
+func (f *flow) deliverOne(ctx context.Context, m *channels.Message, id int64) (channels.Receipt, error) {
+	if err := f.await(ctx, f.engine.throttles[f.lease.channel].of(m.To.Addr)); err != nil {
+		return channels.Receipt{}, channels.Unavailable(err)
+	}
+	ok, err := f.line.warm.take(ctx, id)
+	if err == nil && !ok {
+		err = errUsedUp
+	}
+	if err != nil {
+		return channels.Receipt{}, channels.Unavailable(err)
+	}
+	receipt, verdict := f.offerOne(ctx, m)
+	f.line.warm.settle(id, !receipt.HandedOver.IsZero() || channels.VerdictOf(verdict) == channels.VerdictUnknown)
+	return receipt, verdict
+}
+
+// seedPatience is how long a copy waits for a slot of a throttle, and its batch with it; then it is tried again later.
+const seedPatience = 5 * time.Second
+
+// await waits for a slot of a throttle.
+func (f *flow) await(ctx context.Context, t *throttle) error {
+	if t == nil || t.pace.unlimited() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, seedPatience)
+	defer cancel()
+	at, err := t.pace.slot(ctx)
+	if err != nil {
+		return err
+	}
+	sleep(ctx, time.Until(at))
+	return ctx.Err()
+}
+
+func (f *flow) offerOne(ctx context.Context, m *channels.Message) (channels.Receipt, error) {
 	c := copied{f, make(chan answer, 1)}
 	select {
 	case f.line.offers <- []parcel{{m, c}}:

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // restToWarmUp lets the batch rest, and all others of the channel, when nothing is left of the day's amount of the first
@@ -74,4 +76,17 @@ func (e *Engine) unpackWarmUps(ctx context.Context) {
 			e.Log.Warn("warm-up", slog.Any("error", err))
 		}
 	}
+}
+
+// Rouse ends the rest of a run's batches: each is due when the first of its messages is. now is business time.
+func Rouse(ctx context.Context, tx pgx.Tx, run int, now time.Time) error {
+	_, err := tx.Exec(ctx, `
+		update batches b set due_at = d.at
+		from (select id, (select min(m.not_before) from messages m where m.id between r.lo and r.hi and m.state = 'planned') as at
+		      from batches r where r.run_id = $1 and not r.done and r.worker is null and r.due_at > $2) d
+		where b.id = d.id and b.due_at > d.at`, run, now)
+	if err != nil {
+		return fmt.Errorf("wake batches of run %d: %w", run, err)
+	}
+	return nil
 }

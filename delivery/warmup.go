@@ -166,6 +166,9 @@ func (w *warmUp) settle(id int64, handedOver bool) {
 	delete(w.taken, id)
 }
 
+// warmUpNote begins the note on a run that waits for tomorrow.
+const warmUpNote = "warm-up: "
+
 // rest says until when nothing may go, and why; the zero time when something may.
 func (w *warmUp) rest() (until time.Time, why string) {
 	if w == nil {
@@ -178,7 +181,7 @@ func (w *warmUp) rest() (until time.Time, why string) {
 		return time.Time{}, ""
 	}
 	until = w.tomorrow()
-	return until, fmt.Sprintf("warm-up: today's %s of %s are used; goes on at %s (%s)", thousands(w.amount), w.name, until.Format("15:04"), w.zone)
+	return until, fmt.Sprintf(warmUpNote+"today's %s of %s are used; goes on at %s (%s)", thousands(w.amount), w.name, until.Format("15:04"), w.zone)
 }
 
 // reserve takes up to n of a day's amount; no amount means that the warm-up is over. Reservations of all processes follow each

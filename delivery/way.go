@@ -14,12 +14,7 @@ func (e *Engine) way(channel string) (l *line, wait time.Duration, cause error) 
 		return nil, 0, nil
 	}
 	first.wanted.Store(time.Now().UnixNano())
-	var second *standing
-	if first.second != nil {
-		s := first.second.pool.standing()
-		second = &s
-	}
-	by, wait := route(first.pool.standing(), second, e.Patience, time.Now())
+	by, wait := first.route(e.Patience)
 	switch by {
 	case byFirst:
 		l = first
@@ -35,6 +30,21 @@ func (e *Engine) way(channel string) (l *line, wait time.Duration, cause error) 
 		e.Log.Warn("messages go by another account", slog.String("channel", channel), slog.String("account", l.account.Channel.Account()))
 	}
 	return l, wait, cause
+}
+
+// route chooses between the line and the second one.
+func (l *line) route(patience time.Duration) (by way, wait time.Duration) {
+	var second *standing
+	if l.second != nil {
+		s := l.second.pool.standing()
+		second = &s
+	}
+	return route(l.pool.standing(), second, patience, time.Now())
+}
+
+func (l *line) goBySecond(patience time.Duration) bool {
+	by, _ := l.route(patience)
+	return by == bySecond
 }
 
 // other is the other account's line; nil where there is none.

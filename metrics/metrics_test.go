@@ -99,13 +99,13 @@ func TestHowAProcessIs(t *testing.T) {
 	m := New("")
 	h := delivery.Health{
 		Working: true, Worker: 3, Beat: 2 * time.Second, Permit: 20 * time.Second, Pools: map[string]*pgxpool.Stat{"books": pool.Stat()},
-		Channels: []delivery.ChannelHealth{{Name: "email", Rate: 50, Connections: 8, Idle: 2}, {Name: "sms", Connections: 1, Broken: true, Trips: 4}},
+		Channels: []delivery.ChannelHealth{{Name: "email", Rate: 50, Connections: 8, Idle: 2}, {Name: "sms", Connections: 1, Broken: true, Trips: 4, Fallback: true}},
 	}
 	m.Engine(func() delivery.Health { return h })
 	m.Hits(func() response.Stats {
 		return response.Stats{Recorded: 10, Commits: 2, Late: 1, Dropped: 3, Unknown: 4}
 	})
-	want(t, m, "working|heartbeat|database|rate|sessions_idle|sessions_max|breaker|hit|hits|db_connections_max|claimed",
+	want(t, m, "working|heartbeat|database|rate|sessions_idle|sessions_max|breaker|fallback|hit|hits|db_connections_max|claimed",
 		`sapa_breaker_open{channel="email"} 0`,
 		`sapa_breaker_open{channel="sms"} 1`,
 		`sapa_breaker_trips{channel="email"} 0`,
@@ -114,6 +114,8 @@ func TestHowAProcessIs(t *testing.T) {
 		`sapa_claimed_messages_total{channel="sms"} 0`,
 		`sapa_database_foreign 0`,
 		`sapa_db_connections_max{pool="books"} `+maxConns(pool),
+		`sapa_fallback_used{channel="email"} 0`,
+		`sapa_fallback_used{channel="sms"} 1`,
 		`sapa_heartbeat_age_seconds 2`,
 		`sapa_heartbeat_permit_seconds 20`,
 		`sapa_hit_commits_total 2`,

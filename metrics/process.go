@@ -49,9 +49,10 @@ func (m *Metrics) Engine(health func() delivery.Health) {
 	idle := desc("sessions_idle", "Sessions that are kept open without work.", "channel")
 	broken := desc("breaker_open", "1 while the provider is left alone because it could not be used.", "channel")
 	trips := desc("breaker_trips", "How often in a row the breaker has opened; 0 when the provider works.", "channel")
+	fallback := desc("fallback_used", "1 while messages go by the channel's second account, since the first can't be used.", "channel")
 	pools := newPools()
 	m.registry.MustRegister(&reading{
-		append(pools.all(), working, beat, permit, foreign, limit, connections, idle, broken, trips),
+		append(pools.all(), working, beat, permit, foreign, limit, connections, idle, broken, trips, fallback),
 		func(send func(*prometheus.Desc, prometheus.ValueType, float64, ...string)) {
 			h := health()
 			send(working, prometheus.GaugeValue, truth(h.Working))
@@ -66,6 +67,7 @@ func (m *Metrics) Engine(health func() delivery.Health) {
 				send(idle, prometheus.GaugeValue, float64(c.Idle), c.Name)
 				send(broken, prometheus.GaugeValue, truth(c.Broken), c.Name)
 				send(trips, prometheus.GaugeValue, float64(c.Trips), c.Name)
+				send(fallback, prometheus.GaugeValue, truth(c.Fallback), c.Name)
 			}
 			for name, stat := range h.Pools {
 				pools.send(send, name, stat)

@@ -380,7 +380,7 @@ func stopped(p *delivery.Progress) bool {
 	case "done", "cancelled":
 		return true
 	case "sending":
-		return p.Resting != nil && p.Reason == ""
+		return p.Resting != nil && (p.Reason == "" || p.WarmingUp())
 	case "paused":
 		return !strings.HasPrefix(p.Reason, byHand)
 	}
@@ -417,8 +417,12 @@ func (a *app) conclude(p *delivery.Progress, asJSON bool) error {
 	}
 	switch {
 	case p.State == "sending":
-		fmt.Fprintf(a.stderr, "%s wait until %s; sapa serve sends them by itself, or then: sapa resume %d\nwhy: sapa messages %[3]d --state planned\n",
-			thousands(p.Waiting()), p.Resting.Local().Format("Mon 2 Jan 15:04 MST"), p.Run)
+		why := p.Reason
+		if why == "" {
+			why = fmt.Sprintf("sapa messages %d --state planned", p.Run)
+		}
+		fmt.Fprintf(a.stderr, "%s wait until %s; sapa serve sends them by itself, or then: sapa resume %d\nwhy: %s\n",
+			thousands(p.Waiting()), p.Resting.Local().Format("Mon 2 Jan 15:04 MST"), p.Run, why)
 		return &exitError{code: exitPartial}
 	case p.State == "paused":
 		resume := fmt.Sprintf("sapa resume %d", p.Run)
