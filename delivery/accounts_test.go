@@ -50,7 +50,7 @@ func (s *shop) freePort() string {
 	s.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	s.must(err)
-	defer l.Close() //nolint:errcheck // it only found a port
+	defer l.Close()
 	return l.Addr().String()
 }
 
@@ -217,7 +217,7 @@ func TestThrottle(t *testing.T) {
 	s := setup(t)
 	s.throttle()
 	s.exec(`insert into shop.customers (id, first_name, email, birth_date)
-		select i, 'Budi', 'budi' || i || '@' || case when i <= 700 then 'lean' else 'fast' end || '.example', date '1990-11-23' from generate_series(1, 2200) i`)
+		select i, 'Budi', 'budi' || i || '@' || case when i <= 5000 then 'lean' else 'fast' end || '.example', date '1990-11-23' from generate_series(1, 6500) i`)
 	s.apply("birthday", birthdayYAML)
 	run := s.start()
 	account := s.at(s.mail.SMTPAddr(), "halo@bengkel.example")
@@ -231,6 +231,9 @@ func TestThrottle(t *testing.T) {
 		t.Errorf("%d that wait for a throttle had theirs by then", n)
 	}
 	s.until("some of the throttled have theirs", func() bool { return s.number(sent, "lean.example") >= 150 })
+	if n := s.number(`select count(*) from river_job where queue = 'email-lanes'`); n > 40 {
+		t.Errorf("%d jobs for the %d batches of a lane of which six are worked", n, s.number(`select count(*) from batches where lane <> ''`))
+	}
 	s.must(s.planner.Cancel(t.Context(), run, "tester"))
 	s.await(run, "cancelled")
 	at := s.arrived("lean.example")
@@ -299,7 +302,7 @@ func TestThrottleOfEarlierPlan(t *testing.T) {
 
 // refuse is a conversation with a server that refuses every password.
 func refuse(conn net.Conn) {
-	defer conn.Close() //nolint:errcheck // nobody minds
+	defer conn.Close()
 	say := func(text string) { _, _ = fmt.Fprintf(conn, "%s\r\n", text) }
 	say("220 refusing.example")
 	for lines := bufio.NewScanner(conn); lines.Scan(); {

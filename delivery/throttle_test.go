@@ -219,7 +219,8 @@ func TestThrottlePlaces(t *testing.T) {
 func TestLanes(t *testing.T) {
 	t.Parallel()
 	var l lanes
-	if !l.enter("a") || !l.enter("a") || !l.enter("b") || l.enter("a") || l.enter("a") {
+	entered := []bool{l.enter("a"), l.enter("a"), l.enter("b"), l.enter("a"), l.enter("a")}
+	if !slices.Equal(entered, []bool{true, true, true, false, false}) {
 		t.Error("not two of each lane have come in")
 	}
 	if d := cmp.Diff([]string{"a"}, l.full()); d != "" {
