@@ -27,7 +27,7 @@ campaigns/keys.yaml:2:12: unknown key "were"
 campaigns/keys.yaml:3:1: unknown key "subjekt"
    3 | subjekt: Halo
      | ^^^^^^^
-     known here: approval, audience, campaign, channels, confirms, content, description, limits, schedule, seeds, topic
+     known here: approval, audience, campaign, channels, confirms, content, description, limits, priority, schedule, seeds, topic
 campaigns/rule.yaml:4:14: unknown column "citty" of customer
    4 |     customer.citty == "Solo"
      |              ^^^^^
@@ -233,12 +233,14 @@ run 1 sending: sent 0 of 30
 	if a.State != "sending" || a.Planned != n || a.Failed != 0 {
 		t.Errorf("%+v", a)
 	}
-	w.want(exitOK, `┌──────────┬─────────┬────────┬──────┬─────────────────────────────┐
-│ CUSTOMER │ STATE   │ REASON │ CODE │ WORDS                       │
-├──────────┼─────────┼────────┼──────┼─────────────────────────────┤
-│ 1        │ planned │        │  452 │ Insufficient system storage │
-│ 10       │ planned │        │  452 │ Insufficient system storage │
-└──────────┴─────────┴────────┴──────┴─────────────────────────────┘
+	state := "planned, goes " + clockText(w.now().Add(time.Minute))
+	line, head := strings.Repeat("─", len(state)), "STATE"+strings.Repeat(" ", len(state)-len("STATE"))
+	w.want(exitOK, `┌──────────┬─`+line+`─┬────────┬──────┬─────────────────────────────┐
+│ CUSTOMER │ `+head+` │ REASON │ CODE │ WORDS                       │
+├──────────┼─`+line+`─┼────────┼──────┼─────────────────────────────┤
+│ 1        │ `+state+` │        │  452 │ Insufficient system storage │
+│ 10       │ `+state+` │        │  452 │ Insufficient system storage │
+└──────────┴─`+line+`─┴────────┴──────┴─────────────────────────────┘
 the first 2; more with --limit
 `, "messages", "1", "--limit", "2", "--state", "planned")
 	const here = "nobody else is sending; run 1 goes on from here\n"
