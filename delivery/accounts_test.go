@@ -320,3 +320,28 @@ func refuse(conn net.Conn) {
 		}
 	}
 }
+
+// Who works a lane goes on with its next batch by itself: jobs wake two workers, and none is needed for the other batches.
+func TestLaneGoesOn(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.throttle()
+	s.exec(`insert into shop.customers (id, first_name, email, birth_date)
+		select i, 'Budi', 'budi' || i || '@lean.example', date '1990-11-23' from generate_series(1, 1800) i`)
+	s.apply("birthday", birthdayYAML)
+	run := s.start()
+	account := s.at(s.mail.SMTPAddr(), "halo@bengkel.example")
+	account.Throttles = slices.Clone(s.schema.Throttles)
+	account.Throttles[0].Rate = customer.Rate{Count: 900, Per: time.Second}
+	e, err := s.sender().engineFor(account, sending{Lease: delivery.Lease{Heartbeat: time.Minute, Permit: 2 * time.Minute, Silence: 3 * time.Minute}})
+	s.must(err)
+	s.runEngine(e)
+	if p := s.await(run, "done"); p.Counts["sent"] != 1800 {
+		t.Errorf("%v", p.Counts)
+	}
+	if jobs, batches := s.number(`select count(*) from river_job where queue = 'email-lanes'`), s.number(`select count(*) from batches`); jobs != 2 || batches != 4 {
+		t.Errorf("%d jobs for %d batches, want 2 for 4", jobs, batches)
+	}
+	s.checkBooks()
+	s.checkMail()
+}

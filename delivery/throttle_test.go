@@ -233,3 +233,38 @@ func TestLanes(t *testing.T) {
 		t.Error("a lane is not free after they have left")
 	}
 }
+
+// The lanes of a channel have places of the window that nobody else takes, and no others, so that neither holds up the other.
+func TestWindowOfLanes(t *testing.T) {
+	t.Parallel()
+	w := newWindow()
+	w.admit("email")
+	w.admit("sms")
+	w.admitLanes(lanesOf("email"), 12)
+	w.admitLanes(lanesOf("sms"), 0)
+	take := func(line string, triggered bool, want int) {
+		t.Helper()
+		if got, _ := w.take(line, 100, triggered); got != want {
+			t.Errorf("%s gets %d places (triggered %v), want %d: %v", line, got, triggered, want, w.used)
+		}
+	}
+	take("email", false, InDoubt-reserved-least-12)
+	take(lanesOf("email"), false, 12)
+	take(lanesOf("email"), false, 0)
+	take("sms", false, least)
+	take("email", true, reserved)
+	w.free("email", 20)
+	take(lanesOf("email"), false, 0)
+	w.free(lanesOf("email"), 5)
+	take("email", false, 20-reserved)
+	take(lanesOf("email"), false, 5)
+	for name, want := range map[int]int{0: 8, 30: 10, 600: (InDoubt - reserved) / 2} {
+		list := customer.Throttles{{Rate: customer.Rate{Count: name, Per: time.Second}}}
+		if got := lanePlaces(list); got != want {
+			t.Errorf("throttles of %d/s have %d places, want %d", name, got, want)
+		}
+	}
+	if got := lanePlaces(nil); got != 0 {
+		t.Errorf("no throttle has %d places", got)
+	}
+}
