@@ -231,9 +231,9 @@ func (f *flow) endTurn() {
 }
 
 // hungry is down to how many messages in hand more are opened: so late that statements are few, and so early that sessions
-// have something to do meanwhile.
+// have something to do while one is made; the farther the provider, the more.
 func (f *flow) hungry() bool {
-	return len(f.inHand) <= min(f.most*3/4, f.line.sessions()*3/2)
+	return len(f.inHand) <= max(f.most/2, min(f.most*3/4, f.line.sessions()*3/2))
 }
 
 // room takes places in the window for messages of the queue, and says how many there are. Those of the verdicts that are
