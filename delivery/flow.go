@@ -256,29 +256,6 @@ func (f *flow) room(ctx context.Context) (n int, freed <-chan struct{}) {
 	return min(want, len(f.pending)+got), freed
 }
 
-// allowed takes back places of the window for which the account's warm-up has no messages left today.
-func (f *flow) allowed(ctx context.Context, n int) (int, error) {
-	for i := range n {
-		ok, err := f.line.warm.take(ctx, f.queue[i].ID)
-		if ok && err == nil {
-			continue
-		}
-		granted := i
-		if err != nil {
-			granted = 0
-			for _, m := range f.queue[:i] {
-				f.line.warm.settle(m.ID, false)
-			}
-		}
-		f.engine.window.free(f.places, max(n, len(f.pending))-max(granted, len(f.pending)))
-		if granted == 0 && err == nil {
-			f.drop(errUsedUp) // what was opened may go
-		}
-		return granted, err
-	}
-	return n, nil
-}
-
 // due says whether verdicts must be recorded though nothing more can be opened: at the end, when they are many, or late.
 func (f *flow) due(late bool) bool {
 	return len(f.pending) > 0 && (late || len(f.inHand) == 0 || len(f.pending) > f.most/2)

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"iter"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -67,24 +66,6 @@ type noSession struct{ cause error }
 func (e *noSession) Error() string { return e.cause.Error() }
 func (e *noSession) Unwrap() error { return e.cause }
 
-// newLines makes the line to a channel's account, and that to its second one.
-func newLines(channel string, account Account, zone *time.Location, cfg Config) *line {
-	first := newLine(channel, account, cfg)
-	if account.Fallback != nil {
-		first.second = newLine(channel, *account.Fallback, cfg)
-		first.second.places = channel + " fallback"
-	}
-	for l := range first.all() {
-		slots := slotName(channel, account, l != first)
-		l.pace = newPacer(slots, l.account.Rate, cfg.Pool)
-		l.warm = newWarmUp(slots, &l.account, zone, cfg.Now, cfg.Pool)
-		if len(account.Throttles) > 0 {
-			interleaved(l.pace)
-		}
-	}
-	return first
-}
-
 func newLine(channel string, account Account, cfg Config) *line {
 	pool := newSessionPool(account.Channel)
 	pool.opened = func(err error) { cfg.Meter.Opened(channel, err) }
@@ -94,15 +75,6 @@ func newLine(channel string, account Account, cfg Config) *line {
 		offers: make(chan []parcel), urgent: make(chan []parcel), lanes: make(chan []parcel),
 		joining: make(chan chan error), leaving: make(chan struct{}), turn: make(chan struct{}, 1),
 		events: make(chan event), over: make(chan struct{}),
-	}
-}
-
-// all are the line and the second one.
-func (l *line) all() iter.Seq[*line] {
-	return func(yield func(*line) bool) {
-		if yield(l) && l.second != nil {
-			yield(l.second)
-		}
 	}
 }
 

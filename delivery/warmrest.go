@@ -10,6 +10,29 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// allowed takes back places of the window for which the account's warm-up has no messages left today.
+func (f *flow) allowed(ctx context.Context, n int) (int, error) {
+	for i := range n {
+		ok, err := f.line.warm.take(ctx, f.queue[i].ID)
+		if ok && err == nil {
+			continue
+		}
+		granted := i
+		if err != nil {
+			granted = 0
+			for _, m := range f.queue[:i] {
+				f.line.warm.settle(m.ID, false)
+			}
+		}
+		f.engine.window.free(f.places, max(n, len(f.pending))-max(granted, len(f.pending)))
+		if granted == 0 && err == nil {
+			f.drop(errUsedUp) // what was opened may go
+		}
+		return granted, err
+	}
+	return n, nil
+}
+
 // restToWarmUp lets the batch rest, and all others of the channel, when nothing is left of the day's amount of the first
 // account. The second one's is no reason to wait until tomorrow: the first may be back before.
 func (e *Engine) restToWarmUp(ctx context.Context, l *lease, way *line) (time.Duration, error) {

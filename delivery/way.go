@@ -3,9 +3,37 @@ package delivery
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"time"
 )
+
+// newLines makes the line to a channel's account, and that to its second one.
+func newLines(channel string, account Account, zone *time.Location, cfg Config) *line {
+	first := newLine(channel, account, cfg)
+	if account.Fallback != nil {
+		first.second = newLine(channel, *account.Fallback, cfg)
+		first.second.places = channel + " fallback"
+	}
+	for l := range first.all() {
+		slots := slotName(channel, account, l != first)
+		l.pace = newPacer(slots, l.account.Rate, cfg.Pool)
+		l.warm = newWarmUp(slots, &l.account, zone, cfg.Now, cfg.Pool)
+		if len(account.Throttles) > 0 {
+			interleaved(l.pace)
+		}
+	}
+	return first
+}
+
+// all are the line and the second one.
+func (l *line) all() iter.Seq[*line] {
+	return func(yield func(*line) bool) {
+		if yield(l) && l.second != nil {
+			yield(l.second)
+		}
+	}
+}
 
 // way is the line that messages of a channel go by at this moment. Without one, it says for how long they should wait, and why.
 func (e *Engine) way(channel string) (l *line, wait time.Duration, cause error) {
