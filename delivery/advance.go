@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // advance records outcomes, and opens the batch up to a message: those up to it may be handed over from now on. Nearly all
@@ -29,12 +27,11 @@ func (e *Engine) advance(ctx context.Context, l *lease, outcomes []outcome, upTo
 	if len(plain) == 0 && upTo == nil {
 		return nil
 	}
-	args := plainArgs(plain)
-	args["batch"], args["worker"], args["epoch"], args["run"], args["up_to"] = l.batch, l.life.worker, l.epoch, l.run, upTo
+	args := append(plainArgs(plain), upTo, l.batch, l.life.worker, l.epoch, l.run)
 	var recorded int
 	var held bool
 	err := e.persist(ctx, func(ctx context.Context) error {
-		err := e.books.QueryRow(ctx, advanceSQL, args).Scan(&recorded, &held)
+		err := e.books.QueryRow(ctx, advanceSQL, args...).Scan(&recorded, &held)
 		if err != nil {
 			return fmt.Errorf("record %d outcomes of batch %d: %w", len(plain), l.batch, err)
 		}
@@ -59,8 +56,8 @@ func (o *outcome) plain() bool {
 	return o.state == "sent" && o.receipt.Segments == 0 && o.receipt.Encoding == "" && o.why == ""
 }
 
-// plainArgs are in the order of the messages' ids, in which everybody locks them.
-func plainArgs(outcomes []outcome) pgx.NamedArgs {
+// plainArgs are advanceSQL's first arguments, in the order of the messages' ids, in which everybody locks them.
+func plainArgs(outcomes []outcome) []any {
 	slices.SortFunc(outcomes, func(a, b outcome) int { return cmp.Compare(a.message.ID, b.message.ID) })
 	n := len(outcomes)
 	id, at, handed := make([]int64, n), make([]time.Time, n), make([]*time.Time, n)
@@ -76,30 +73,31 @@ func plainArgs(outcomes []outcome) pgx.NamedArgs {
 		}
 		enhanced[i], provider[i], words[i] = text(o.receipt.Enhanced), text(o.receipt.ProviderID), text(o.receipt.Words)
 	}
-	return pgx.NamedArgs{"id": id, "at": at, "handed": handed, "code": code, "enhanced": enhanced, "provider": provider, "words": words}
+	return []any{id, at, handed, code, enhanced, provider, words}
 }
 
-// The batch is locked before its messages, as by everybody. Where it is not ours any more, nothing is recorded here.
+// The batch is locked before its messages, as by everybody. Where it is not ours any more, nothing is recorded here. Its
+// arguments have numbers: names would be looked for in the whole text each time.
 const advanceSQL = `
 with lease as (
-	update batches set handed_to = coalesce(@up_to::bigint, handed_to)
-	where id = @batch and worker = @worker and epoch = @epoch
+	update batches set handed_to = coalesce($8::bigint, handed_to)
+	where id = $9 and worker = $10 and epoch = $11
 	returning 1
 ), o as (
-	select * from unnest(@id::bigint[], @at::timestamptz[], @handed::timestamptz[], @code::int[], @enhanced::text[], @provider::text[], @words::text[])
+	select * from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::int[], $5::text[], $6::text[], $7::text[])
 		as o(id, at, handed, code, enhanced, provider, words)
 ), moved as (
 	update messages m set state = 'sent', attempts = m.attempts + 1
 	from lease, o
-	where m.id = o.id and m.state = 'claimed' and m.worker = @worker and m.epoch = @epoch
+	where m.id = o.id and m.state = 'claimed' and m.worker = $10 and m.epoch = $11
 	returning m.id, m.attempts, o.at, o.handed, o.code, o.enhanced, o.provider, o.words
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words)
-	select id, attempts, @worker, @epoch, at, handed, code, 'accepted', enhanced, provider, words from moved
+	select id, attempts, $10, $11, at, handed, code, 'accepted', enhanced, provider, words from moved
 ), n as (
 	select count(*) as n from moved
 ), counted as (
 	insert into run_totals (run_id, state, delta)
-	select @run::int, s.state, s.sign * n from n, (values ('sent', 1), ('claimed', -1)) s(state, sign) where n > 0
+	select $12::int, s.state, s.sign * n from n, (values ('sent', 1), ('claimed', -1)) s(state, sign) where n > 0
 )
 select n.n, exists (select from lease) from n`

@@ -7,7 +7,7 @@ import "sync"
 const InDoubt = 64
 
 // reserved are the places of the window that only triggered messages may take.
-const reserved = 8
+const reserved = 4
 
 // least are the places of the window that each line can always have, whatever the others hold: a provider that is silent does
 // not stop the others.

@@ -18,6 +18,7 @@ import (
 	"github.com/sapa-crm/sapa/channels/email"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/heap"
 	"github.com/sapa-crm/sapa/internal/pg"
 	"github.com/sapa-crm/sapa/response"
 )
@@ -125,6 +126,7 @@ func beWorker(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&w); err != nil {
 		return err
 	}
+	heap.Roomy() // as cmd/sapa does
 	if err := w.do(ctx); err != nil {
 		return err
 	}
