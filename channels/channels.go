@@ -33,7 +33,9 @@ type Message struct {
 	Topic          string // the campaign's topic, for List-ID
 	Campaign       string // the campaign's name, for the provider's own statistics
 	Date           time.Time
-	ValidUntil     time.Time // later the provider should not send it any more; zero: no such time
+	ValidUntil     time.Time         // later the provider should not send it any more; zero: no such time
+	Parts          map[string]string // the content of a channel with a Form, rendered, by key; of Values, by KEY.NAME
+	Locale         string            // the customer's, such as id-ID
 }
 
 // Receipt is what the provider answered. It is filled as far as is known for refusals, too.

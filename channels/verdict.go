@@ -16,11 +16,12 @@ const (
 	VerdictRetry               // refused for now: try again after a while; counts as an attempt
 	VerdictUnknown             // handed over, no answer: it may have gone out
 	VerdictUnavailable         // nothing happened to this message: not handed over, or the answer refuses the account; the provider can't be used now
+	VerdictPending             // it waits for a person, who says what became of it: a letter to be posted, a call to be made
 )
 
 // String is the verdict's word in the ledger.
 func (v Verdict) String() string {
-	return [...]string{"accepted", "permanent", "suppress", "retry", "unknown", "unavailable"}[v]
+	return [...]string{"accepted", "permanent", "suppress", "retry", "unknown", "unavailable", "pending"}[v]
 }
 
 type verdictError struct {
@@ -53,6 +54,10 @@ func Unknown(err error) error { return &verdictError{verdict: VerdictUnknown, er
 // Unavailable marks a message that was not handed over because the provider, or our permission to use it, went away; or
 // one of which the provider's answer says that nothing was taken, since it refuses the account as such.
 func Unavailable(err error) error { return &verdictError{verdict: VerdictUnavailable, err: err} }
+
+// ErrPending is the verdict on a message that the channel has taken down for a person, who will say what became of it. Until
+// then it counts as planned, and can still be cancelled; nothing was handed over.
+var ErrPending error = &verdictError{verdict: VerdictPending, err: errors.New("it waits for a person")}
 
 // VerdictOf classifies an error of Session.Deliver or Channel.Open.
 func VerdictOf(err error) Verdict {

@@ -1,0 +1,55 @@
+package channels
+
+// Form says how a channel's content is written in a campaign file, below content: and the channel's name, and what the
+// channel's addresses are. Each part that an author writes reaches the channel as Message.Parts.
+type Form struct {
+	Channel string // its word in campaign files, such as "webhook"
+	About   string // what it is, in a line for completion in editors: "A letter on paper"
+	Example string // content as it is written: `letter: {text: "Dear {{ customer.name }}, …"}`
+	Address AddressKind
+	Parts   []Part
+}
+
+// AddressKind is where the addresses of a channel come from.
+type AddressKind int
+
+// The kinds. Of MailAddress, PhoneAddress and PostAddress, sapa.yaml maps the customer's columns.
+const (
+	NoAddress    AddressKind = iota // it goes to somebody of the company, or to a program of its: whom, the channel's settings say
+	MailAddress                     // an addr-spec (RFC 5322)
+	PhoneAddress                    // a number in E.164
+	PostAddress                     // lines of a postal address
+)
+
+// Part is one key of a channel's content.
+type Part struct {
+	Key      string
+	About    string // a line for completion in editors
+	Kind     PartKind
+	Required bool
+	Choices  []string                // of a Choice: what may be written; the first is what holds where nothing is
+	Check    func(text string) error // of a Constant: what is wrong with it; nil: nothing can be
+}
+
+// PartKind is how a part is written, and what reaches the channel.
+type PartKind int
+
+// The kinds.
+const (
+	Line     PartKind = iota // Liquid that becomes one line
+	Text                     // Liquid, or the name of a file in templates/, that becomes a text
+	HTML                     // Liquid, or the name of a file in templates/, that becomes HTML
+	Values                   // names and a line of Liquid for each; they reach the channel as KEY.NAME
+	Constant                 // the same for everybody
+	Choice                   // one of Choices
+)
+
+// Part finds a part by its key.
+func (f *Form) Part(key string) (Part, bool) {
+	for _, p := range f.Parts {
+		if p.Key == key {
+			return p, true
+		}
+	}
+	return Part{}, false
+}
