@@ -214,6 +214,8 @@ func (e *Engine) giveBack(ctx context.Context, l *lease, pause time.Duration) er
 			return Finish(ctx, e.Pool, l.run)
 		case after.run != "sending":
 			return nil // resume makes new jobs
+		case !after.due.Before(byHand()):
+			return nil // all that is left waits for people
 		}
 		return wake(ctx, e.client, []Wakeup{{l.batch, l.channel, l.lane, after.due, l.triggered, l.priority}}, e.Now())
 	})

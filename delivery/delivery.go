@@ -87,6 +87,9 @@ type Account struct {
 	// Fallback is a second account for what this one can't send, because its breaker has been open for a while or it refuses
 	// our credentials; nil: there is none. It has no throttles and no fallback of its own.
 	Fallback *Account
+	// Repeatable says that handing a message over twice does no harm: the provider knows it again by its id. What a process
+	// held that died is then planned again, and never unknown.
+	Repeatable bool
 }
 
 // DefaultConnections is how many sessions a process keeps to one account where sapa.yaml says nothing.

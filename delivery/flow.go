@@ -120,6 +120,7 @@ func (f *flow) close() {
 	f.closed.Store(true)
 	f.drop(errPaused)
 	f.endTurn()
+	places := len(f.inHand) + len(f.pending)
 	f.lease.inHand = f.lease.inHand[:0]
 	for id, m := range f.inHand {
 		f.lease.inHand = append(f.lease.inHand, id)
@@ -129,7 +130,10 @@ func (f *flow) close() {
 	for _, o := range f.pending {
 		f.lease.inHand = append(f.lease.inHand, o.message.ID)
 	}
-	f.engine.window.free(f.places, len(f.lease.inHand))
+	f.engine.window.free(f.places, places)
+	if f.line.account.Repeatable {
+		f.lease.inHand = nil
+	}
 }
 
 // drop forgets what may not be handed over any more.
@@ -343,6 +347,9 @@ func (f *flow) hear(a answer) {
 		return
 	}
 	delete(f.inHand, a.id)
+	if f.line.account.Repeatable && channels.VerdictOf(a.err) == channels.VerdictUnknown {
+		a.err = channels.RetryAfter(a.err, 0)
+	}
 	f.pending = append(f.pending, f.engine.judge(m, a.receipt, a.err))
 	m.throttle.leave(m.ID)
 	f.line.warm.settle(m.ID, !a.receipt.HandedOver.IsZero() || channels.VerdictOf(a.err) == channels.VerdictUnknown)
@@ -350,7 +357,7 @@ func (f *flow) hear(a answer) {
 		f.line.speed.saw(1, time.Now())
 	}
 	switch channels.VerdictOf(a.err) {
-	case channels.VerdictUnknown:
+	case channels.VerdictUnknown, channels.VerdictPending:
 	case channels.VerdictUnavailable:
 		if none := (*noSession)(nil); errors.As(a.err, &none) && f.stopped == nil {
 			f.stop(none)

@@ -56,6 +56,9 @@ func (e *Engine) judge(m *message, r channels.Receipt, err error) outcome {
 		o = e.again(o, channels.RetryDelay(err))
 	case channels.VerdictUnavailable:
 		o.state, o.verdict = "planned", ""
+	case channels.VerdictPending:
+		at := byHand()
+		o.state, o.verdict, o.retryAt = "planned", "", &at
 	default:
 		o.state = "unknown"
 	}

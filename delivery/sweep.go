@@ -93,16 +93,27 @@ func (e *Engine) bury(ctx context.Context, stop string, args ...any) (workers, m
 		if err != nil || len(batches) == 0 {
 			return err
 		}
-		return tx.QueryRow(ctx, burySQL, batches).Scan(&messages)
+		return tx.QueryRow(ctx, burySQL, batches, e.repeatable()).Scan(&messages)
 	})
 	return workers, messages, err
+}
+
+// repeatable are the channels of which a message may be handed over twice.
+func (e *Engine) repeatable() []string {
+	names := []string{}
+	for name, a := range e.Accounts {
+		if a.Repeatable {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 const burySQL = `
 with held as (
 	select id, run_id, lo, hi, worker, epoch, handed_to from batches where id = any($1)
 ), claimed as (
-	select m.id, h.run_id, coalesce(m.id <= h.handed_to, false) as handed
+	select m.id, h.run_id, m.channel <> all($2::text[]) and coalesce(m.id <= h.handed_to, false) as handed
 	from held h join messages m on m.id between h.lo and h.hi and m.state = 'claimed' and m.worker = h.worker and m.epoch = h.epoch
 	order by m.id for update of m
 ), lost as (
@@ -134,7 +145,7 @@ func (e *Engine) freeForgotten(ctx context.Context) error {
 	_, err := pgx.ForEachRow(rows, []any{&b.batch, &b.run, &b.lo, &b.hi, &b.epoch, &b.channel}, func() error {
 		if !e.held.has(b.batch) {
 			forgotten := b
-			forgotten.life, forgotten.forgotten = l, true
+			forgotten.life, forgotten.forgotten = l, !e.Accounts[b.channel].Repeatable
 			list = append(list, &forgotten)
 		}
 		return nil
