@@ -26,6 +26,7 @@ func Resolve(ctx context.Context, db pg.DBTX, cfg *Config) (*Schema, diag.List, 
 	}
 	r := &resolver{checker: checker{file: cfg.File}, cat: cat}
 	schema := r.schema(&cfg.Customers)
+	r.callCard(cfg.Channels.Calls, cat.tables[cfg.Customers.Table])
 	schema.Topics = cfg.topicList()
 	schema.Rails = cfg.Rails
 	if email := cfg.Channels.Email; email != nil {

@@ -104,6 +104,45 @@ CREATE INDEX batches_due ON batches USING btree (due_at) WHERE (NOT done);
 CREATE INDEX batches_lane ON batches USING btree (channel, lane, due_at, id) WHERE ((NOT done) AND (lane <> ''::text));
 CREATE INDEX batches_run ON batches USING btree (run_id) WHERE (NOT done);
 
+-- what agents said of each time that they called
+create table call_tries (
+  message_id bigint not null,
+  number smallint not null,
+  agent text not null,
+  at timestamp with time zone not null,
+  outcome text not null,
+  note text,
+  call_back_at timestamp with time zone,
+  constraint call_tries_pkey PRIMARY KEY (message_id, number),
+  constraint call_tries_outcome_check CHECK ((outcome = ANY (ARRAY['reached'::text, 'interested'::text, 'order'::text, 'call back'::text, 'wrong number'::text, 'no answer'::text, 'do not call'::text])))
+);
+
+-- one row for each message of channel calls, as it was composed; only what is planned in table messages is offered to agents
+create table calls (
+  message_id bigint not null,
+  run_id integer not null,
+  customer_key text not null,
+  name text,
+  locale text,
+  reason text,
+  offer text,
+  script text,
+  due_at timestamp with time zone not null,
+  tries smallint not null default 0,
+  keeper text,
+  claimed_by text,
+  claimed_at timestamp with time zone,
+  claimed_until timestamp with time zone,
+  outcome text,
+  done_at timestamp with time zone,
+  constraint calls_pkey PRIMARY KEY (message_id),
+  constraint calls_check CHECK (((claimed_by IS NULL) = (claimed_until IS NULL))),
+  constraint calls_check1 CHECK (((claimed_by IS NULL) OR (done_at IS NULL)))
+);
+CREATE UNIQUE INDEX calls_claimed ON calls USING btree (customer_key) WHERE (claimed_by IS NOT NULL);
+CREATE INDEX calls_open ON calls USING btree (due_at) WHERE (done_at IS NULL);
+CREATE INDEX calls_run ON calls USING btree (run_id);
+
 create table campaigns (
   id integer not null generated always as identity,
   name text not null,
@@ -532,6 +571,19 @@ create table zones (
   constraint zones_pkey PRIMARY KEY (name)
 );
 
+-- view report_calls: One row per call that agents make, or have made. Restrict it by run_id or campaign.
+--   message_id bigint
+--   run_id integer
+--   campaign text
+--   customer_key text
+--   state text: of its message: planned while it is open; sent, failed or skipped
+--   reason text: of failed and skipped
+--   outcome text: reached, interested, order, wrong number, no answer or do not call; null while it is open, and where it was skipped
+--   tries bigint: how often somebody called
+--   agent text: who called last
+--   last_at timestamp with time zone: when that was
+--   due_at timestamp with time zone: of an open one: from when on it is offered to agents
+
 -- view report_links: One row per run and tracked link, also those that nobody followed.
 --   run_id integer
 --   campaign text
@@ -575,7 +627,7 @@ create table zones (
 --   run_id integer
 --   campaign text
 --   state text: failed or skipped
---   reason text: of failed: hard bounce, opted out, refused, gave up, content; of skipped: no address, bad address (of phones with a colon and why), suppressed, no consent, paused, cooldown, cap, too late, gone, no longer eligible, erased, cancelled
+--   reason text: of failed: hard bounce, opted out, refused, gave up, content, wrong number, not reached; of skipped: no address, bad address (of phones with a colon and why), suppressed, no consent, paused, cooldown, cap, too late, gone, no longer eligible, erased, cancelled
 --   messages bigint
 
 -- view report_responses: One row per request for a pixel, a link or the unsubscribe page, with the verdict on who made it.
