@@ -56,6 +56,8 @@ type Audience struct {
 type Content struct {
 	Email *Email `yaml:"email" jsonschema_description:"The e-mail"`
 	SMS   *SMS   `yaml:"sms" jsonschema_description:"The text message"`
+	// Others are those of channels with a form.
+	Others Blocks `yaml:",inline" jsonschema:"-"`
 }
 
 // Email is the content of an e-mail. HTML and Text are templates, or names of files in templates/ ending in .liquid.

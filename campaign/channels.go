@@ -4,16 +4,17 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/strictyaml"
 )
 
-// available are the channels that campaigns can use.
-func available() []string { return []string{"email", "sms"} }
-
 // contentHint is how the content of a channel is written.
 func contentHint(channel string) string {
+	if f := formOf(channel); f != nil {
+		return "such as  " + f.Example
+	}
 	if channel == "sms" {
 		return `such as  sms: {text: "Halo {{ customer.first_name }}"}`
 	}
@@ -29,14 +30,22 @@ func (k *checker) checkChannels() {
 	if k.f.Has("$.channels") && k.wellFormed && len(k.c.Definition.Channels) == 0 {
 		k.problem("$.channels", "write  channels: ["+k.c.channel+"], or leave the line out", "no channel is named")
 	}
-	if _, ok := k.c.schema.Address(k.c.channel); !ok {
-		column := "email"
-		if k.c.channel == "sms" {
-			column = "phone"
-		}
-		k.problem("$.channels", "in sapa.yaml, below customers:, write  "+column+": name_of_the_column",
+	if _, ok := k.c.schema.Address(k.c.channel); !ok && !addressless(k.c.channel) {
+		k.problem("$.channels", "in sapa.yaml, below customers:, write  "+addressHint(k.c.channel),
 			"no column is mapped for the address of channel %s", k.c.channel)
 	}
+}
+
+// addressHint is how the address of a channel is mapped in sapa.yaml.
+func addressHint(channel string) string {
+	f := formOf(channel)
+	switch {
+	case channel == "sms" || f != nil && f.Address == channels.PhoneAddress:
+		return "phone: name_of_the_column"
+	case f != nil && f.Address == channels.PostAddress:
+		return "post: {lines: [street], postcode: postcode, city: city}"
+	}
+	return "email: name_of_the_column"
 }
 
 // contentChannel is the first channel that there is content for.

@@ -47,6 +47,7 @@ type checker struct {
 	c          *Campaign
 	wellFormed bool // the keys are right, so that what is missing is not just misspelt
 	problems   diag.List
+	shortLinks int // that the content has so far
 }
 
 func (k *checker) add(p ...diag.Problem) { k.problems = append(k.problems, p...) }

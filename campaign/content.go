@@ -13,11 +13,16 @@ import (
 )
 
 func (k *checker) checkContent() {
-	k.c.Content = &delivery.Content{Campaign: k.c.Name(), Topic: k.c.Topic(), Confirms: k.c.Confirms(), Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged()}
+	k.c.Content = &delivery.Content{Campaign: k.c.Name(), Topic: k.c.Topic(), Confirms: k.c.Confirms(), Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged(), Others: map[string]*delivery.Parts{}}
 	k.checkContentKeys()
 	// Also what there is for another channel is checked, so that all problems show at once.
 	if sms := k.c.Definition.Content.SMS; sms != nil {
 		k.checkSMS(sms)
+	}
+	for _, form := range forms() {
+		if block, ok := k.c.Definition.Content.Others[form.Channel]; ok {
+			k.checkBlock(form, block)
+		}
 	}
 	if email := k.c.Definition.Content.Email; email != nil {
 		k.checkEmail(email)
@@ -49,7 +54,7 @@ func (k *checker) checkSMS(sms *SMS) {
 	text, _ := k.template(at, sms.Text, templates.SMS)
 	k.c.Content.SMS = &delivery.SMS{Text: text}
 	k.needsConfirmURL(at, text)
-	k.collectLinks("sms", text)
+	k.collectShortLinks(text)
 	k.warnEncoding(at, sms.Text, text)
 	if text != nil && text.Least() > maxText {
 		k.problem(at, "shorten it, or put the rest on a page and write a link to it",

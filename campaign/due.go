@@ -3,6 +3,7 @@ package campaign
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,11 +67,14 @@ func analyze(ctx context.Context, tx pgx.Tx, table string) error {
 // withAddresses adds to a select of the due what the address book knows of their addresses.
 func (c *Campaign) withAddresses(due string, args []any) (string, []any) {
 	args = append(args[:len(args):len(args)], c.Channel())
-	return fmt.Sprintf(`select d.*, a.id, case when d.raw is null or d.raw = '' then 'no address' else %s end, %s
+	return fmt.Sprintf(`select d.*, a.id, case when `+c.needsAddress()+` and (d.raw is null or d.raw = '') then 'no address' else %s end, %s
 		from (%s) d (customer_key, occasion, row_key, raw, region, zone, opted_in)
 		left join addresses a on a.channel = $%d::text and a.region = %s and a.raw = d.raw collate "C"`,
 		c.badAddress(), c.addressDomain(), due, len(args), c.addressRegion("d")), args
 }
+
+// needsAddress is a condition that says whether customers need an address on the campaign's channel.
+func (c *Campaign) needsAddress() string { return strconv.FormatBool(!addressless(c.Channel())) }
 
 // badAddress is why an address in the book can't be used; null: it can. Of phones it says more: there are many ways to
 // write a number that no text reaches, and each is mended otherwise.
@@ -206,7 +210,6 @@ func (c *Campaign) dueSelect(r *Run, q *segment.Query, clock segment.Clock) (str
 	column := func(f customer.Field) string {
 		return segment.CustomerAlias + "." + pgx.Identifier{f.Column}.Sanitize()
 	}
-	address, _ := s.Address(c.Channel())
 	zone, optedIn := "null::text", "null::boolean"
 	if s.Timezone.Column != "" {
 		zone = column(s.Timezone) + "::text"
@@ -219,7 +222,16 @@ func (c *Campaign) dueSelect(r *Run, q *segment.Query, clock segment.Clock) (str
 		where += " and " + c.keySQL() + " in (select w.customer_key from wanted w)"
 	}
 	return fmt.Sprintf(`select %s, %s, %s, left(%s::text, 512), %s, %s, %s from %s where %s`,
-		c.keySQL(), occasion, c.rowKeySQL("null::text"), column(address), c.regionSQL(q), zone, optedIn, q.From, where), q.Args.Values(), nil
+		c.keySQL(), occasion, c.rowKeySQL("null::text"), c.rawAddressSQL(), c.regionSQL(q), zone, optedIn, q.From, where), q.Args.Values(), nil
+}
+
+// rawAddressSQL is the customer's address as it is written.
+func (c *Campaign) rawAddressSQL() string {
+	address, mapped := c.schema.Address(c.Channel())
+	if !mapped {
+		return "null::text"
+	}
+	return segment.CustomerAlias + "." + pgx.Identifier{address.Column}.Sanitize()
 }
 
 // regional says whether the channel's addresses are read by the customer's region.

@@ -52,7 +52,15 @@ func (Definition) JSONSchemaExtend(s *jsonschema.Schema) {
 		property(s, name).Pattern, property(s, name).MaxLength = nameForm.String(), &longest
 	}
 	channels := property(s, "channels")
-	channels.Items.Enum, channels.MinItems, channels.MaxItems = []any{"email", "sms"}, &one, &one
+	channels.Items.Enum, channels.MinItems, channels.MaxItems = anys(available()), &one, &one
+}
+
+// anys is a list for an enum.
+func anys(names []string) (list []any) {
+	for _, name := range names {
+		list = append(list, name)
+	}
+	return list
 }
 
 // JSONSchemaExtend adds the form of the name, and that of the rule.
@@ -79,7 +87,13 @@ func (Audience) JSONSchemaExtend(s *jsonschema.Schema) {
 func (Schedule) JSONSchemaExtend(s *jsonschema.Schema) { s.OneOf = needsOneOf("at", "cron") }
 
 // JSONSchemaExtend says that there is content for one channel.
-func (Content) JSONSchemaExtend(s *jsonschema.Schema) { s.OneOf = needsOneOf(available()...) }
+func (Content) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.Properties.Delete("Others")
+	for _, f := range forms() {
+		s.Properties.Set(f.Channel, formSchema(f))
+	}
+	s.OneOf = needsOneOf(available()...)
+}
 
 // JSONSchemaExtend says that there is a body.
 func (Email) JSONSchemaExtend(s *jsonschema.Schema) { s.AnyOf = needsOneOf("html", "text") }

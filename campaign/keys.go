@@ -67,7 +67,7 @@ func (*Schedule) KeyHint(key string) string {
 
 // KeyHint implements strictyaml.KeyHinter.
 func (*Content) KeyHint(key string) string {
-	return hint(key, []string{"whatsapp", "voice", "letter", "calls", "webhook", "alert", "locales", "variants"}, map[string]string{
+	return hint(key, []string{"locales", "variants"}, map[string]string{
 		"": "such as  content: {email: {subject: Selamat, html: greeting.html.liquid}}",
 	})
 }

@@ -74,7 +74,7 @@ func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, no
 			}
 		}
 	}
-	composer, err := delivery.NewComposer(c.schema, c.Content, r.Tick)
+	composer, err := delivery.NewComposer(c.schema, c.Content, c.Channel(), r.Tick)
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +90,11 @@ func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, no
 
 // compose fills in the message. The error is about this customer alone.
 func (p *Preview) compose(c *Campaign, composer *delivery.Composer, person *delivery.Person, publicURL string, now time.Time) (err error) {
-	if p.Channel = c.Channel(); p.Channel == "sms" {
-		err = p.composeText(composer, person, &exampleURLs{c: c, publicURL: publicURL})
-	} else {
+	switch p.Channel = c.Channel(); p.Channel {
+	case "email":
 		p.Message, err = composer.Compose(*person, delivery.PlainURLs{Content: c.Content})
+	default:
+		err = p.composeText(composer, person, &exampleURLs{c: c, publicURL: publicURL})
 	}
 	if err == nil {
 		p.Message.To.Addr, p.Message.Date = p.Address, now
@@ -105,7 +106,10 @@ func (p *Preview) composeText(composer *delivery.Composer, person *delivery.Pers
 	if p.Message, err = composer.Compose(*person, urls); err != nil {
 		return err
 	}
-	p.Links, p.Cost = urls.links, MeasureText(p.Message.Text)
+	p.Links = urls.links
+	if p.Channel == "sms" {
+		p.Cost = MeasureText(p.Message.Text)
+	}
 	return nil
 }
 
@@ -146,7 +150,6 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 	if err != nil {
 		return nil, err
 	}
-	address, _ := c.schema.Address(c.Channel())
 	only := ""
 	if key != "" {
 		only = fmt.Sprintf(" and %s = %s", c.keySQL(), q.Args.Bind(key, "text"))
@@ -158,7 +161,7 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 	region := c.regionSQL(q)
 	sql := fmt.Sprintf(`select %[1]s::text, array_agg(%[2]s order by (%[3]s) collate "C"), coalesce(min(%[4]s::text), ''), coalesce(min(%[8]s), '')
 		from %[5]s where %[6]s%[7]s group by %[1]s order by coalesce(min(%[4]s::text), '') = '', %[1]s limit 1`,
-		keyColumn, c.rowKeySQL("''::text"), occasion, segment.CustomerAlias+"."+pgx.Identifier{address.Column}.Sanitize(), q.From, q.Where, only, region)
+		keyColumn, c.rowKeySQL("''::text"), occasion, c.rawAddressSQL(), q.From, q.Where, only, region)
 	p := &Preview{}
 	err = db.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeExec}, q.Args.Values()...)...).Scan(&p.CustomerKey, &p.Rows, &p.Address, &region)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -255,7 +258,7 @@ type exampleURLs struct {
 func (u *exampleURLs) Open() string { return "" }
 
 func (u *exampleURLs) Click(_ response.Part, link int, query string) (string, error) {
-	return u.short(templates.Target(u.c.Content.SMS.Text.Links()[link].URL, query)), nil
+	return u.short(templates.Target(u.c.Content.ShortLink(link), query)), nil
 }
 
 func (u *exampleURLs) Unsubscribe() string { return u.short("the customer's page to unsubscribe") }

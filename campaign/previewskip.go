@@ -34,6 +34,9 @@ func (c *Campaign) checkErased(ctx context.Context, db pg.DBTX, key string) erro
 // skip is the reason for which a plan would skip the customer, in a plan's order; "" where it would not. Whether they had
 // the message already, and a cooldown, are not asked.
 func (p *Preview) skip(ctx context.Context, db pg.DBTX, c *Campaign, now time.Time) (string, error) {
+	if addressless(c.Channel()) {
+		return c.dissent(ctx, db, p.CustomerKey, now)
+	}
 	if p.Address == "" {
 		return "no address", nil
 	}

@@ -46,7 +46,7 @@ func (p *Planner) Rehearse(ctx context.Context, s Start, show int, publicURL str
 		}
 		plan.Refused = strings.TrimSuffix(err.Error()+"\n"+plan.Refused, "\n")
 	}
-	composer, err := delivery.NewComposer(c.schema, c.Content, r.Tick)
+	composer, err := delivery.NewComposer(c.schema, c.Content, c.Channel(), r.Tick)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -103,6 +103,10 @@ func (q *inquiry) hadText(e Earlier) string {
 }
 
 func (q *inquiry) askAddress(ctx context.Context) error {
+	if addressless(q.c.Channel()) {
+		q.check("address", true, "none is needed: it does not go to the customer")
+		return nil
+	}
 	field, _ := q.c.schema.Address(q.c.Channel())
 	if q.who.raw == "" {
 		q.check("address", false, "there is no address in your column %s", field.Column)

@@ -36,6 +36,7 @@ type Message struct {
 	ValidUntil     time.Time         // later the provider should not send it any more; zero: no such time
 	Parts          map[string]string // the content of a channel with a Form, rendered, by key; of Values, by KEY.NAME
 	Locale         string            // the customer's, such as id-ID
+	Customer       string            // the customer's key, as text; for channels within the company, providers are not told it
 }
 
 // Receipt is what the provider answered. It is filled as far as is known for refusals, too.

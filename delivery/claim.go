@@ -48,6 +48,7 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (cl
 	args := pgx.NamedArgs{
 		"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.next, "hi": l.hi,
 		"channel": l.channel, "topic": c.Topic, "confirms": c.Confirms, "each": c.Each != nil, "now": e.Now(), "n": min(n, BatchSize),
+		"addressless": e.Accounts[l.channel].Addressless,
 	}
 	c.Limits.claimArgs(args)
 	rows, err := books.Query(ctx, c.Limits.claimSQL(), args)
@@ -66,7 +67,9 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (cl
 		seen++
 		next = max(next, m.ID+1)
 		if isClaimed {
-			m.Address = *address
+			if address != nil {
+				m.Address = *address
+			}
 			m.throttle = e.throttles[l.channel].of(m.Address)
 			claimed = append(claimed, m)
 		}
@@ -114,7 +117,7 @@ with lease as (
 		     and ((select true from erasures e where e.pseudonym = k.customer_key limit 1) or (select true from erasures e where e.customer_key = k.customer_key limit 1))
 		     then 'erased'
 		when k.not_after <= @now then 'too late'
-		when k.normalised is null then 'no address'
+		when k.normalised is null and not @addressless::boolean then 'no address'
 		when (select exists (select from suppressions)) and (select true from suppressions s where s.channel = @channel and s.hash = k.hash limit 1) then 'suppressed'
 		when not coalesce(k.consent, not @confirms::boolean) then case when k.paused then 'paused' else 'no consent' end
 		end as reason

@@ -15,6 +15,7 @@ import (
 // Composer renders a version's content for one person after another. It is used by sending and by previews alike, so
 // that a preview shows what will be sent. It is safe for concurrent use.
 type Composer struct {
+	channel       string
 	schema        *customer.Schema
 	content       *Content
 	tick          time.Time
@@ -23,19 +24,13 @@ type Composer struct {
 	pages         []string // our own pages that the templates name
 }
 
-// NewComposer prepares a content for a run's tick.
-func NewComposer(s *customer.Schema, c *Content, tick time.Time) (*Composer, error) {
-	p := &Composer{schema: s, content: c, tick: tick}
-	parts := []*templates.Template{}
-	switch {
-	case c.SMS != nil && c.SMS.Text != nil:
-		parts = append(parts, c.SMS.Text)
-	case c.Email != nil:
-		parts = append(parts, c.Email.Subject, c.Email.HTML, c.Email.Text)
-	default:
-		return nil, fmt.Errorf("campaign %s has no content", c.Campaign)
+// NewComposer prepares a content for a channel and a run's tick.
+func NewComposer(s *customer.Schema, c *Content, channel string, tick time.Time) (*Composer, error) {
+	if !c.has(channel) {
+		return nil, fmt.Errorf("campaign %s has no content for channel %s", c.Campaign, channel)
 	}
-	for _, t := range parts {
+	p := &Composer{channel: channel, schema: s, content: c, tick: tick}
+	for _, t := range c.templates(channel) {
 		if t != nil {
 			p.addPaths(t.Paths())
 			p.pages = append(p.pages, t.Pages()...)
@@ -100,8 +95,11 @@ func (t trackedURLs) Click(part response.Part, link int, query string) (string, 
 // Compose renders the message. The error is about this person alone: a value that is missing without a default, a link
 // that grew too long.
 func (p *Composer) Compose(who Person, urls MessageURLs) (*channels.Message, error) {
-	if p.content.SMS != nil {
+	switch {
+	case p.channel == "sms":
 		return p.composeSMS(who, urls)
+	case p.channel != "email":
+		return p.composeParts(p.content.Others[p.channel], who, urls)
 	}
 	email := p.content.Email
 	vars := p.vars(who, urls)

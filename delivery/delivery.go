@@ -40,20 +40,13 @@ type Content struct {
 	Each     *customer.Relation // nil: the audience is customers
 	EachName string             // "vehicle"
 	Merged   bool               // several rows in one message, as a list named Each.Name
-	Email    *Email             // one of these
+	Email    *Email             // of one or more channels, whatever the campaign goes by
 	SMS      *SMS
+	Others   map[string]*Parts // by channel
 
 	Safeguards Safeguards
 	Limits     Limits
 	Seeds      []string // addresses of the channel that get one copy of each run
-}
-
-// Channel is the channel that the content is for.
-func (c *Content) Channel() string {
-	if c.SMS != nil {
-		return "sms"
-	}
-	return "email"
 }
 
 // Email is the content of a version's e-mail.
@@ -87,6 +80,8 @@ type Account struct {
 	// Fallback is a second account for what this one can't send, because its breaker has been open for a while or it refuses
 	// our credentials; nil: there is none. It has no throttles and no fallback of its own.
 	Fallback *Account
+	// Addressless says that messages go to somebody of the company, or to a program, and need no address of the customer.
+	Addressless bool
 	// Repeatable says that handing a message over twice does no harm: the provider knows it again by its id. What a process
 	// held that died is then planned again, and never unknown.
 	Repeatable bool

@@ -24,7 +24,7 @@ type filler struct {
 }
 
 func newFiller(e *Engine, l *lease, c *Content) (*filler, error) {
-	composer, err := NewComposer(e.Schema, c, l.tick)
+	composer, err := NewComposer(e.Schema, c, l.channel, l.tick)
 	if err != nil {
 		return nil, err
 	}
@@ -164,8 +164,8 @@ func (f *filler) consents(m *message, person map[string]any) bool {
 
 func (f *filler) compose(m *message, person map[string]any, rows []any) (filled, error) {
 	who := Person{Customer: person, Rows: rows}
-	if f.content.SMS != nil {
-		return f.composeSMS(m, who)
+	if f.lease.channel != "email" {
+		return f.composeShort(m, who)
 	}
 	mail, err := f.composer.Compose(who, trackedURLs{f.engine.URLs, m.ID})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/response"
 )
 
@@ -45,7 +46,8 @@ func (s *shortURLs) code(l response.ShortLink) string {
 	return s.urls.Short(l.Code)
 }
 
-func (f *filler) composeSMS(m *message, who Person) (filled, error) {
+// composeShort makes a message whose links are short ones.
+func (f *filler) composeShort(m *message, who Person) (filled, error) {
 	urls := &shortURLs{urls: f.engine.URLs, id: m.ID}
 	text, err := f.composer.Compose(who, urls)
 	if err != nil {
@@ -65,6 +67,14 @@ func idsOf(ready []filled) []int64 {
 		list[i] = r.ID
 	}
 	return list
+}
+
+// replaceIn writes another address in the place of one.
+func replaceIn(m *channels.Message, before, after string) {
+	m.Text = strings.ReplaceAll(m.Text, before, after)
+	for key, text := range m.Parts {
+		m.Parts[key] = strings.ReplaceAll(text, before, after)
+	}
 }
 
 // keepShortLinks makes the links of a claim's texts lead somewhere, before any of them is handed over. A text that was
@@ -91,7 +101,7 @@ func (f *filler) keepShortLinks(ctx context.Context, ready []filled) error {
 	for _, r := range ready {
 		for range r.short {
 			if kept[next] != drawn[next] {
-				r.mail.Text = strings.ReplaceAll(r.mail.Text, f.engine.URLs.Short(drawn[next]), f.engine.URLs.Short(kept[next]))
+				replaceIn(r.mail, f.engine.URLs.Short(drawn[next]), f.engine.URLs.Short(kept[next]))
 			}
 			next++
 		}

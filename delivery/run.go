@@ -126,7 +126,7 @@ const retrySQL = `
 with again as (
 	select m.id, m.state, coalesce(m.reason, '') as reason
 	from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
-	where r.id = @run and m.state in ('failed', 'skipped') and m.address_id is not null
+	where r.id = @run and m.state in ('failed', 'skipped') and (m.address_id is not null or m.reason <> 'no address')
 	  and m.reason not in ('gone', 'cancelled', 'cooldown', 'erased') and m.reason not like 'bad address%'
 	  and (m.not_after is null or m.not_after > @now)
 	  and exists (select from occasions o where o.message_id = m.id)

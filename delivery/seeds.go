@@ -34,14 +34,12 @@ func (PlainURLs) Confirm() string { return "https://confirm.invalid/preview" }
 
 // Click is where the link leads.
 func (u PlainURLs) Click(part response.Part, link int, query string) (string, error) {
-	var t *templates.Template
-	switch {
-	case u.Content.SMS != nil:
-		t = u.Content.SMS.Text
-	case part == response.Text:
+	if part == response.SMS {
+		return templates.Target(u.Content.ShortLink(link), query), nil
+	}
+	t := u.Content.Email.HTML
+	if part == response.Text {
 		t = u.Content.Email.Text
-	default:
-		t = u.Content.Email.HTML
 	}
 	return templates.Target(t.Links()[link].URL, query), nil
 }

@@ -87,6 +87,9 @@ func (n Node) decodeStruct(v reflect.Value, problems *diag.List) {
 		}
 		seen[e.Key] = true
 		e.Value.decode(fields[at].value, problems)
+		if fields[at].into.IsValid() {
+			fields[at].into.SetMapIndex(reflect.ValueOf(e.Key), fields[at].value)
+		}
 	}
 	for _, f := range fields {
 		if f.required && !seen[f.name] {
@@ -300,20 +303,37 @@ type field struct {
 	name     string
 	required bool
 	value    reflect.Value
+	into     reflect.Value // the inline map that takes the value; invalid: none
 }
 
-// fieldsOf lists a struct's fields that have a yaml tag; those of inline structs stand beside them.
+// KeyLister is an inline map in a struct: it says which keys it takes beside those of the struct.
+type KeyLister interface{ Keys() []string }
+
+// fieldsOf lists a struct's fields that have a yaml tag; those of inline structs, and the keys of inline maps, stand beside them.
 func fieldsOf(v reflect.Value) []field {
 	var fields []field
 	for i := range v.NumField() {
 		tag := v.Type().Field(i).Tag.Get("yaml")
 		name, options, _ := strings.Cut(tag, ",")
 		switch {
+		case options == "inline" && v.Field(i).Kind() == reflect.Map:
+			fields = append(fields, keysOf(v.Field(i))...)
 		case options == "inline":
 			fields = append(fields, fieldsOf(v.Field(i))...)
 		case name != "" && name != "-":
-			fields = append(fields, field{name, options == "required", v.Field(i)})
+			fields = append(fields, field{name: name, required: options == "required", value: v.Field(i)})
 		}
+	}
+	return fields
+}
+
+// keysOf are the keys that an inline map takes.
+func keysOf(m reflect.Value) (fields []field) {
+	if m.IsNil() {
+		m.Set(reflect.MakeMap(m.Type()))
+	}
+	for _, key := range m.Interface().(KeyLister).Keys() {
+		fields = append(fields, field{name: key, value: reflect.New(m.Type().Elem()).Elem(), into: m})
 	}
 	return fields
 }

@@ -1,0 +1,34 @@
+package campaign
+
+import "github.com/sapa-crm/sapa/channels"
+
+// forms are the channels whose content is described by a form: a line for each.
+func forms() []channels.Form {
+	return []channels.Form{}
+}
+
+// formOf is the form of a channel; nil where it has none.
+func formOf(channel string) *channels.Form {
+	for _, f := range forms() {
+		if f.Channel == channel {
+			return &f
+		}
+	}
+	return nil
+}
+
+// available are the channels that campaigns can use.
+func available() []string {
+	names := []string{"email", "sms"}
+	for _, f := range forms() {
+		names = append(names, f.Channel)
+	}
+	return names
+}
+
+// addressless says that messages of a channel go to somebody of the company, or to a program, and need no address of the
+// customer.
+func addressless(channel string) bool {
+	f := formOf(channel)
+	return f != nil && f.Address == channels.NoAddress
+}

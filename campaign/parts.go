@@ -1,0 +1,176 @@
+package campaign
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/internal/strictyaml"
+	"github.com/sapa-crm/sapa/templates"
+)
+
+// Blocks are the contents of channels that have a form, by channel.
+type Blocks map[string]Block
+
+// Keys implements strictyaml.KeyLister.
+func (Blocks) Keys() []string {
+	var names []string
+	for _, f := range forms() {
+		names = append(names, f.Channel)
+	}
+	return names
+}
+
+// Block is the content of a channel with a form, as written: package channels has its form.
+type Block struct{ node strictyaml.Node }
+
+// UnmarshalNode implements strictyaml.NodeUnmarshaler; the form is checked with the campaign.
+func (b *Block) UnmarshalNode(n strictyaml.Node) diag.List {
+	b.node = n
+	return nil
+}
+
+// checkBlock checks the content of a channel with a form.
+func (k *checker) checkBlock(form channels.Form, b Block) {
+	n := b.node
+	if n.Kind() != strictyaml.Map {
+		k.add(n.Expected("such as  "+form.Example, "a group of keys"))
+		return
+	}
+	parts := &delivery.Parts{Form: form, Fixed: map[string]string{}}
+	for _, e := range n.Entries() {
+		part, ok := form.Part(e.Key)
+		if !ok {
+			k.add(k.f.KeyProblem(e.Value.Path(), diag.DidYouMean(e.Key, partKeys(form)), "unknown key %q", e.Key))
+			continue
+		}
+		k.checkPart(parts, part, e.Value)
+	}
+	for _, p := range form.Parts {
+		if p.Required && !k.f.Has(strictyaml.Key(n.Path(), p.Key)) {
+			k.add(n.Problem("such as  "+form.Example, "the key %q is missing here", p.Key))
+		}
+		if _, written := parts.Fixed[p.Key]; p.Kind == channels.Choice && !written && len(p.Choices) > 0 {
+			parts.Fixed[p.Key] = p.Choices[0]
+		}
+	}
+	k.c.Content.Others[form.Channel] = parts
+}
+
+func partKeys(form channels.Form) (keys []string) {
+	for _, p := range form.Parts {
+		keys = append(keys, p.Key)
+	}
+	return keys
+}
+
+func (k *checker) checkPart(parts *delivery.Parts, part channels.Part, n strictyaml.Node) {
+	switch {
+	case part.Kind == channels.Values:
+		k.checkValues(parts, part, n)
+		return
+	case n.Kind() != strictyaml.Text:
+		k.add(n.Expected("", "text"))
+		return
+	case strings.TrimSpace(n.Text()) == "":
+		return // reported as empty
+	}
+	switch part.Kind {
+	case channels.Constant, channels.Choice:
+		k.checkFixed(parts, part, n)
+	case channels.HTML:
+		k.addTemplate(parts, part.Key, n, templates.HTML)
+	case channels.Text:
+		k.addTemplate(parts, part.Key, n, templates.Text)
+	default:
+		k.addTemplate(parts, part.Key, n, templates.Subject)
+	}
+}
+
+func (k *checker) checkFixed(parts *delivery.Parts, part channels.Part, n strictyaml.Node) {
+	text := n.Text()
+	if part.Kind == channels.Choice && !slices.Contains(part.Choices, text) {
+		k.add(n.Problem(diag.DidYouMean(text, part.Choices), "%q is none of %s", text, strings.Join(part.Choices, ", ")))
+		return
+	}
+	if strings.Contains(text, "{{") || strings.Contains(text, "{%") {
+		k.add(n.Problem("write what is the same for everybody", "%s takes no Liquid", part.Key))
+		return
+	}
+	if part.Check != nil {
+		if err := part.Check(text); err != nil {
+			k.add(n.Problem("", "%v", err))
+			return
+		}
+	}
+	parts.Fixed[part.Key] = text
+}
+
+// checkValues checks names with a line of Liquid for each.
+func (k *checker) checkValues(parts *delivery.Parts, part channels.Part, n strictyaml.Node) {
+	if n.Kind() != strictyaml.Map {
+		k.add(n.Expected(fmt.Sprintf("such as  %s: {name: \"{{ customer.name }}\"}", part.Key), "names and their values"))
+		return
+	}
+	for _, e := range n.Entries() {
+		if e.Value.Kind() != strictyaml.Text {
+			k.add(e.Value.Expected("", "text"))
+			continue
+		}
+		if part.Check != nil {
+			if err := part.Check(e.Key); err != nil {
+				k.add(k.f.KeyProblem(e.Value.Path(), "", "%v", err))
+				continue
+			}
+		}
+		k.addTemplate(parts, part.Key+"."+e.Key, e.Value, templates.Subject)
+	}
+}
+
+// addTemplate parses a part that is Liquid. Its links are numbered after those before.
+func (k *checker) addTemplate(parts *delivery.Parts, key string, n strictyaml.Node, format templates.Format) {
+	t, _ := k.template(n.Path(), n.Text(), format)
+	if t == nil {
+		return
+	}
+	k.needsConfirmURL(n.Path(), t)
+	parts.Templates = append(parts.Templates, delivery.Part{Key: key, Template: t, FirstLink: k.shortLinks})
+	k.collectShortLinks(t)
+}
+
+// collectShortLinks numbers a template's links after the version's short links before.
+func (k *checker) collectShortLinks(t *templates.Template) {
+	if t == nil {
+		return
+	}
+	for _, l := range t.Links() {
+		k.c.Links = append(k.c.Links, Link{Part: "sms", Position: k.shortLinks, URL: l.URL})
+		k.shortLinks++
+	}
+}
+
+// formSchema is the JSON Schema of a channel's content.
+func formSchema(f channels.Form) *jsonschema.Schema {
+	s := &jsonschema.Schema{Type: "object", Description: f.About, Properties: jsonschema.NewProperties(), AdditionalProperties: jsonschema.FalseSchema}
+	for _, p := range f.Parts {
+		one := &jsonschema.Schema{Type: "string", Description: p.About}
+		switch p.Kind {
+		case channels.Values:
+			one.Type, one.AdditionalProperties = "object", &jsonschema.Schema{Type: "string"}
+		case channels.Choice:
+			for _, c := range p.Choices {
+				one.Enum = append(one.Enum, c)
+			}
+		}
+		s.Properties.Set(p.Key, one)
+		if p.Required {
+			s.Required = append(s.Required, p.Key)
+		}
+	}
+	return s
+}
