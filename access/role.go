@@ -48,6 +48,7 @@ const (
 	Apply       Permission = "apply"        // make a campaign's file its next version
 	Approve     Permission = "approve"      // let a version run that somebody else has applied
 	ReadReplies Permission = "read replies" // what customers wrote, and mark it as read
+	MakeCalls   Permission = "make calls"   // take calls from the list, see whom they are to, and say what came of them
 	ReadLog     Permission = "read log"     // the audit log
 	ManageUsers Permission = "manage users"
 	Erase       Permission = "erase" // a customer's personal data
@@ -55,7 +56,7 @@ const (
 
 // Permissions are all of them.
 func Permissions() []Permission {
-	return []Permission{ReadReports, ControlRuns, Apply, Approve, ReadReplies, ReadLog, ManageUsers, Erase}
+	return []Permission{ReadReports, ControlRuns, Apply, Approve, ReadReplies, MakeCalls, ReadLog, ManageUsers, Erase}
 }
 
 // Can says whether a role has a permission. This table is the only place that decides it.
@@ -68,7 +69,7 @@ func Can(role Role, p Permission) bool {
 	case Analyst:
 		return p == ReadReports
 	case Agent:
-		return p == ReadReplies
+		return p == ReadReplies || p == MakeCalls
 	}
 	return false
 }

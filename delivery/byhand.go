@@ -13,8 +13,8 @@ func byHand() time.Time { return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // ByHand is what a person says became of messages that a channel took down for people (channels.ErrPending).
 type ByHand struct {
-	State    string    // "sent": they were posted, the customer was reached; "failed"
-	Reason   string    // of failed ones: a few words that reports group by
+	State    string    // "sent": they were posted, the customer was reached; "failed"; "skipped": nobody tried, since they may not be used any more
+	Reason   string    // of failed and skipped ones: a few words that reports group by
 	Words    string    // for the attempt, such as the outcome that was chosen
 	Suppress string    // why their addresses must not be used again on this channel; "": they may
 	At       time.Time // business time
@@ -25,7 +25,7 @@ type ByHand struct {
 //
 // The batches are locked before the messages, as by everybody, and with the last message of a run the run is done.
 func FinishByHand(ctx context.Context, tx pgx.Tx, ids []int64, h ByHand) (moved []int64, err error) {
-	if h.State != "sent" && h.State != "failed" {
+	if h.State != "sent" && h.State != "failed" && h.State != "skipped" {
 		return nil, fmt.Errorf("finish by hand: messages can't become %q", h.State)
 	}
 	batches, err := lockBatches(ctx, tx, ids)
@@ -85,16 +85,16 @@ with held as (
 	where m.id = any(@ids) and m.state = 'planned' and m.not_before >= @byhand
 	order by m.id for update of m
 ), moved as (
-	update messages m set state = @state::message_state, reason = @reason, attempts = m.attempts + 1
+	update messages m set state = @state::message_state, reason = @reason, attempts = m.attempts + (@state <> 'skipped')::int
 	from held h where m.id = h.id
 	returning m.id, m.run_id, m.channel, m.attempts, m.worker, m.epoch, m.address_id
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, verdict, words)
 	select id, attempts, coalesce(worker, 0), coalesce(epoch, 0), @at::timestamptz,
 	       case when @state = 'sent' then @at::timestamptz end, case when @state = 'sent' then 'accepted' else 'permanent' end, @words
-	from moved
+	from moved where @state <> 'skipped'
 ), released as (
-	update occasions o set spent = false from moved m where @state = 'failed' and o.message_id = m.id
+	update occasions o set spent = false from moved m where @state <> 'sent' and o.message_id = m.id
 ), suppressed as (
 	insert into suppressions (channel, hash, address, reason, source)
 	select distinct on (m.channel, a.hash) m.channel, a.hash, a.normalised, @suppress::text, 'message ' || m.id
