@@ -3,6 +3,7 @@ package channeltest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,7 +21,38 @@ const patience = 20 * time.Second
 // bench is one test's provider and the messages made for it.
 type bench struct {
 	Provider
-	made int64
+	traits Traits
+	fill   func(*channels.Message)
+	made   int64
+}
+
+func newBench(p Provider) *bench {
+	b := &bench{Provider: p, fill: func(*channels.Message) {}}
+	if peculiar, ok := p.(Peculiar); ok {
+		b.traits = peculiar.Traits()
+	}
+	if filler, ok := p.(Filler); ok {
+		b.fill = filler.Fill
+	}
+	return b
+}
+
+// needs leaves a test out that asks for what such a provider can't do.
+func (b *bench) needs(t *testing.T, a Answer) {
+	t.Helper()
+	if slices.Contains(b.traits.Never, a) {
+		t.Skipf("such a provider never gives the answer %d", a)
+	}
+}
+
+// taken is the verdict on a message that was taken, lost that on one whose answer was lost.
+func (b *bench) taken() string { return b.traits.Taken.String() }
+
+func (b *bench) lost() string {
+	if b.traits.Repeatable {
+		return channels.VerdictRetry.String()
+	}
+	return channels.VerdictUnknown.String()
 }
 
 // outcome is what done was told.
@@ -34,12 +66,15 @@ func (o outcome) verdict() channels.Verdict { return channels.VerdictOf(o.err) }
 // message is a new message to the i-th recipient.
 func (b *bench) message(i int) *channels.Message {
 	b.made++
-	return &channels.Message{
+	m := &channels.Message{
 		ID: b.made, Token: fmt.Sprintf("t%d.of-%d", b.made, i), To: b.Recipient(i), Subject: "Servis berikutnya",
 		Text: "Halo,\nsudah waktunya.\n", HTML: "<p>Halo, sudah waktunya.</p>", Topic: "service", Campaign: "oil-change",
 		Date:        time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC),
 		CallbackURL: fmt.Sprintf("http://127.0.0.1:8080/hooks/x/report/t%d.of-%d", b.made, i),
+		Locale:      "id-ID", Customer: fmt.Sprintf("c%d", i),
 	}
+	b.fill(m)
+	return m
 }
 
 // open opens a session that is closed when the test ends.
@@ -94,7 +129,7 @@ func checkReceipt(t *testing.T, m *channels.Message, o outcome) {
 	if handedOver && v == channels.VerdictUnavailable && o.receipt.Code == 0 {
 		t.Errorf("handed over, not answered, and yet unavailable: %v", o.err)
 	}
-	if o.err != nil && strings.Contains(o.err.Error(), m.To.Addr) {
+	if o.err != nil && m.To.Addr != "" && strings.Contains(o.err.Error(), m.To.Addr) {
 		t.Errorf("the verdict names the customer's address: %v", o.err)
 	}
 	if !handedOver && (v == channels.VerdictAccepted || v == channels.VerdictUnknown) {

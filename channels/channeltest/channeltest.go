@@ -48,6 +48,27 @@ type Provider interface {
 	Stop()
 }
 
+// Traits say what is different about a provider that is not asked over a network, or that forgives repetition. The zero
+// Traits are those of a Provider without any.
+type Traits struct {
+	// Taken is the verdict on a message that the provider took: VerdictPending where a person finishes it.
+	Taken channels.Verdict
+	// Repeatable says that the provider takes a message that is handed over twice as one. One that was taken without an
+	// answer is then RetryAfter, and not Unknown, and the suite hands a message over twice.
+	Repeatable bool
+	// Never are answers that such a provider can't give, as somebody's own table refuses nothing. Their tests are left out.
+	Never []Answer
+	// NoReceipt says that the provider gives no code and no id of its own.
+	NoReceipt bool
+}
+
+// Peculiar is what a Provider adds that has Traits.
+type Peculiar interface{ Traits() Traits }
+
+// Filler is what a Provider adds whose channel has a Form: it gives a message the parts that make it a good one. Of a
+// channel without addresses, Recipient has only a name, by which Answer then knows it; Fill can put it into a part.
+type Filler interface{ Fill(m *channels.Message) }
+
 // Run runs the suite. The factory is called once for each test in it.
 func Run(t *testing.T, factory func(t *testing.T) Provider) {
 	t.Helper()
@@ -57,6 +78,7 @@ func Run(t *testing.T, factory func(t *testing.T) Provider) {
 		"permanent refusal":                             func(t *testing.T, b *bench) { refusal(t, b, Refuse, channels.VerdictPermanent) },
 		"dead address":                                  func(t *testing.T, b *bench) { refusal(t, b, RefuseAddress, channels.VerdictSuppress) },
 		"temporary refusal":                             func(t *testing.T, b *bench) { refusal(t, b, RefuseForNow, channels.VerdictRetry) },
+		"a message twice is one":                        twiceIsOne,
 		"one bad recipient harms no other":              oneBadRecipient,
 		"unfit messages fail alone":                     unfit,
 		"waits for a slow answer":                       slowAnswer,
@@ -75,7 +97,7 @@ func Run(t *testing.T, factory func(t *testing.T) Provider) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, &bench{Provider: factory(t)})
+			test(t, newBench(factory(t)))
 		})
 	}
 }

@@ -3,6 +3,7 @@ package channeltest
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,10 +16,10 @@ func acceptsInOrder(t *testing.T, b *bench) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "verdicts", []string{"accepted", "accepted", "accepted"}, verdicts(got))
+	equal(t, "verdicts", []string{b.taken(), b.taken(), b.taken()}, verdicts(got))
 	equal(t, "at the provider", tokens(messages...), b.Accepted())
 	for _, o := range got {
-		if o.receipt.Code == 0 || o.receipt.ProviderID == "" {
+		if !b.traits.NoReceipt && (o.receipt.Code == 0 || o.receipt.ProviderID == "") {
 			t.Errorf("receipt of an accepted message without code or the provider's id: %+v", o.receipt)
 		}
 	}
@@ -31,12 +32,13 @@ func usesSessionAgain(t *testing.T, b *bench) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "verdicts", []string{"accepted"}, verdicts(got))
+		equal(t, "verdicts", []string{b.taken()}, verdicts(got))
 	}
 	equal(t, "at the provider", tokens(first, second), b.Accepted())
 }
 
 func refusal(t *testing.T, b *bench, a Answer, want channels.Verdict) {
+	b.needs(t, a)
 	b.Answer(b.Recipient(1), a)
 	got, _ := deliver(t.Context(), t, b.open(t), always, b.message(1))
 	equal(t, "verdicts", []string{want.String()}, verdicts(got))
@@ -51,6 +53,9 @@ func refusal(t *testing.T, b *bench, a Answer, want channels.Verdict) {
 
 func oneBadRecipient(t *testing.T, b *bench) {
 	for _, a := range []Answer{Refuse, RefuseAddress, RefuseForNow} {
+		if slices.Contains(b.traits.Never, a) {
+			continue
+		}
 		bad := int(a) * 10
 		b.Answer(b.Recipient(bad), a)
 		before := len(b.Accepted())
@@ -60,7 +65,7 @@ func oneBadRecipient(t *testing.T, b *bench) {
 			t.Fatal(err)
 		}
 		want := map[Answer]string{Refuse: "permanent", RefuseAddress: "suppress", RefuseForNow: "retry"}[a]
-		equal(t, "verdicts", []string{"accepted", want, "accepted", "accepted"}, verdicts(got))
+		equal(t, "verdicts", []string{b.taken(), want, b.taken(), b.taken()}, verdicts(got))
 		equal(t, "at the provider", tokens(messages[0], messages[2], messages[3]), b.Accepted()[before:])
 	}
 }
@@ -84,7 +89,7 @@ func failsAlone(t *testing.T, b *bench, first, bad, last *channels.Message) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "verdicts", []string{"accepted", "permanent", "accepted"}, verdicts(got))
+	equal(t, "verdicts", []string{b.taken(), "permanent", b.taken()}, verdicts(got))
 	equal(t, "at the provider", tokens(first, last), b.Accepted()[before:])
 	if !got[1].receipt.HandedOver.IsZero() {
 		t.Error("the bad message counts as handed over")
@@ -92,6 +97,7 @@ func failsAlone(t *testing.T, b *bench, first, bad, last *channels.Message) {
 }
 
 func slowAnswer(t *testing.T, b *bench) {
+	b.needs(t, Hold)
 	outcomes, answered := b.background(t.Context(), t)
 	if answered.Load() {
 		t.Error("done was called before the provider answered")
@@ -101,10 +107,11 @@ func slowAnswer(t *testing.T, b *bench) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "verdicts", []string{"accepted"}, verdicts(got))
+	equal(t, "verdicts", []string{b.taken()}, verdicts(got))
 }
 
 func endsAfterHandOver(t *testing.T, b *bench) {
+	b.needs(t, Hold)
 	ctx, cancel := context.WithCancel(t.Context())
 	outcomes, _ := b.background(ctx, t)
 	cancel()
@@ -113,7 +120,7 @@ func endsAfterHandOver(t *testing.T, b *bench) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "verdicts", []string{"accepted"}, verdicts(got))
+	equal(t, "verdicts", []string{b.taken()}, verdicts(got))
 }
 
 func endsIdle(t *testing.T, b *bench) {
@@ -135,7 +142,7 @@ func endsIdle(t *testing.T, b *bench) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "verdicts", []string{"accepted"}, verdicts(got))
+	equal(t, "verdicts", []string{b.taken()}, verdicts(got))
 }
 
 func endedBefore(t *testing.T, b *bench) {
@@ -156,30 +163,47 @@ func droppedBefore(t *testing.T, b *bench) {
 }
 
 func droppedAfter(t *testing.T, b *bench) {
-	dropped(t, b, DropAfter, "unknown")
+	dropped(t, b, DropAfter, b.lost())
 }
 
 // dropped drops the connection of the second of three messages. The third is not touched, or accepted by a session
 // that can connect again, or, where it had been received already, not handed over.
 func dropped(t *testing.T, b *bench, a Answer, verdict string) {
+	b.needs(t, a)
 	b.Answer(b.Recipient(2), a)
 	messages := []*channels.Message{b.message(1), b.message(2), b.message(3)}
 	got, err := deliver(t.Context(), t, b.open(t), always, messages...)
-	want := []string{"accepted", verdict}
+	want := []string{b.taken(), verdict}
 	switch {
 	case err == nil:
-		want = append(want, "accepted")
+		want = append(want, b.taken())
 	case len(got) == 3:
 		want = append(want, "unavailable")
 	}
 	equal(t, "verdicts", want, verdicts(got))
 	var taken []*channels.Message
 	for i, m := range messages[:len(got)] {
-		if want[i] == "accepted" || i == 1 && a == DropAfter {
+		if want[i] == b.taken() || i == 1 && a == DropAfter {
 			taken = append(taken, m)
 		}
 	}
 	equal(t, "at the provider", tokens(taken...), b.Accepted())
+}
+
+// twiceIsOne hands the same message over again, as happens after a crash or a lost answer.
+func twiceIsOne(t *testing.T, b *bench) {
+	if !b.traits.Repeatable && b.traits.Taken != channels.VerdictPending {
+		t.Skip("such a provider would take it twice")
+	}
+	m := b.message(1)
+	for range 2 {
+		got, err := deliver(t.Context(), t, b.open(t), always, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "verdicts", []string{b.taken()}, verdicts(got))
+	}
+	equal(t, "at the provider", tokens(m), b.Accepted())
 }
 
 func permitRefused(t *testing.T, b *bench) {
@@ -208,7 +232,7 @@ func permitRefusedOnce(t *testing.T, b *bench) {
 	if got, err = deliver(t.Context(), t, s, always, second); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "verdicts", []string{"accepted"}, verdicts(got))
+	equal(t, "verdicts", []string{b.taken()}, verdicts(got))
 	equal(t, "at the provider", tokens(second), b.Accepted())
 }
 
