@@ -22,6 +22,8 @@ type Config struct {
 	// days, which go before those that Sapa knows of the country (package segment/holidays).
 	Country  string                  `yaml:"country"`
 	Holidays map[string]almanac.Days `yaml:"holidays"`
+	// Events are what the company's programs tell of customers, by name; others are taken, too, but nothing is known of their data.
+	Events map[string]*EventConfig `yaml:"events"`
 
 	File *strictyaml.File // for the places of problems that are found later, such as in customers.where
 }
@@ -56,8 +58,11 @@ type RelationConfig struct {
 
 // ChannelsConfig is the section "channels": the settings of each channel that the installation uses.
 type ChannelsConfig struct {
-	Email *EmailSettings `yaml:"email"`
-	SMS   *SMSSettings   `yaml:"sms"`
+	Email   *EmailSettings   `yaml:"email"`
+	SMS     *SMSSettings     `yaml:"sms"`
+	Calls   *CallsSettings   `yaml:"calls"`
+	Webhook *WebhookSettings `yaml:"webhook"`
+	Alert   *AlertSettings   `yaml:"alert"`
 }
 
 // EmailSettings is one account at an SMTP server.

@@ -43,8 +43,12 @@ func (cfg *Config) check(wellMade bool) diag.List {
 	c.topics(cfg)
 	c.region("$.country", cfg.Country)
 	c.holidays(cfg)
+	c.events(cfg.Events)
 	c.email(cfg.Channels.Email)
 	c.sms(cfg.Channels.SMS)
+	c.calls(cfg.Channels.Calls)
+	c.webhook("$.channels.webhook", cfg.Channels.Webhook)
+	c.alert(cfg.Channels.Alert)
 	c.retention(cfg.Retention)
 	cfg.PublicURL = c.publicURL("$.public_url", cfg.PublicURL)
 	return c.problems
@@ -131,7 +135,7 @@ var password = regexp.MustCompile(`:([^\s"']+)@`)
 // hideSecrets takes secrets out of the excerpts that messages show: the accounts' URLs, and whatever looks like a password.
 // The file may be one that can't be read.
 func hideSecrets(f *strictyaml.File) {
-	for _, path := range accountURLs() {
+	for _, path := range append(accountURLs(), webhookSecrets(f)...) {
 		f.Mask(path)
 	}
 	for i, line := range strings.Split(f.Source.Text, "\n") {

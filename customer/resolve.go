@@ -29,6 +29,7 @@ func Resolve(ctx context.Context, db pg.DBTX, cfg *Config) (*Schema, diag.List, 
 	r.callCard(cfg.Channels.Calls, cat.tables[cfg.Customers.Table])
 	schema.Topics = cfg.topicList()
 	schema.Rails = cfg.Rails
+	schema.Events = cfg.eventTypes()
 	if email := cfg.Channels.Email; email != nil {
 		schema.Throttles = email.Domains
 	}

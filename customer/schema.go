@@ -77,6 +77,7 @@ type Entity struct {
 	Relations []*Relation
 	At        string // column of the row's own time, "" when not declared
 	Amount    string // column of the row's value, "" when not declared
+	Event     string // of an event, which is no table of the company's: its name
 }
 
 // Column finds a column by its exact name.
@@ -151,6 +152,8 @@ type Schema struct {
 	Throttles Throttles
 	Country   string                  // the company's, by ISO 3166: Config.HomeCountry; "" when neither is there
 	Holidays  map[string]almanac.Days // the company's own
+	// Events are those that sapa.yaml declares, by name.
+	Events []EventType
 }
 
 // KeyColumn is the customers' key. Keys are bigint, integer, text or uuid; elsewhere in the engine a key is its text.

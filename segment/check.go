@@ -46,6 +46,7 @@ func analyseWithin(s *source, scope *Scope, w want, chain []string) (root node, 
 	if root != nil && depth(root) > maxDepth {
 		c.problem(root.at(), "", "the rule is nested more than %d levels deep", maxDepth)
 	} else if root != nil {
+		c.placeOfEvent(root)
 		if product := tooLong(root); product != nil {
 			c.problem(product.at(), "", "a product of so many factors has more digits than databases calculate with")
 		}
@@ -278,6 +279,8 @@ func (c *checker) nameHint(name string) string {
 	switch name {
 	case "null", "NULL", "None":
 		return "write nil"
+	case eventName:
+		return "only a campaign with  trigger:  is about an event, and its rules alone"
 	case "True", "TRUE", "False", "FALSE":
 		return "write " + strings.ToLower(name)
 	}
@@ -369,6 +372,9 @@ func (c *checker) field(n *ast.MemberNode, p path, name *ast.StringNode) node {
 		return &column{base{t: columnType(col.Kind), loc: at, null: col.Nullable || len(p.via) > 0}, p, col}
 	}
 	rel, ok := e.Relation(name.Value)
+	if !ok && c.scope.isEvent(e) {
+		return c.eventColumn(e, c.extent(name), name.Value)
+	}
 	if !ok {
 		return c.problem(c.extent(name), diag.DidYouMean(name.Value, e.Names()), "unknown column %q of %s", name.Value, c.entityWord(p))
 	}

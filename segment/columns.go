@@ -28,6 +28,9 @@ func (r *Rule) Columns() map[string]*Columns {
 		at[r.vars.all[i]] = out[root.name]
 	}
 	collect(r.root, at)
+	if r.scope.event != nil { // its values are constants, and nothing is loaded
+		delete(out, eventName)
+	}
 	return out
 }
 

@@ -63,6 +63,9 @@ func (c *checker) unknownValue(at span, of *column, outer customer.Column, keys 
 
 // declaration is how sapa.yaml says of which type a value is.
 func declaration(e *customer.Entity, name string, keys []string, word string) string {
+	if e.Event != "" {
+		return eventDeclaration(e, keys, word)
+	}
 	return fmt.Sprintf("json: {%s: {%s: %s}} under %s", name, customer.WrittenPath(keys), word, e.Name)
 }
 

@@ -56,6 +56,9 @@ func (l lowering) node(n node) node {
 	if isConstant(n) {
 		return n
 	}
+	if v, ok := l.eventValue(n); ok {
+		return v
+	}
 	n = l.foldText(rebuild(n, l.node))
 	if r, ok := n.(*standing); ok {
 		n = l.bind(r)

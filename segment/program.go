@@ -49,6 +49,9 @@ func (f *frame) load(r *Rule, row Row) error {
 	f.err = nil
 	f.facts, _ = row[FactsKey].(map[string]bool)
 	for i, root := range r.scope.roots() {
+		if r.scope.isEvent(root.entity) {
+			continue
+		}
 		m, ok := row[root.name].(map[string]any)
 		if !ok {
 			return errors.New("no row for " + root.name)

@@ -32,6 +32,7 @@ type Scope struct {
 	EachName string             // the name of one such row: "vehicle"
 
 	extra []root
+	event *customer.Entity // of a campaign that an event triggers; nil: none does
 	names *Names // nil: neither segments nor what Sapa knows
 }
 
@@ -71,6 +72,7 @@ type Clock struct {
 	Now   time.Time      // the run's as_of
 	Zone  *time.Location // the company's zone, one that has an IANA name
 	Given *Given         // what Prepare found out about all customers; nil where no rule needs it
+	Event *Event         // what event means; nil where no scope has one
 }
 
 // Rule is a checked condition. It is immutable and may be used by many goroutines.
