@@ -97,9 +97,12 @@ create table batches (
   triggered boolean not null default false,
   lane text not null default ''::text,
   priority smallint not null default 3,
+  climb_at timestamp with time zone,
   constraint batches_pkey PRIMARY KEY (id),
   constraint batches_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id)
 );
+CREATE INDEX batches_climb ON batches USING btree (climb_at) WHERE (climb_at < 'infinity'::timestamp with time zone);
+CREATE INDEX batches_climbing ON batches USING btree (run_id, lo) WHERE (climb_at IS NOT NULL);
 CREATE INDEX batches_due ON batches USING btree (due_at) WHERE (NOT done);
 CREATE INDEX batches_lane ON batches USING btree (channel, lane, due_at, id) WHERE ((NOT done) AND (lane <> ''::text));
 CREATE INDEX batches_run ON batches USING btree (run_id) WHERE (NOT done);
@@ -308,6 +311,7 @@ create table messages (
   customer_key text not null,
   reason text,
   zone text,
+  step smallint not null default 0,
   constraint messages_pkey PRIMARY KEY (id)
 ) partition by RANGE (id);
 CREATE INDEX messages_address ON ONLY messages USING btree (address_id, id) WHERE (channel <> 'email'::text);
@@ -365,6 +369,7 @@ create table responses (
   first_at timestamp with time zone not null,
   constraint responses_pkey PRIMARY KEY (message_id, kind, part, link)
 );
+CREATE INDEX responses_undelivered ON responses USING btree (first_at) WHERE ((kind = 'undelivered'::text) AND (link = '-1'::integer));
 
 create table run_baselines (
   run_id integer not null,
@@ -376,6 +381,17 @@ create table run_baselines (
   at timestamp with time zone not null default now(),
   constraint run_baselines_pkey PRIMARY KEY (run_id),
   constraint run_baselines_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id)
+);
+
+create table run_channels (
+  run_id integer not null,
+  step smallint not null,
+  channel text not null,
+  messages bigint not null,
+  cost numeric,
+  currency text,
+  constraint run_channels_pkey PRIMARY KEY (run_id, step, channel),
+  constraint run_channels_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id)
 );
 
 create table run_costs (
@@ -394,6 +410,15 @@ create table run_totals (
   delta bigint not null
 );
 CREATE INDEX run_totals_run ON run_totals USING btree (run_id);
+
+create table rungs (
+  message_id bigint not null,
+  next_id bigint,
+  because text not null,
+  at timestamp with time zone not null,
+  constraint rungs_pkey PRIMARY KEY (message_id)
+);
+CREATE INDEX rungs_next ON rungs USING btree (next_id) WHERE (next_id IS NOT NULL);
 
 create table runs (
   id integer not null generated always as identity,
@@ -416,6 +441,9 @@ create table runs (
   cap_most integer[],
   cap_within interval[],
   cap_exempt boolean not null default false,
+  climb_after interval,
+  budget numeric,
+  currency text,
   constraint runs_pkey PRIMARY KEY (id),
   constraint runs_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id),
   constraint runs_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id)
@@ -584,6 +612,27 @@ create table zones (
 --   last_at timestamp with time zone: when that was
 --   due_at timestamp with time zone: of an open one: from when on it is offered to agents
 
+-- view report_channels: One row per run, rung and channel. It counts messages: restrict it by run_id.
+--   run_id integer
+--   campaign text
+--   step smallint: which rung of the ladder: 0 is the first message of each customer
+--   channel text
+--   messages bigint: messages by this channel, whatever became of them
+--   waiting bigint: planned and claimed
+--   sent bigint
+--   failed bigint
+--   skipped bigint
+--   unknown bigint
+--   delivered bigint
+--   undelivered bigint
+--   opened bigint
+--   clicked bigint
+--   replied bigint
+--   unsubscribed bigint
+--   planned bigint: messages that were to be sent when they were planned
+--   planned_cost numeric: what these cost by the estimate of yaml; null where it has none
+--   currency text: of planned_cost, ISO 4217
+
 -- view report_links: One row per run and tracked link, also those that nobody followed.
 --   run_id integer
 --   campaign text
@@ -627,7 +676,7 @@ create table zones (
 --   run_id integer
 --   campaign text
 --   state text: failed or skipped
---   reason text: of failed: hard bounce, opted out, refused, gave up, content, wrong number, not reached; of skipped: no address, bad address (of phones with a colon and why), suppressed, no consent, paused, cooldown, cap, too late, gone, no longer eligible, erased, cancelled
+--   reason text: of failed: hard bounce, opted out, refused, gave up, content, wrong number, not reached; of skipped: no address, bad address (of phones with a colon and why), suppressed, no consent, paused, no channel, cooldown, budget, cap, too late, gone, no longer eligible, erased, cancelled
 --   messages bigint
 
 -- view report_responses: One row per request for a pixel, a link or the unsubscribe page, with the verdict on who made it.
@@ -658,7 +707,7 @@ create table zones (
 --   created_at timestamp with time zone
 --   planned_at timestamp with time zone
 --   finished_at timestamp with time zone
---   audience bigint: messages the rule asked for: already + planned + claimed + sent + failed + skipped + held_out + unknown
+--   audience bigint: messages the rule asked for; with rungs: already + planned + claimed + sent + failed + skipped + held_out + unknown
 --   already bigint: not made again: this occasion had its message in an earlier run
 --   planned bigint: waiting to be sent
 --   claimed bigint: in the hands of a worker at this moment
@@ -667,7 +716,7 @@ create table zones (
 --   skipped bigint: deliberately not sent; see report_reasons
 --   held_out bigint: deliberately not messaged, to measure the effect
 --   unknown bigint: handed over without an answer: may have arrived
---   adds_up boolean: whether audience is the sum of its parts; never false
+--   adds_up boolean: whether audience and rungs are the sum of the parts; never false
 --   bounced bigint: those of failed that the server refused because the address is dead; the address is suppressed
 --   opened bigint: messages opened by a person at least once
 --   opens bigint: all loads of the pixel by people
@@ -694,6 +743,11 @@ create table zones (
 --   delivery_rate double precision: delivered / sent
 --   undelivered_rate double precision: undelivered / sent
 --   reply_rate double precision: replied / sent
+--   rungs bigint: messages of later rungs of a ladder, which come on top of the audience
+--   climbs_at timestamp with time zone: of a ladder: when messages are next looked at that may go on to another channel; null: none waits
+--   planned_cost numeric: what the messages planned so far cost by the estimates of yaml; null where it has none
+--   planned_currency text: of planned_cost and budget, ISO 4217
+--   budget numeric: what planned_cost may be at most; null: not limited
 
 -- view report_undelivered: Messages of each run that the provider accepted and could not deliver, by its error code.
 --   run_id integer
