@@ -47,6 +47,32 @@ func EitherInquirer(first, second Inquirer) Inquirer {
 
 type eitherInquirer struct{ first, second Inquirer }
 
+// EitherFinder looks for a message at two accounts of a channel. second may be nil.
+func EitherFinder(first, second Finder) Finder {
+	if second == nil {
+		return first
+	}
+	return eitherFinder{first, second}
+}
+
+type eitherFinder struct{ first, second Finder }
+
+// Find gives the answer of the account at which exactly one message fits. Where one fits at each, none does.
+func (e eitherFinder) Find(ctx context.Context, lost Lost) (Inquiry, error) {
+	answer, err := e.first.Find(ctx, lost)
+	if err != nil && !errors.Is(err, ErrNoMessage) {
+		return Inquiry{}, err
+	}
+	other, otherErr := e.second.Find(ctx, lost)
+	switch {
+	case err != nil || otherErr != nil && !errors.Is(otherErr, ErrNoMessage):
+		return other, otherErr
+	case otherErr == nil:
+		return Inquiry{}, ErrNoMessage
+	}
+	return answer, nil
+}
+
 // Inquire gives the answer of the account that knows the message. That neither does is only said when both said so.
 func (e eitherInquirer) Inquire(ctx context.Context, providerID string) (Inquiry, error) {
 	answer, err := e.first.Inquire(ctx, providerID)

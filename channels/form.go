@@ -8,6 +8,9 @@ type Form struct {
 	Example string // content as it is written: `letter: {text: "Dear {{ customer.name }}, …"}`
 	Address AddressKind
 	Parts   []Part
+	// Check says what is wrong with an author's parts together; nil: nothing can be. It is given their keys, of Values
+	// KEY.NAME, in no order.
+	Check func(keys []string) error
 }
 
 // AddressKind is where the addresses of a channel come from.

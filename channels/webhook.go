@@ -42,6 +42,11 @@ type Report struct {
 	Code       int    // the provider's error code; 0 when there is none
 	Words      string // what the code means, in the provider's words
 	Suppress   string // why the address must not be used again, "" when it may
+	// Reply is what the customer answered on the spot, such as by a key of the phone that a call rang on: a message of theirs
+	// about this one. With it, the report is nothing else; nil: it is a mere report.
+	Reply *Inbound
+	// Answer is the body by which the provider goes on, of the type that Webhook.Answer has; nil: it expects none.
+	Answer []byte
 }
 
 // Inbound is a message of a customer.

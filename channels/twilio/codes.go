@@ -51,5 +51,90 @@ func meaning(code int) (words, suppress string) {
 	case 21617:
 		return "longer than 1600 characters", ""
 	}
-	return "", ""
+	if words := whatsAppMeaning(code); words != "" {
+		return words, ""
+	}
+	return callMeaning(code), ""
+}
+
+// whatsAppMeaning is meaning for WhatsApp's own codes. None suppresses the number: who has no WhatsApp today may have it
+// tomorrow, what Meta holds back it lets through another time, and everything else is about our message or our account.
+func whatsAppMeaning(code int) string {
+	switch code {
+	case 63003:
+		return "WhatsApp does not know the number"
+	case 63024:
+		return "the number has no WhatsApp, an old version of it, or has not agreed to its terms"
+	case 63005:
+		return "WhatsApp does not take the content"
+	case 63007:
+		return "the sender is no WhatsApp sender of the account"
+	case 63008, 63010:
+		return "an error within Twilio or WhatsApp"
+	case 63012, 63017:
+		return "WhatsApp could not be reached in time"
+	case 63013:
+		return "against WhatsApp's rules"
+	case 63014:
+		return "the customer has blocked the sender"
+	case 63015:
+		return "the sandbox of Twilio: the customer has not joined it"
+	case 63016:
+		return "free text outside the 24 hours after the customer's last message: a template is needed"
+	case 63018:
+		return "more than the sender may send"
+	case 63019:
+		return "a picture or file that WhatsApp could not fetch"
+	case 63020:
+		return "WhatsApp has no permission for the sender any more: agree to its invitation in the Business Manager"
+	case 63021, 63022:
+		return "the content is invalid for WhatsApp"
+	case 63027, 63040, 63041:
+		return "the template does not exist in that language, was rejected, or is paused"
+	case 63028, 63036:
+		return "the template's variables don't fit"
+	case 63032:
+		return "WhatsApp does not deliver to this customer, as part of an experiment of Meta's"
+	case 63038:
+		return "the account's messages for today are used up"
+	case 63042:
+		return "the template is switched off for its poor quality"
+	case 63049:
+		return "Meta held the advertisement back: the customer gets enough of them now"
+	case 63051:
+		return "WhatsApp has locked the business account"
+	}
+	return ""
+}
+
+// callMeaning is meaning for calls: Twilio's codes, and those of SIP (RFC 3261 section 21) with which networks end a call.
+// None suppresses the number. Networks answer 404 for many things, and a phone that is busy today rings tomorrow.
+func callMeaning(code int) string {
+	switch code {
+	case 13214, 21210, 21212:
+		return "the caller's number may not be shown"
+	case 13223, 13226, 21217:
+		return "not a number that can be called"
+	case 13224, 21214:
+		return "no network of Twilio's reaches the number"
+	case 13225, 21216:
+		return "Twilio does not call this number"
+	case 13227, 21215:
+		return "calling this country is not enabled"
+	case 403, 603:
+		return "declined"
+	case 404, 604:
+		return "the network does not know the number"
+	case 408, 480:
+		return "the phone can't be reached now, or nobody answered"
+	case 484:
+		return "the number is incomplete"
+	case 486, 600:
+		return "the line was busy, or the call was declined"
+	case 487:
+		return "nobody answered in time"
+	case 500, 502, 503, 504:
+		return "a network on the way was out of order"
+	}
+	return ""
 }

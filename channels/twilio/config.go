@@ -1,6 +1,7 @@
 package twilio
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -29,8 +30,12 @@ type Config struct {
 	Password   secret.Text
 	AuthToken  secret.Text // the account's; it signs callbacks
 
-	From             string // E.164, a short code or an alphanumeric sender
-	MessagingService string // MG…; exactly one of the two is given
+	From             string // E.164; of text messages a short code or an alphanumeric sender, too
+	MessagingService string // MG…, not of calls; exactly one of the two is given
+
+	// WroteSince says whether a customer's number has written to us on WhatsApp since a time; free texts go to such
+	// numbers only. nil: it is not known, and Twilio decides.
+	WroteSince func(ctx context.Context, number string, since time.Time) (bool, error)
 
 	ConnectTimeout time.Duration // dialling and TLS; 0 is 15 s
 	AnswerTimeout  time.Duration // from the hand-over to the whole answer; 0 is 30 s
@@ -115,10 +120,11 @@ func (c Config) validate() error {
 	if c.AuthToken == "" {
 		return errors.New("the account's auth token is missing: Twilio signs its callbacks with it, also where an API key is used")
 	}
-	return c.checkSender()
+	return nil
 }
 
-func (c Config) checkSender() error {
+// checkTextSender is kind.checkSender of text messages.
+func (c Config) checkTextSender() error {
 	switch {
 	case (c.From == "") == (c.MessagingService == ""):
 		return errors.New("exactly one sender is needed: a number, or a Messaging Service")

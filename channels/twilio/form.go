@@ -24,7 +24,22 @@ func WhatsAppForm() channels.Form {
 			{Key: "variables", About: "What the template's variables become for each customer: {1: …, 2: …}", Kind: channels.Values},
 			{Key: "text", About: "Instead of a template: a text for customers who wrote to us within the last 24 hours", Kind: channels.Text},
 		},
+		Check: checkWhatsApp,
 	}
+}
+
+func checkWhatsApp(keys []string) error {
+	template, text := slices.Contains(keys, "template"), slices.Contains(keys, "text")
+	variables := slices.ContainsFunc(keys, func(key string) bool { return strings.HasPrefix(key, "variables.") })
+	switch {
+	case template && text:
+		return errors.New(`"template" and "text" exclude each other`)
+	case !template && !text:
+		return errors.New(`it needs a "template"; or a "text", which is only for customers who wrote to us within the last 24 hours`)
+	case variables && text:
+		return errors.New(`"variables" belong to a template; a text has {{ … }} itself`)
+	}
+	return nil
 }
 
 var templateSID = regexp.MustCompile(`^HX[0-9A-Za-z]{1,64}$`)
@@ -47,7 +62,20 @@ func VoiceForm() channels.Form {
 			{Key: "play", About: "The https address of a recording that is played after the words", Kind: channels.Constant, Check: checkRecording},
 			{Key: "press", About: "What a key means: {1: interested, 9: stop}", Kind: channels.Values},
 		},
+		Check: checkVoice,
 	}
+}
+
+func checkVoice(keys []string) error {
+	if !slices.Contains(keys, "say") && !slices.Contains(keys, "play") {
+		return errors.New(`it needs "say" or "play": words or a recording`)
+	}
+	for _, key := range keys {
+		if name, ok := strings.CutPrefix(key, "press."); ok && !oneKey.MatchString(name) {
+			return fmt.Errorf("%q can't be pressed: a key is one of 0 to 9 and *", name)
+		}
+	}
+	return nil
 }
 
 func checkRecording(text string) error {

@@ -129,12 +129,12 @@ type handOver struct {
 	limit    *time.Timer
 
 	answer  answer
-	created *openapi.ApiV2010Message
+	created taken
 }
 
 // run makes the request. Until the hand-over, the end of the context or the limit for connecting ends it; after it,
 // only the answer or the limit for that.
-func (h *handOver) run(ctx context.Context, via http.RoundTripper, params *openapi.CreateMessageParams) (err error) {
+func (h *handOver) run(ctx context.Context, via http.RoundTripper, place order) (err error) {
 	callCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	h.cancel = cancel
@@ -147,7 +147,7 @@ func (h *handOver) run(ctx context.Context, via http.RoundTripper, params *opena
 		}
 		return h.permit()
 	}
-	h.created, err = h.channel.service(func(r *http.Request) (*http.Response, error) {
+	h.created, err = place(h.channel.service(func(r *http.Request) (*http.Response, error) {
 		response, err := via.RoundTrip(h.request(callCtx, r, allow))
 		for errors.Is(err, errStale) { // nothing was written
 			response, err = via.RoundTrip(h.request(callCtx, r, allow))
@@ -156,7 +156,7 @@ func (h *handOver) run(ctx context.Context, via http.RoundTripper, params *opena
 			return nil, cause(callCtx, err)
 		}
 		return h.channel.read(response, &h.answer)
-	}).CreateMessage(params)
+	}))
 	return bare(err)
 }
 

@@ -37,7 +37,8 @@ type server struct {
 	t      *testing.T
 	secure *tls.Config // nil: plain HTTP
 	roots  *x509.CertPool
-	reply  func(*http.Request) *reply // what to say instead of what Answer asks for; nil: nothing special
+	make   func(Config) (*Channel, error) // New, NewWhatsApp or NewVoice
+	reply  func(*http.Request) *reply     // what to say instead of what Answer asks for; nil: nothing special
 
 	mu       sync.Mutex
 	ln       net.Listener
@@ -64,7 +65,7 @@ type reply struct {
 func newServer(t *testing.T, secure bool) *server {
 	t.Helper()
 	s := &server{
-		t: t, conns: map[net.Conn]bool{}, answers: map[string]channeltest.Answer{},
+		t: t, make: New, conns: map[net.Conn]bool{}, answers: map[string]channeltest.Answer{},
 		held: make(chan struct{}, 10), release: make(chan struct{}),
 	}
 	if secure {
@@ -176,9 +177,9 @@ func (s *server) answer(r *http.Request) *reply {
 		return failure(401, 20003, "Authenticate")
 	}
 	if r.Method == http.MethodGet {
-		return &reply{status: 200, body: `{"messages": [], "page": 0, "page_size": 1}`}
+		return &reply{status: 200, body: `{"messages": [], "calls": [], "page": 0, "page_size": 1}`}
 	}
-	to := r.PostForm.Get("To")
+	to := strings.TrimPrefix(r.PostForm.Get("To"), whatsAppPrefix)
 	s.mu.Lock()
 	answer := s.answers[to]
 	s.mu.Unlock()
@@ -186,6 +187,9 @@ func (s *server) answer(r *http.Request) *reply {
 	case channeltest.Refuse:
 		return failure(400, 21617, "The concatenated message body exceeds the 1600 character limit")
 	case channeltest.RefuseAddress:
+		if strings.HasSuffix(r.URL.Path, "/Calls.json") {
+			return failure(400, 21217, "Phone number does not appear to be valid")
+		}
 		return failure(400, 21610, "Attempt to send to unsubscribed recipient "+to)
 	case channeltest.RefuseForNow:
 		f := failure(429, 20429, "Too Many Requests")
@@ -213,6 +217,9 @@ func (s *server) take(r *http.Request) *reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken = append(s.taken, r.PostForm)
+	if strings.HasSuffix(r.URL.Path, "/Calls.json") {
+		return &reply{status: 201, body: fmt.Sprintf(`{"sid": "CA%032d", "status": "queued", "price": null, "price_unit": "USD"}`, len(s.taken))}
+	}
 	return &reply{status: 201, body: fmt.Sprintf(`{"sid": "SM%032d", "status": "queued", "num_segments": "3", "price": null, "price_unit": "USD"}`, len(s.taken))}
 }
 
@@ -247,7 +254,7 @@ func (s *server) config(changes ...func(*Config)) Config {
 
 func (s *server) channel(changes ...func(*Config)) *Channel {
 	s.t.Helper()
-	c, err := New(s.config(changes...))
+	c, err := s.make(s.config(changes...))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 	"unicode/utf8"
-
-	openapi "github.com/twilio/twilio-go/rest/api/v2010"
 
 	"github.com/sapa-crm/sapa/channels"
 )
@@ -37,12 +34,12 @@ func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 }
 
 func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(*channels.Message) error) (channels.Receipt, error) {
-	params, err := s.channel.compose(m)
+	place, err := s.channel.compose(ctx, s.channel.cfg, m)
 	if err != nil {
 		return channels.Receipt{}, err
 	}
 	h := &handOver{channel: s.channel, permit: func() error { return permit(m) }}
-	failed := h.run(ctx, s.transport, params)
+	failed := h.run(ctx, s.transport, place)
 	receipt := channels.Receipt{HandedOver: h.at, Code: h.answer.status}
 	switch {
 	case h.withheld != nil:
@@ -52,7 +49,7 @@ func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(
 	case h.at.IsZero():
 		return channels.Receipt{}, s.breakOff(fmt.Errorf("can't reach Twilio at %s: %w", s.channel.Account(), failed))
 	case h.answer.status == 0:
-		s.measure(&receipt, m)
+		s.channel.measure(&receipt, m)
 		return receipt, s.lost(fmt.Errorf("the message was handed over and Twilio did not answer: %w", failed))
 	case h.answer.status >= 300:
 		return s.refused(m, h.answer, receipt)
@@ -62,12 +59,12 @@ func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(
 
 // accepted is the verdict on an answer of success. Without a SID it is not Twilio's.
 func (s *session) accepted(m *channels.Message, h *handOver, receipt channels.Receipt) (channels.Receipt, error) {
-	s.measure(&receipt, m)
-	if h.created == nil || text(h.created.Sid) == "" {
+	s.channel.measure(&receipt, m)
+	if h.created.sid == "" {
 		return receipt, s.lost(fmt.Errorf("the message was handed over and the answer (%s) names no message", h.answer))
 	}
-	receipt.ProviderID, receipt.Words = text(h.created.Sid), cut(text(h.created.Status))
-	if n, err := strconv.Atoi(text(h.created.NumSegments)); err == nil && n > 0 { // 0: not counted yet
+	receipt.ProviderID, receipt.Words = h.created.sid, cut(h.created.status)
+	if n, err := strconv.Atoi(h.created.segments); err == nil && n > 0 { // 0: not counted yet
 		receipt.Segments = n
 	}
 	return receipt, nil
@@ -86,23 +83,20 @@ func (s *session) refused(m *channels.Message, a answer, receipt channels.Receip
 	switch rule(a) {
 	case ruleOptedOut:
 		return receipt, channels.Suppress(cause, "opted out")
+	case ruleNoNumber:
+		return receipt, channels.Suppress(cause, "no such number")
 	case ruleWait:
 		return receipt, channels.RetryAfter(cause, a.retry)
 	case ruleElsewhere:
 		s.broken = channels.Unavailable(fmt.Errorf("%s answered, and not as Twilio does (%s)", s.channel.Account(), a))
 		return receipt, channels.RetryAfter(cause, a.retry)
 	case ruleAccount:
-		return receipt, s.breakOff(fmt.Errorf("Twilio refuses the account or its sender (%s): %s", a, advice(a.code)))
+		return receipt, s.breakOff(fmt.Errorf("Twilio refuses the account or its sender (%s): %s", a, advice(s.channel.Name(), a.code)))
 	case ruleUnknown:
-		s.measure(&receipt, m)
+		s.channel.measure(&receipt, m)
 		return receipt, s.lost(fmt.Errorf("the message was handed over and Twilio could not say what became of it (%s)", a))
 	}
 	return receipt, channels.Permanent(cause)
-}
-
-func (s *session) measure(r *channels.Receipt, m *channels.Message) {
-	size := Measure(m.Text)
-	r.Segments, r.Encoding = size.Segments, size.Encoding
 }
 
 // breakOff ends the session without its message having been taken.
@@ -124,45 +118,6 @@ func (s *session) Close() error {
 	}
 	s.transport.CloseIdleConnections()
 	return nil
-}
-
-// The limits of ValidityPeriod. Twilio advises against fewer than five seconds: such a message mostly ends in its queue.
-const (
-	leastValidity = 5 * time.Second
-	mostValidity  = 36000 * time.Second
-)
-
-// compose makes the request's values. Its errors are verdicts on this message alone.
-func (c *Channel) compose(m *channels.Message) (*openapi.CreateMessageParams, error) {
-	switch {
-	case !e164.MatchString(m.To.Addr):
-		return nil, channels.Permanent(errors.New("the number is not in the form of E.164, such as +628111234567"))
-	case m.Text == "":
-		return nil, channels.Permanent(errors.New("the text is empty"))
-	case !utf8.ValidString(m.Text):
-		return nil, channels.Permanent(errors.New("the text is not valid UTF-8"))
-	}
-	p := &openapi.CreateMessageParams{PathAccountSid: &c.cfg.AccountSID}
-	p.SetTo(m.To.Addr).SetBody(m.Text)
-	if c.cfg.MessagingService != "" {
-		p.SetMessagingServiceSid(c.cfg.MessagingService)
-	} else {
-		p.SetFrom(c.cfg.From)
-	}
-	if m.CallbackURL != "" {
-		p.SetStatusCallback(m.CallbackURL)
-	}
-	if m.ValidUntil.IsZero() {
-		return p, nil
-	}
-	left := m.ValidUntil.Sub(c.cfg.Now())
-	if left < leastValidity {
-		return nil, channels.RetryAfter(errors.New("the message would arrive too late"), 0) // the claim knows what that means
-	}
-	if left < mostValidity { // the longest is Twilio's default
-		p.SetValidityPeriod(int(left / time.Second))
-	}
-	return p, nil
 }
 
 // text is the value of what an answer may leave out.

@@ -1,19 +1,21 @@
-// Package twilio is the SMS channel by Twilio's REST API, version 2010-04-01, through twilio-go.
+// Package twilio is three channels by Twilio's REST API, version 2010-04-01, through twilio-go: sms (New), whatsapp
+// (NewWhatsApp) and voice (NewVoice).
 //
 // A session is one kept HTTP/1.1 connection with one request at a time. twilio-go makes the requests and reads the
 // answers, but it takes no context and hides what the engine must know: whether the write of the request was entered.
 // request.go therefore stands between it and the connection. The request's body is what hands a message over: it is
 // read by the transport when the connection stands, after the headers went into a buffer and before anything is
-// written. verdict.go says how each answer is read.
+// written. verdict.go says how each answer is read. What differs between the channels is in sms.go, whatsapp.go and
+// voice.go.
 package twilio
 
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	openapi "github.com/twilio/twilio-go/rest/api/v2010"
@@ -21,30 +23,73 @@ import (
 	"github.com/sapa-crm/sapa/channels"
 )
 
-// Channel is one account at Twilio. It is safe for concurrent use.
+// Channel is one account at Twilio, used for text messages, WhatsApp or calls. It is safe for concurrent use.
 type Channel struct {
+	kind
 	cfg       Config
-	inquiries *http.Transport // of Inquire, kept between calls
+	inquiries *http.Transport // of Inquire and Find, kept between calls
 }
+
+// kind is what differs between the channels.
+type kind interface {
+	// Name is the channel's word in campaign files.
+	Name() string
+	// title is the channel in words.
+	title() string
+	// checkSender says what is wrong with the account's sender.
+	checkSender(Config) error
+	// compose makes the request of a message. Its errors are verdicts on this message alone.
+	compose(context.Context, Config, *channels.Message) (order, error)
+	// measure fills in what a message that was handed over is charged as.
+	measure(*channels.Receipt, *channels.Message)
+	// list asks for one of what the account has sent.
+	list(*openapi.ApiService, Config) error
+	// fetch asks for one message.
+	fetch(*openapi.ApiService, Config, string) (sent, error)
+	// find asks for messages that may be the lost one.
+	find(*openapi.ApiService, Config, channels.Lost) ([]sent, error)
+	// report reads the form of a status callback, and what its address says.
+	report(address string, form url.Values) (channels.Report, error)
+	// inbound reads the form of a message of a customer.
+	inbound(form url.Values) (channels.Inbound, error)
+	// answer is the TwiML that tells the customer a text.
+	answer(text string) []byte
+}
+
+// order is a request that hands a message over.
+type order func(*openapi.ApiService) (taken, error)
+
+// taken is Twilio's answer to an order.
+type taken struct{ sid, status, segments string }
 
 var (
 	_ channels.Channel  = (*Channel)(nil)
 	_ channels.Webhook  = (*Channel)(nil)
 	_ channels.Inquirer = (*Channel)(nil)
+	_ channels.Finder   = (*Channel)(nil)
 )
 
-// New makes the channel. It does not connect.
-func New(cfg Config) (*Channel, error) {
-	if err := cfg.validate(); err != nil {
-		return nil, fmt.Errorf("set up SMS: %w", err)
+// New makes the channel for text messages. It does not connect.
+func New(cfg Config) (*Channel, error) { return newChannel(cfg, sms{}) }
+
+// NewWhatsApp makes the channel for WhatsApp. It does not connect.
+func NewWhatsApp(cfg Config) (*Channel, error) { return newChannel(cfg, whatsApp{}) }
+
+// NewVoice makes the channel for calls that speak by themselves. It does not connect.
+func NewVoice(cfg Config) (*Channel, error) { return newChannel(cfg, voice{}) }
+
+func newChannel(cfg Config, k kind) (*Channel, error) {
+	err := cfg.validate()
+	if err == nil {
+		err = k.checkSender(cfg)
 	}
-	c := &Channel{cfg: cfg.withDefaults()}
+	if err != nil {
+		return nil, fmt.Errorf("set up %s: %w", k.title(), err)
+	}
+	c := &Channel{kind: k, cfg: cfg.withDefaults()}
 	c.inquiries = c.transport()
 	return c, nil
 }
-
-// Name is "sms".
-func (c *Channel) Name() string { return "sms" }
 
 // Account is the account's URL without credentials, such as "https://api.twilio.com/ACxxx".
 func (c *Channel) Account() string { return c.cfg.account() }
@@ -72,17 +117,12 @@ func (c *Channel) transport() *http.Transport {
 	}
 }
 
-// Open connects and asks for one message of the account's list, which shows whether the credentials are good, also
+// Open connects and asks for one entry of the account's list of messages or calls, which shows whether the credentials are good, also
 // those of an API key, which may not read the account itself. The error is Permanent when Twilio refuses them, else
 // Unavailable.
 func (c *Channel) Open(ctx context.Context) (channels.Session, error) {
 	transport := c.transport()
-	one := 1
-	answer, err := c.ask(ctx, transport, func(api *openapi.ApiService) error {
-		params := &openapi.ListMessageParams{PathAccountSid: &c.cfg.AccountSID}
-		_, err := api.PageMessage(params.SetPageSize(one), "", "")
-		return err
-	})
+	answer, err := c.ask(ctx, transport, func(api *openapi.ApiService) error { return c.list(api, c.cfg) })
 	if err := c.explainOpen(answer, err); err != nil {
 		transport.CloseIdleConnections()
 		return nil, err
@@ -105,28 +145,4 @@ func (c *Channel) explainOpen(a answer, err error) error {
 		return channels.Permanent(fmt.Errorf("Twilio knows no account %s (%s): check TWILIO_URL", c.Account(), a))
 	}
 	return channels.Unavailable(fmt.Errorf("%s can't be used now (%s)", c.Account(), a))
-}
-
-// Inquire asks for one message: how far it got, its price, and in how many parts it went.
-func (c *Channel) Inquire(ctx context.Context, providerID string) (channels.Inquiry, error) {
-	if !plain.MatchString(providerID) {
-		return channels.Inquiry{}, fmt.Errorf("ask Twilio for a message: %w", channels.ErrNoMessage)
-	}
-	var found *openapi.ApiV2010Message
-	a, err := c.ask(ctx, c.inquiries, func(api *openapi.ApiService) (err error) {
-		found, err = api.FetchMessage(providerID, &openapi.FetchMessageParams{PathAccountSid: &c.cfg.AccountSID})
-		return err
-	})
-	switch {
-	case err == nil && found != nil && text(found.Sid) != "":
-		return inquiry(found), nil
-	case a.status == http.StatusNotFound && a.code == codeNotFound:
-		return channels.Inquiry{}, fmt.Errorf("ask Twilio for message %s: %w", providerID, channels.ErrNoMessage)
-	case a.status == http.StatusTooManyRequests:
-		return channels.Inquiry{}, channels.Unavailable(fmt.Errorf("ask Twilio for message %s: %s", providerID, a))
-	}
-	if err := c.explainOpen(a, err); err != nil {
-		return channels.Inquiry{}, err
-	}
-	return channels.Inquiry{}, channels.Unavailable(errors.New("Twilio's answer can't be read"))
 }
