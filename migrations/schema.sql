@@ -225,6 +225,23 @@ CREATE UNIQUE INDEX erasures_customer ON erasures USING btree (customer_key) WHE
 CREATE INDEX erasures_hash ON erasures USING btree (key_hash);
 CREATE UNIQUE INDEX erasures_pseudonym ON erasures USING btree (pseudonym);
 
+create table events (
+  id bigint not null generated always as identity,
+  name text not null,
+  customer_key text not null,
+  happened_at timestamp with time zone not null,
+  data jsonb not null default '{}'::jsonb,
+  key text,
+  digest bytea,
+  warnings text[] not null default '{}'::text[],
+  actor text not null,
+  at timestamp with time zone not null,
+  constraint events_pkey PRIMARY KEY (id)
+);
+CREATE INDEX events_at ON events USING btree (at);
+CREATE INDEX events_customer ON events USING btree (customer_key, id);
+CREATE UNIQUE INDEX events_key ON events USING btree (key) WHERE (key IS NOT NULL);
+
 create table hits (
   id bigint not null generated always as identity,
   at timestamp with time zone not null,
@@ -444,11 +461,15 @@ create table runs (
   climb_after interval,
   budget numeric,
   currency text,
+  event text,
+  open boolean not null default false,
   constraint runs_pkey PRIMARY KEY (id),
   constraint runs_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id),
   constraint runs_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id)
 );
 CREATE INDEX runs_campaign ON runs USING btree (campaign_id, id);
+CREATE INDEX runs_of_events ON runs USING btree (campaign_id, tick) WHERE (event IS NOT NULL);
+CREATE INDEX runs_of_today ON runs USING btree (tick) WHERE open;
 CREATE INDEX runs_open ON runs USING btree (id) WHERE (state = ANY (ARRAY['planning'::run_state, 'sending'::run_state, 'paused'::run_state]));
 
 create table schedules (
@@ -541,6 +562,25 @@ create table suppressions (
   constraint suppressions_pkey PRIMARY KEY (channel, hash)
 );
 
+create table triggers (
+  event_id bigint not null,
+  campaign_id integer not null,
+  due_at timestamp with time zone not null default clock_timestamp(),
+  tries integer not null default 0,
+  trouble text,
+  outcome text,
+  run_id integer,
+  lo bigint,
+  hi bigint,
+  handled_at timestamp with time zone,
+  constraint triggers_pkey PRIMARY KEY (event_id, campaign_id),
+  constraint triggers_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id),
+  constraint triggers_event_id_fkey FOREIGN KEY (event_id) REFERENCES events(id) ON DELETE CASCADE,
+  constraint triggers_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id)
+);
+CREATE INDEX triggers_due ON triggers USING btree (due_at) WHERE (handled_at IS NULL);
+CREATE INDEX triggers_messages ON triggers USING btree (run_id, lo) WHERE (lo IS NOT NULL);
+
 create table upkeep (
   name text not null,
   at timestamp with time zone not null,
@@ -570,6 +610,7 @@ create table versions (
   fingerprint bytea not null,
   applied_at timestamp with time zone not null default now(),
   applied_by text not null,
+  event text,
   constraint versions_pkey PRIMARY KEY (id),
   constraint versions_campaign_id_number_key UNIQUE (campaign_id, number),
   constraint versions_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id)
