@@ -22,6 +22,27 @@ create table addresses (
 );
 CREATE INDEX addresses_hash ON addresses USING btree (hash);
 
+-- what people of the company were told about customers, and who has seen to it
+create table alerts (
+  id bigint not null generated always as identity,
+  message_id bigint not null,
+  desk text not null,
+  title text not null,
+  text text not null default ''::text,
+  customer_key text,
+  campaign text not null,
+  at timestamp with time zone not null,
+  done_at timestamp with time zone,
+  done_by text,
+  constraint alerts_pkey PRIMARY KEY (id),
+  constraint alerts_message_id_key UNIQUE (message_id),
+  constraint alerts_check CHECK (((done_at IS NULL) = (done_by IS NULL)))
+);
+CREATE INDEX alerts_at ON alerts USING btree (at);
+CREATE INDEX alerts_customer ON alerts USING btree (customer_key) WHERE (customer_key IS NOT NULL);
+CREATE INDEX alerts_desk ON alerts USING btree (desk, id);
+CREATE INDEX alerts_open ON alerts USING btree (desk, id) WHERE (done_at IS NULL);
+
 create table api_tokens (
   id integer not null generated always as identity,
   user_id integer not null,
@@ -142,6 +163,7 @@ create table calls (
   constraint calls_check CHECK (((claimed_by IS NULL) = (claimed_until IS NULL))),
   constraint calls_check1 CHECK (((claimed_by IS NULL) OR (done_at IS NULL)))
 );
+CREATE UNIQUE INDEX calls_agent ON calls USING btree (claimed_by) WHERE (claimed_by IS NOT NULL);
 CREATE UNIQUE INDEX calls_claimed ON calls USING btree (customer_key) WHERE (claimed_by IS NOT NULL);
 CREATE INDEX calls_open ON calls USING btree (due_at) WHERE (done_at IS NULL);
 CREATE INDEX calls_run ON calls USING btree (run_id);
@@ -639,6 +661,16 @@ create table zones (
   name text not null,
   constraint zones_pkey PRIMARY KEY (name)
 );
+
+-- view report_alerts: One row per alert to a desk, without its words. Restrict it by desk, campaign or at.
+--   id bigint
+--   message_id bigint: the message that it is
+--   desk text: a key of channels.alert.desks in yaml
+--   campaign text
+--   customer_key text: whom it is about
+--   at timestamp with time zone
+--   done_at timestamp with time zone: when somebody had seen to it; null: not yet
+--   done_by text: the user who had
 
 -- view report_calls: One row per call that agents make, or have made. Restrict it by run_id or campaign.
 --   message_id bigint
