@@ -16,6 +16,7 @@ type CallsSettings struct {
 	Claim CallSpan  `yaml:"claim"` // how long a call is kept for whom it was given to
 	Tries int       `yaml:"tries"` // how often somebody is called who does not answer
 	Again CallSpan  `yaml:"again"` // after which time they are called again
+	Cost  Money     `yaml:"cost"`  // of a call, as an estimate
 	Card  []string  `yaml:"card"`  // columns of the customers' table that agents see, besides the name
 }
 

@@ -21,6 +21,7 @@ type WebhookSettings struct {
 	Connections int         `yaml:"connections"`     // at most so many at once; 0: the engine decides
 	Timeout     Seconds     `yaml:"timeout"`         // from the request to its answer; 0: the channel decides
 	Networks    []Network   `yaml:"networks"`        // private networks in which the URL's host may be
+	Cost        Money       `yaml:"cost"`            // of a message, as an estimate
 }
 
 // KeyHint implements strictyaml.KeyHinter.

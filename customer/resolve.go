@@ -28,7 +28,7 @@ func Resolve(ctx context.Context, db pg.DBTX, cfg *Config) (*Schema, diag.List, 
 	schema := r.schema(&cfg.Customers)
 	r.callCard(cfg.Channels.Calls, cat.tables[cfg.Customers.Table])
 	schema.Topics = cfg.topicList()
-	schema.Rails = cfg.Rails
+	schema.Rails, schema.Costs = cfg.Rails, cfg.Channels.Costs()
 	schema.Events = cfg.eventTypes()
 	if email := cfg.Channels.Email; email != nil {
 		schema.Throttles = email.Domains
@@ -63,12 +63,13 @@ const customersPath = "$.customers"
 func (r *resolver) schema(cfg *CustomersConfig) *Schema {
 	s := &Schema{
 		Email: cfg.Email, Phone: cfg.Phone, Name: cfg.Name, Locale: cfg.Locale, Timezone: cfg.Timezone, Region: cfg.Region,
-		Where: cfg.Where, Consent: cfg.Consent, Zone: cmp.Or(cfg.Timezone.Default, "UTC"),
+		Where: cfg.Where, Consent: cfg.Consent, Zone: cmp.Or(cfg.Timezone.Default, "UTC"), Preferred: cfg.Preferred,
 	}
 	t := r.table(customersPath, cfg.Table)
 	s.Customer = &Entity{Name: "customer", Table: cfg.Table, Key: string(cfg.Key), Columns: t.readable()}
 	r.key(customersPath, t, string(cfg.Key))
 	r.fields(t, cfg)
+	r.preference(t, cfg.Preferred)
 	for channel, column := range cfg.Consent.Columns {
 		r.column(strictyaml.Key(customersPath+".consent", channel), t, column, Bool)
 	}

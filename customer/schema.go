@@ -152,6 +152,10 @@ type Schema struct {
 	Throttles Throttles
 	Country   string                  // the company's, by ISO 3166: Config.HomeCountry; "" when neither is there
 	Holidays  map[string]almanac.Days // the company's own
+	// Preferred is the column with the channel that a customer prefers; "": there is none. Costs are estimates of what a message
+	// costs, by channel; those that sapa.yaml says nothing of are missing.
+	Preferred string
+	Costs     map[string]Money
 	// Events are those that sapa.yaml declares, by name.
 	Events []EventType
 }
