@@ -313,6 +313,49 @@ create table installation (
   constraint installation_one_check CHECK (one)
 );
 
+-- letters of a run that were printed together: one PDF
+create table letter_batches (
+  run_id integer not null,
+  number integer not null,
+  pieces integer not null,
+  printed_at timestamp with time zone not null,
+  printed_by text not null,
+  settings jsonb not null,
+  confirmed_at timestamp with time zone,
+  confirmed_by text,
+  constraint letter_batches_pkey PRIMARY KEY (run_id, number)
+);
+
+-- pictures of letters and postcards, by the SHA-256 of the file
+create table letter_pictures (
+  hash bytea not null,
+  data bytea not null,
+  constraint letter_pictures_pkey PRIMARY KEY (hash)
+);
+
+-- one row for each message of channel letter, as it was composed; only what is planned in table messages is printed
+create table letters (
+  message_id bigint not null,
+  run_id integer not null,
+  code text not null,
+  size text not null,
+  content jsonb,
+  front bytea,
+  composed_at timestamp with time zone not null,
+  batch integer,
+  place integer,
+  confirmed_at timestamp with time zone,
+  returned_at timestamp with time zone,
+  return_reason text,
+  constraint letters_pkey PRIMARY KEY (message_id),
+  constraint letters_code_key UNIQUE (code),
+  constraint letters_check CHECK (((batch IS NULL) = (place IS NULL))),
+  constraint letters_check1 CHECK (((batch IS NOT NULL) OR (confirmed_at IS NULL))),
+  constraint letters_check2 CHECK (((returned_at IS NULL) = (return_reason IS NULL))),
+  constraint letters_return_reason_check CHECK ((return_reason = ANY (ARRAY['moved'::text, 'unknown'::text, 'refused'::text, 'other'::text])))
+);
+CREATE INDEX letters_run ON letters USING btree (run_id, batch, place);
+
 create table links (
   version_id integer not null,
   part text not null,
@@ -705,6 +748,19 @@ create table zones (
 --   planned bigint: messages that were to be sent when they were planned
 --   planned_cost numeric: what these cost by the estimate of yaml; null where it has none
 --   currency text: of planned_cost, ISO 4217
+
+-- view report_letters: Letters and postcards of each run and batch: printed, posted, and come back by reason.
+--   campaign text
+--   run_id integer
+--   batch integer
+--   size text
+--   pieces bigint
+--   printed bigint
+--   posted bigint
+--   moved bigint
+--   unknown bigint
+--   refused bigint
+--   other bigint
 
 -- view report_links: One row per run and tracked link, also those that nobody followed.
 --   run_id integer

@@ -1,0 +1,84 @@
+package letter
+
+import (
+	"strings"
+)
+
+// block is a part of a text that stands by itself.
+type block struct {
+	kind  blockKind
+	lines [][]run // as the author broke them
+}
+
+type blockKind int
+
+const (
+	paragraph blockKind = iota
+	heading
+	item
+)
+
+// run is text of one weight.
+type run struct {
+	text string
+	bold bool
+}
+
+// parseText reads a letter's text. Empty lines part paragraphs; a line break stays one; "# " begins a heading, "- " an item of
+// a list; **bold**. Whatever else there is, is printed as it is written.
+func parseText(text string) []block {
+	var blocks []block
+	open := false // the next line goes on with the last block
+	bold := false
+	for _, line := range strings.Split(printable(strings.ReplaceAll(text, "\r\n", "\n")), "\n") {
+		line = strings.Trim(line, " ")
+		kind, rest := lineKind(line)
+		switch {
+		case line == "":
+			open, bold = false, false
+			continue
+		case kind != paragraph || !open:
+			blocks, bold = append(blocks, block{kind: kind}), false
+		}
+		last := &blocks[len(blocks)-1]
+		var runs []run
+		runs, bold = parseRuns(rest, bold || kind == heading)
+		last.lines = append(last.lines, runs)
+		open = kind != heading
+		bold = bold && kind != heading
+	}
+	return blocks
+}
+
+func lineKind(line string) (blockKind, string) {
+	for _, mark := range []string{"# ", "## ", "### "} {
+		if rest, ok := strings.CutPrefix(line, mark); ok {
+			return heading, strings.Trim(strings.TrimRight(rest, "#"), " ")
+		}
+	}
+	for _, mark := range []string{"- ", "* ", "• "} {
+		if rest, ok := strings.CutPrefix(line, mark); ok {
+			return item, strings.Trim(rest, " ")
+		}
+	}
+	return paragraph, line
+}
+
+// parseRuns parts a line at its **; one without a partner is printed.
+func parseRuns(line string, bold bool) (runs []run, still bool) {
+	for {
+		before, after, found := strings.Cut(line, "**")
+		if !found || !bold && !strings.Contains(after, "**") {
+			return appendRun(runs, run{line, bold}), bold && found
+		}
+		runs = appendRun(runs, run{before, bold})
+		line, bold = after, !bold
+	}
+}
+
+func appendRun(runs []run, r run) []run {
+	if r.text == "" {
+		return runs
+	}
+	return append(runs, r)
+}

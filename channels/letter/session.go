@@ -1,0 +1,153 @@
+package letter
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sapa-crm/sapa/channels"
+)
+
+// session takes letters down. It keeps the pictures that it has read.
+type session struct {
+	channel  *Channel
+	pictures map[string]*kept
+	canvas   canvas
+}
+
+// kept is a picture that the database has.
+type kept struct {
+	picture *picture
+	hash    []byte
+}
+
+func newSession(c *Channel) *session { return &session{channel: c, pictures: map[string]*kept{}} }
+
+// Deliver takes down one letter after the other; see channels.Session. What can be printed is channels.ErrPending.
+func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, permit func(*channels.Message) error,
+	done func(*channels.Message, channels.Receipt, error),
+) error {
+	for {
+		m, ok := channels.Receive(ctx, in)
+		if !ok {
+			return nil
+		}
+		err := s.take(ctx, m, permit)
+		done(m, channels.Receipt{}, err)
+		if channels.VerdictOf(err) == channels.VerdictUnavailable && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// Close has nothing to end.
+func (s *session) Close() error { return nil }
+
+func (s *session) take(ctx context.Context, m *channels.Message, permit func(*channels.Message) error) error {
+	p := &Piece{
+		Code: newCode(), Size: m.Parts["size"],
+		Content: Content{Address: m.To.Addr, Text: m.Parts["text"], Window: m.Parts["window"], Link: strings.TrimSpace(m.Parts["link"])},
+	}
+	front, err := s.front(ctx, m.Parts["front"])
+	if err != nil {
+		return err
+	}
+	p.front = front.picture
+	if err := s.channel.fits(&s.canvas, p); err != nil {
+		return channels.Permanent(err)
+	}
+	if err := permit(m); err != nil {
+		return channels.Unavailable(err)
+	}
+	if err := s.channel.keep(context.WithoutCancel(ctx), m.ID, p, front.hash); err != nil {
+		return err
+	}
+	return channels.ErrPending
+}
+
+// fits lays a piece out without printing it.
+func (c *Channel) fits(canvas *canvas, p *Piece) error {
+	f, err := formatOf(p.Size)
+	switch {
+	case err != nil:
+		return err
+	case strings.TrimSpace(p.Text) == "":
+		return errors.New("nothing is left of the text for this customer")
+	case !strings.Contains(p.Address, "\n"):
+		return errors.New("the address is not one of the post: lines, the last of them the country")
+	case p.Link != "" && !strings.HasPrefix(p.Link, "https://") && !strings.HasPrefix(p.Link, "http://") || strings.ContainsAny(p.Link, " \n"):
+		return errors.New("the link is not one address such as https://bengkel.example/booking")
+	}
+	p.Size = f.name
+	d := drawing{canvas: canvas, settings: &c.cfg.Print, piece: p, emit: func(bool) error { return nil }}
+	return d.draw()
+}
+
+// front reads a picture, once in a session, and has it kept. A picture that can't be printed is a mistake in the campaign and
+// burns no message.
+func (s *session) front(ctx context.Context, name string) (*kept, error) {
+	if k := s.pictures[name]; k != nil {
+		return k, nil
+	}
+	k := &kept{}
+	if name != "" {
+		data, err := fs.ReadFile(s.channel.cfg.Files, name)
+		if err != nil {
+			return nil, channels.Unavailable(fmt.Errorf("read the picture templates/%s: %w", name, err))
+		}
+		if k.picture, err = readPicture(data); err != nil {
+			return nil, channels.Unavailable(fmt.Errorf("templates/%s: %w", name, err))
+		}
+		sum := sha256.Sum256(data)
+		k.hash = sum[:]
+		_, err = s.channel.cfg.Pool.Exec(ctx, `insert into letter_pictures (hash, data) values ($1, $2) on conflict do nothing`, k.hash, data)
+		if err != nil {
+			return nil, channels.Unavailable(fmt.Errorf("keep the picture templates/%s: %w", name, err))
+		}
+	}
+	s.pictures[name] = k
+	return k, nil
+}
+
+// keep writes a piece down. One that was composed before, and is not printed yet, says what it says now.
+func (c *Channel) keep(ctx context.Context, message int64, p *Piece, front []byte) error {
+	content, err := json.Marshal(p.Content)
+	if err != nil {
+		return channels.Permanent(fmt.Errorf("write the letter down: %w", err))
+	}
+	for range 10 {
+		tag, err := c.cfg.Pool.Exec(ctx, `
+			insert into letters (message_id, run_id, code, size, content, front, composed_at)
+			select id, run_id, @code, @size, @content, @front, @now from messages where id = @message
+			on conflict (message_id) do update
+			set size = case when letters.batch is null then excluded.size else letters.size end,
+			    content = case when letters.batch is null then excluded.content else letters.content end,
+			    front = case when letters.batch is null then excluded.front else letters.front end`,
+			pgx.NamedArgs{
+				"code": p.Code, "size": p.Size, "content": content, "front": front, "now": c.cfg.Now(), "message": message,
+			})
+		switch {
+		case err == nil && tag.RowsAffected() == 0:
+			return channels.Permanent(errors.New("letters are printed for the messages of a run; this one has none"))
+		case err == nil:
+			return nil
+		case !taken(err):
+			return channels.Unavailable(fmt.Errorf("write the letter down: %w", err))
+		}
+		p.Code = newCode()
+	}
+	return channels.Unavailable(errors.New("write the letter down: its code is taken again and again"))
+}
+
+// taken says that another piece has the code.
+func taken(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.ConstraintName == "letters_code_key"
+}
