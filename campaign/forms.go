@@ -1,10 +1,20 @@
 package campaign
 
-import "github.com/sapa-crm/sapa/channels"
+import (
+	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/channels/alert"
+	"github.com/sapa-crm/sapa/channels/twilio"
+	"github.com/sapa-crm/sapa/channels/webhook"
+)
 
 // forms are the channels whose content is described by a form: a line for each.
 func forms() []channels.Form {
-	return []channels.Form{}
+	return []channels.Form{
+		alert.Form(),
+		twilio.VoiceForm(),
+		webhook.Form(),
+		twilio.WhatsAppForm(),
+	}
 }
 
 // formOf is the form of a channel; nil where it has none.

@@ -59,7 +59,28 @@ func (k *checker) checkBlock(form channels.Form, b Block) {
 			parts.Fixed[p.Key] = p.Choices[0]
 		}
 	}
+	if form.Check != nil {
+		if err := form.Check(writtenKeys(form, n)); err != nil {
+			k.add(n.Problem("such as  "+form.Example, "%v", err))
+		}
+	}
 	k.c.Content.Others[form.Channel] = parts
+}
+
+// writtenKeys are the keys of a content that its form knows, of Values KEY.NAME.
+func writtenKeys(form channels.Form, n strictyaml.Node) (keys []string) {
+	for _, e := range n.Entries() {
+		part, ok := form.Part(e.Key)
+		switch {
+		case ok && part.Kind == channels.Values:
+			for _, value := range e.Value.Entries() {
+				keys = append(keys, e.Key+"."+value.Key)
+			}
+		case ok:
+			keys = append(keys, e.Key)
+		}
+	}
+	return keys
 }
 
 func partKeys(form channels.Form) (keys []string) {

@@ -31,7 +31,7 @@ type Part struct {
 	Kind     PartKind
 	Required bool
 	Choices  []string                // of a Choice: what may be written; the first is what holds where nothing is
-	Check    func(text string) error // of a Constant: what is wrong with it; nil: nothing can be
+	Check    func(text string) error // of a Constant: what is wrong with it; of Values: with a name; nil: nothing can be
 }
 
 // PartKind is how a part is written, and what reaches the channel.

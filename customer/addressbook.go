@@ -55,8 +55,10 @@ func normaliser(channel string) (func(raw, region string) Address, error) {
 	switch channel {
 	case "email":
 		return func(raw, _ string) Address { return NormaliseEmail(raw) }, nil
-	case "sms":
+	case "sms", "whatsapp":
 		return NormaliseMobile, nil
+	case "voice", "calls":
+		return NormalisePhone, nil
 	}
 	return nil, fmt.Errorf("the channel %q has no addresses that can be read", channel)
 }

@@ -206,7 +206,7 @@ func GuessChannel(address string) string {
 
 // readSuppressible reads an address that is to be suppressed: also a phone that can't show texts.
 func readSuppressible(channel, raw, region string) (Address, error) {
-	if channel == "sms" {
+	if channel == "sms" || channel == "whatsapp" {
 		return NormalisePhone(raw, region), nil
 	}
 	return Normalise(channel, raw, region)
@@ -246,7 +246,7 @@ func (r *suppressionReader) row(rec importer.Record) (row listedRow, column, val
 }
 
 // suppressible are the channels with addresses that can be suppressed.
-func suppressible() []string { return []string{"email", "sms"} }
+func suppressible() []string { return []string{"email", "sms", "whatsapp", "voice", "calls"} }
 
 // cutWords bounds a reason that somebody wrote, in runes.
 func cutWords(s string) string {

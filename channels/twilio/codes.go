@@ -71,11 +71,11 @@ func whatsAppMeaning(code int) string {
 		return "the sender is no WhatsApp sender of the account"
 	case 63008, 63010:
 		return "an error within Twilio or WhatsApp"
-	case 63012, 63017:
-		return "WhatsApp could not be reached in time"
+	case 63012:
+		return "an error within WhatsApp"
 	case 63013:
 		return "against WhatsApp's rules"
-	case 63014:
+	case 63014, 63033:
 		return "the customer has blocked the sender"
 	case 63015:
 		return "the sandbox of Twilio: the customer has not joined it"
@@ -87,11 +87,13 @@ func whatsAppMeaning(code int) string {
 		return "a picture or file that WhatsApp could not fetch"
 	case 63020:
 		return "WhatsApp has no permission for the sender any more: agree to its invitation in the Business Manager"
-	case 63021, 63022:
+	case 63021:
 		return "the content is invalid for WhatsApp"
+	case 63022:
+		return "the sender's certificate at WhatsApp is invalid"
 	case 63027, 63040, 63041:
 		return "the template does not exist in that language, was rejected, or is paused"
-	case 63028, 63036:
+	case 63028:
 		return "the template's variables don't fit"
 	case 63032:
 		return "WhatsApp does not deliver to this customer, as part of an experiment of Meta's"

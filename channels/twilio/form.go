@@ -21,7 +21,7 @@ func WhatsAppForm() channels.Form {
 		Example: `whatsapp: {template: HX…, variables: {1: "{{ customer.first_name }}"}}`,
 		Parts: []channels.Part{
 			{Key: "template", About: "The content template's SID, HX…, from Twilio's console", Kind: channels.Constant, Check: checkTemplate},
-			{Key: "variables", About: "What the template's variables become for each customer: {1: …, 2: …}", Kind: channels.Values},
+			{Key: "variables", About: "What the template's variables become for each customer: {1: …, 2: …}", Kind: channels.Values, Check: checkVariable},
 			{Key: "text", About: "Instead of a template: a text for customers who wrote to us within the last 24 hours", Kind: channels.Text},
 		},
 		Check: checkWhatsApp,
@@ -38,6 +38,15 @@ func checkWhatsApp(keys []string) error {
 		return errors.New(`it needs a "template"; or a "text", which is only for customers who wrote to us within the last 24 hours`)
 	case variables && text:
 		return errors.New(`"variables" belong to a template; a text has {{ … }} itself`)
+	}
+	return nil
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
+
+func checkVariable(name string) error {
+	if !variableName.MatchString(name) {
+		return fmt.Errorf("%q can't be a template's variable: they are numbered, {1: …, 2: …}, or have names of letters, digits and _", name)
 	}
 	return nil
 }
@@ -60,7 +69,7 @@ func VoiceForm() channels.Form {
 			{Key: "say", About: "The words that are read aloud", Kind: channels.Text},
 			{Key: "language", About: "The language that they are read in; without it, the customer's own", Kind: channels.Choice, Choices: speechChoices()},
 			{Key: "play", About: "The https address of a recording that is played after the words", Kind: channels.Constant, Check: checkRecording},
-			{Key: "press", About: "What a key means: {1: interested, 9: stop}", Kind: channels.Values},
+			{Key: "press", About: "What a key means: {1: interested, 9: stop}", Kind: channels.Values, Check: checkKey},
 		},
 		Check: checkVoice,
 	}
@@ -70,10 +79,12 @@ func checkVoice(keys []string) error {
 	if !slices.Contains(keys, "say") && !slices.Contains(keys, "play") {
 		return errors.New(`it needs "say" or "play": words or a recording`)
 	}
-	for _, key := range keys {
-		if name, ok := strings.CutPrefix(key, "press."); ok && !oneKey.MatchString(name) {
-			return fmt.Errorf("%q can't be pressed: a key is one of 0 to 9 and *", name)
-		}
+	return nil
+}
+
+func checkKey(name string) error {
+	if !oneKey.MatchString(name) {
+		return fmt.Errorf("%q can't be pressed: a key is one of 0 to 9 and *", name)
 	}
 	return nil
 }

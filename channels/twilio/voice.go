@@ -179,8 +179,8 @@ func keysOf(parts map[string]string) (map[string]string, error) {
 		if !ok {
 			continue
 		}
-		if !oneKey.MatchString(key) {
-			return nil, channels.Permanent(fmt.Errorf("%q is no key: a phone has 0 to 9 and *", cut(key)))
+		if err := checkKey(key); err != nil {
+			return nil, channels.Permanent(err)
 		}
 		if means = strings.TrimSpace(means); means == "" || !utf8.ValidString(means) {
 			return nil, channels.Permanent(fmt.Errorf("the key %s means nothing", key))
