@@ -40,7 +40,8 @@ type CustomersConfig struct {
 	Region    Field                      `yaml:"region"`
 	Where     string                     `yaml:"where"` // a rule; package segment checks it
 	Consent   Consent                    `yaml:"consent"`
-	JSON      map[string]JSONFields      `yaml:"json"` // by column
+	Preferred string                     `yaml:"preferred_channel"` // the column with the channel that a customer prefers
+	JSON      map[string]JSONFields      `yaml:"json"`              // by column
 	Relations map[string]*RelationConfig `yaml:"relations"`
 }
 
@@ -58,11 +59,13 @@ type RelationConfig struct {
 
 // ChannelsConfig is the section "channels": the settings of each channel that the installation uses.
 type ChannelsConfig struct {
-	Email   *EmailSettings   `yaml:"email"`
-	SMS     *SMSSettings     `yaml:"sms"`
-	Calls   *CallsSettings   `yaml:"calls"`
-	Webhook *WebhookSettings `yaml:"webhook"`
-	Alert   *AlertSettings   `yaml:"alert"`
+	Email    *EmailSettings    `yaml:"email"`
+	SMS      *SMSSettings      `yaml:"sms"`
+	WhatsApp *WhatsAppSettings `yaml:"whatsapp"`
+	Voice    *VoiceSettings    `yaml:"voice"`
+	Calls    *CallsSettings    `yaml:"calls"`
+	Webhook  *WebhookSettings  `yaml:"webhook"`
+	Alert    *AlertSettings    `yaml:"alert"`
 }
 
 // EmailSettings is one account at an SMTP server.
@@ -75,6 +78,7 @@ type EmailSettings struct {
 	WarmUp      *WarmUp        `yaml:"warm_up"`
 	Domains     Throttles      `yaml:"domains"` // of recipients
 	Fallback    *EmailFallback `yaml:"fallback"`
+	Cost        Money          `yaml:"cost"` // of a message, as an estimate
 }
 
 // SMSSettings is one account at Twilio. Exactly one of From and MessagingService is given.
@@ -88,6 +92,7 @@ type SMSSettings struct {
 	Answers          SMSAnswers   `yaml:"answers"`
 	WarmUp           *WarmUp      `yaml:"warm_up"`
 	Fallback         *SMSFallback `yaml:"fallback"`
+	Cost             Money        `yaml:"cost"` // of a message, as an estimate
 }
 
 // SMSAnswers are what customers are told who text STOP, START or HELP; "" is Sapa's own words.

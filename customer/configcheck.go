@@ -46,6 +46,8 @@ func (cfg *Config) check(wellMade bool) diag.List {
 	c.events(cfg.Events)
 	c.email(cfg.Channels.Email)
 	c.sms(cfg.Channels.SMS)
+	c.whatsApp(cfg.Channels.WhatsApp)
+	c.voice(cfg.Channels.Voice)
 	c.calls(cfg.Channels.Calls)
 	c.webhook("$.channels.webhook", cfg.Channels.Webhook)
 	c.alert(cfg.Channels.Alert)

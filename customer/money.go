@@ -74,6 +74,12 @@ func (c *ChannelsConfig) Costs() map[string]Money {
 	if c.SMS != nil {
 		add("sms", c.SMS.Cost)
 	}
+	if c.WhatsApp != nil {
+		add("whatsapp", c.WhatsApp.Cost)
+	}
+	if c.Voice != nil {
+		add("voice", c.Voice.Cost)
+	}
 	if c.Calls != nil {
 		add("calls", c.Calls.Cost)
 	}
