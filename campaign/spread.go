@@ -153,7 +153,7 @@ func (c *Campaign) paced() (steps, from, zone string) {
 		return dealtSQL, "dealt", "coalesce(p.zone, @default_zone)"
 	case len(quiet) > 0:
 		return fmt.Sprintf(rungSQL, delivery.QuietUntil("j.not_before", "j.zone", quiet)), "rung", "coalesce(p.zone, @default_zone)"
-	case c.Content.Channel() == "calls": // the list asks for the hours of the day
+	case c.Channel() == "calls": // the list asks for the hours of the day
 		return "", "judged", "coalesce(p.zone, @default_zone)"
 	}
 	return "", "judged", "null"
