@@ -147,9 +147,21 @@ func runCase(t *testing.T, file string) {
 }
 
 func (h caseHeader) run(text string) string {
-	format := map[string]Format{"": Text, "text": Text, "html": HTML, "subject": Subject, "sms": SMS}[h.Format]
+	format := map[string]Format{"": Text, "text": Text, "html": HTML, "mjml": HTML, "subject": Subject, "sms": SMS}[h.Format]
 	scope := testScope(h.Scope)
-	tpl, problems := Parse(Source{File: &diag.Source{Name: "t.liquid", Text: text}, Text: text}, format, scope)
+	src := Source{File: &diag.Source{Name: "t.liquid", Text: text}, Text: text}
+	if h.Format == "mjml" {
+		made, problems := CompileMJML(src)
+		if len(problems) > 0 {
+			return problems.Err().Error()
+		}
+		var err error
+		if src, err = made.Source(src); err != nil {
+			return err.Error()
+		}
+		text = made.HTML
+	}
+	tpl, problems := Parse(src, format, scope)
 	if len(problems) > 0 {
 		return problems.Err().Error()
 	}

@@ -15,9 +15,14 @@ type Source struct {
 	// literal block of YAML, or a scalar on one line). With Col 0 problems point at Line only; with Line 0 Text is the
 	// whole file.
 	Line, Col int
+
+	made *madeOf // Text was made of another source, which problems point into
 }
 
 func (s Source) file() *diag.Source {
+	if s.made != nil {
+		return s.made.src.file()
+	}
 	if s.File == nil && s.Line == 0 {
 		return &diag.Source{Text: s.Text}
 	}
@@ -33,6 +38,9 @@ func (s Source) name() string {
 
 // span translates a range of bytes of Text to a range of the file.
 func (s Source) span(off, n int) diag.Span {
+	if s.made != nil {
+		return s.made.span(off, n)
+	}
 	off = min(off, len(s.Text))
 	before := s.Text[:off]
 	line := strings.Count(before, "\n") + 1
