@@ -23,6 +23,7 @@ create table calls (
 );
 create index calls_open on calls (due_at) where done_at is null;
 create index calls_run on calls (run_id);
+create unique index calls_agent on calls (claimed_by) where claimed_by is not null; -- and an agent has one call at a time
 create unique index calls_claimed on calls (customer_key) where claimed_by is not null; -- a customer speaks to one agent at a time
 
 comment on table calls is 'one row for each message of channel calls, as it was composed; only what is planned in table messages is offered to agents';

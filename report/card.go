@@ -12,6 +12,7 @@ func (p *printer) card(r *Run) {
 	if r.Sent+r.Bounced+r.Opens+r.MachineOpens > 0 {
 		p.cameBack(r)
 	}
+	p.calls(r)
 	p.cost(r)
 }
 
@@ -103,6 +104,8 @@ func (p *printer) cameBack(r *Run) {
 // always are the rows that are shown also where they are 0. Of texts no opens are known.
 func always(r *Run) string {
 	switch {
+	case len(r.Calls) > 0:
+		return ""
 	case r.Delivered != nil:
 		return "delivered clicked unsubscribed"
 	case r.Segments != nil:

@@ -127,6 +127,16 @@ const comparedSQL = `
 		join inbound i on i.message_id > r.message_base and i.message_id <= r.message_base + r.message_count
 		where i.kind in ('stop', 'reply')
 		group by 1, 2
+		union all
+		select r.id, x.kind, '', -1::smallint, count(*)
+		from countable r
+		join call_tries t on t.message_id > r.message_base and t.message_id <= r.message_base + r.message_count
+		cross join lateral (
+			select 'call_' || replace(regexp_replace(t.outcome, '^call ', ''), ' ', '_') as kind
+			union all
+			select 'unsubscribe' where t.outcome = 'do not call'
+		) x
+		group by 1, 2
 	), counted_hits as (
 		select run_id, kind, part, link, sum(n)::bigint as n from counted_each group by 1, 2, 3, 4
 	), counted_responses as (

@@ -70,6 +70,8 @@ type Run struct {
 	Rates
 	Reasons []Reason `json:"reasons" db:"-"`
 	Causes  []Cause  `json:"undelivered_causes" db:"-"`
+
+	Calls []CallCount `json:"calls,omitempty" db:"-"` // of channel calls, what came of them
 }
 
 // Numbers are counts of messages, and of responses where it says so.
@@ -247,7 +249,7 @@ func readCauses(ctx context.Context, db pg.DBTX, ids []int, place map[int]*Run) 
 	if err != nil {
 		return fmt.Errorf("read why messages did not arrive: %w", err)
 	}
-	return nil
+	return readCalls(ctx, db, ids, place)
 }
 
 // group puts runs, which are in order, below their campaigns. Campaigns without any run stay when they were asked for.
