@@ -177,8 +177,9 @@ func (c *Campaign) chooseFrom(ctx context.Context, db pg.DBTX, r *Run, key strin
 		p.Rows = p.Rows[:1]
 	}
 	if c.regional() && p.Address != "" {
-		number := customer.NormaliseMobile(p.Address, region)
-		p.Number, p.Unusable = number.Normalised, number.Reason
+		if number, err := customer.Normalise(c.Channel(), p.Address, region); err == nil {
+			p.Number, p.Unusable = number.Normalised, number.Reason
+		}
 	}
 	return p, nil
 }

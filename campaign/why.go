@@ -245,9 +245,8 @@ func (c *Campaign) recipient(ctx context.Context, db pg.DBTX, key string) (r rec
 		}
 		return segment.CustomerAlias + "." + pgx.Identifier{name}.Sanitize() + "::" + cast
 	}
-	address, _ := c.schema.Address(c.Channel())
 	sql := fmt.Sprintf(`select coalesce(%s, ''), coalesce(left(%s, %d), ''), coalesce(%s, ''), coalesce(%s, ''), %s from %s where %s`,
-		column(c.schema.Name.Column, "text"), column(address.Column, "text"), customer.MaxRawAddress, c.regionSQL(q),
+		column(c.schema.Name.Column, "text"), c.rawAddressSQL(), customer.MaxRawAddress, c.regionSQL(q),
 		column(c.schema.Timezone.Column, "text"), column(c.schema.Consent.Columns[c.Channel()], "boolean"), q.From, q.Where)
 	err = db.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeExec}, q.Args.Values()...)...).Scan(&r.name, &r.raw, &r.region, &r.zone, &r.optedIn)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -102,6 +102,12 @@ func (q *inquiry) hadText(e Earlier) string {
 	return "it is " + strings.ReplaceAll(e.State, "_", " ") + " already, since " + q.moment(e.At) + run
 }
 
+// oneLine is an address with its lines in one: those of the post have several, and some may be empty.
+func oneLine(address string) string {
+	lines := strings.FieldsFunc(address, func(r rune) bool { return r == '\n' })
+	return strings.Join(lines, ", ")
+}
+
 func (q *inquiry) askAddress(ctx context.Context) error {
 	if addressless(q.c.Channel()) {
 		q.check("address", true, "none is needed: it does not go to the customer")
@@ -118,10 +124,10 @@ func (q *inquiry) askAddress(ctx context.Context) error {
 		return err
 	}
 	if !a.Usable() {
-		q.check("address", false, "the address %s can't be used: %s", q.who.raw, a.Reason)
+		q.check("address", false, "the address %s can't be used: %s", oneLine(q.who.raw), a.Reason)
 		return nil
 	}
-	q.check("address", true, "%s", a.Normalised)
+	q.check("address", true, "%s", oneLine(a.Normalised))
 	s, suppressed, err := customer.Suppressed(ctx, q.tx, q.c.Channel(), a.Normalised)
 	if err != nil {
 		return err

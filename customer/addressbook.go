@@ -59,6 +59,8 @@ func normaliser(channel string) (func(raw, region string) Address, error) {
 		return NormaliseMobile, nil
 	case "voice", "calls":
 		return NormalisePhone, nil
+	case "letter":
+		return NormalisePost, nil
 	}
 	return nil, fmt.Errorf("the channel %q has no addresses that can be read", channel)
 }

@@ -24,6 +24,9 @@ func (s *Schema) RegionSQL(alias, byDefault string) string {
 // AddressSQL is the customer's address on a channel in SQL, as the address book knows it by its written text.
 func (s *Schema) AddressSQL(alias, channel string) (string, bool) {
 	f, ok := s.Address(channel)
+	if ok && channel == "letter" {
+		return fmt.Sprintf("left(%s, %d)", s.postSQL(alias), MaxRawAddress), true
+	}
 	return fmt.Sprintf("left(%s.%s::text, %d)", alias, pgx.Identifier{f.Column}.Sanitize(), MaxRawAddress), ok
 }
 

@@ -34,6 +34,7 @@ type CustomersConfig struct {
 	Key       keyName                    `yaml:"key,required"`
 	Email     Field                      `yaml:"email"`
 	Phone     Field                      `yaml:"phone"`
+	Post      *Post                      `yaml:"post"`
 	Name      Field                      `yaml:"name"`
 	Locale    Field                      `yaml:"locale"`
 	Timezone  Field                      `yaml:"timezone"`
@@ -63,6 +64,7 @@ type ChannelsConfig struct {
 	SMS      *SMSSettings      `yaml:"sms"`
 	WhatsApp *WhatsAppSettings `yaml:"whatsapp"`
 	Voice    *VoiceSettings    `yaml:"voice"`
+	Letter   *LetterSettings   `yaml:"letter"`
 	Calls    *CallsSettings    `yaml:"calls"`
 	Webhook  *WebhookSettings  `yaml:"webhook"`
 	Alert    *AlertSettings    `yaml:"alert"`

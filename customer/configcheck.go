@@ -48,6 +48,8 @@ func (cfg *Config) check(wellMade bool) diag.List {
 	c.sms(cfg.Channels.SMS)
 	c.whatsApp(cfg.Channels.WhatsApp)
 	c.voice(cfg.Channels.Voice)
+	c.letter(cfg.Channels.Letter, cfg.Company)
+	c.post(customers.Post)
 	c.calls(cfg.Channels.Calls)
 	c.webhook("$.channels.webhook", cfg.Channels.Webhook)
 	c.alert(cfg.Channels.Alert)

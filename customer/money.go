@@ -80,6 +80,9 @@ func (c *ChannelsConfig) Costs() map[string]Money {
 	if c.Voice != nil {
 		add("voice", c.Voice.Cost)
 	}
+	if c.Letter != nil {
+		add("letter", c.Letter.Cost)
+	}
 	if c.Calls != nil {
 		add("calls", c.Calls.Cost)
 	}

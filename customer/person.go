@@ -64,6 +64,9 @@ func (s *Schema) People(ctx context.Context, db Querier, keys []string) (map[str
 		need(s.Consent.Columns[channel])
 	}
 	need(s.Region.Column)
+	for _, column := range s.postColumns() {
+		need(column)
+	}
 	fetch, err := NewFetch(s.Customer, paths)
 	if err != nil {
 		return nil, err
@@ -87,6 +90,12 @@ func (s *Schema) person(key string, row map[string]any, fields map[string]Field)
 		}
 	}
 	for channel, f := range fields {
+		if channel == "letter" {
+			if v := s.joinedPost(row); v != "" {
+				p.Addresses[channel] = v
+			}
+			continue
+		}
 		if v, ok := row[f.Column].(string); ok && v != "" {
 			p.Addresses[channel] = v
 		}

@@ -62,13 +62,14 @@ const customersPath = "$.customers"
 
 func (r *resolver) schema(cfg *CustomersConfig) *Schema {
 	s := &Schema{
-		Email: cfg.Email, Phone: cfg.Phone, Name: cfg.Name, Locale: cfg.Locale, Timezone: cfg.Timezone, Region: cfg.Region,
+		Email: cfg.Email, Phone: cfg.Phone, Post: cfg.Post, Name: cfg.Name, Locale: cfg.Locale, Timezone: cfg.Timezone, Region: cfg.Region,
 		Where: cfg.Where, Consent: cfg.Consent, Zone: cmp.Or(cfg.Timezone.Default, "UTC"), Preferred: cfg.Preferred,
 	}
 	t := r.table(customersPath, cfg.Table)
 	s.Customer = &Entity{Name: "customer", Table: cfg.Table, Key: string(cfg.Key), Columns: t.readable()}
 	r.key(customersPath, t, string(cfg.Key))
 	r.fields(t, cfg)
+	r.post(t, cfg.Post)
 	r.preference(t, cfg.Preferred)
 	for channel, column := range cfg.Consent.Columns {
 		r.column(strictyaml.Key(customersPath+".consent", channel), t, column, Bool)

@@ -139,6 +139,7 @@ type Schema struct {
 	Customer *Entity // Name "customer"
 	Email    Field
 	Phone    Field
+	Post     *Post // the columns of the postal address; nil: there are none
 	Name     Field
 	Locale   Field
 	Timezone Field
@@ -173,6 +174,10 @@ func (s *Schema) Address(channel string) (Field, bool) {
 		return s.Email, s.Email.Column != ""
 	case "sms", "whatsapp", "voice", "calls":
 		return s.Phone, s.Phone.Column != ""
+	case "letter":
+		if s.Post != nil {
+			return Field{Column: s.Post.Lines[0]}, true // the first of several: AddressSQL has all
+		}
 	}
 	return Field{}, false
 }
