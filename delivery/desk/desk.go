@@ -19,15 +19,22 @@ import (
 
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/segment"
 )
 
 // Desk works the list of calls. All fields are required.
 type Desk struct {
 	Pool     *pgxpool.Pool
 	Schema   *customer.Schema
-	Library  delivery.Library
+	Library  Library
 	Settings customer.CallsSettings // WithDefaults
 	Now      func() time.Time       // business time
+}
+
+// Library knows applied versions, as delivery.Library does.
+type Library interface {
+	Content(ctx context.Context, version int) (*delivery.Content, error)
+	Still(ctx context.Context, run int, customers []string) ([]segment.Key, error)
 }
 
 // Errors that callers branch on.

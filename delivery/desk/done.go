@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -14,6 +16,7 @@ import (
 	"github.com/sapa-crm/sapa/channels/calls"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/wallclock"
 	"github.com/sapa-crm/sapa/response"
 )
 
@@ -21,7 +24,7 @@ import (
 type Result struct {
 	Outcome calls.Outcome
 	Note    string
-	At      time.Time // of calls.CallBack: when
+	At      string // of calls.CallBack: when, where the customer lives: 14:30, 2026-11-23 14:30, or in 2h
 }
 
 // MaxNote is how long a note may be, in bytes.
@@ -62,7 +65,7 @@ func (d *Desk) finish(ctx context.Context, tx pgx.Tx, agent string, o *openCall,
 		return said, err
 	}
 	said.Open = !said.DueAt.IsZero() && o.cancelled == ""
-	if err := d.note(ctx, tx, agent, o, r); err != nil {
+	if err := d.note(ctx, tx, agent, o, r, said.DueAt); err != nil {
 		return said, err
 	}
 	if err := d.forbid(ctx, tx, agent, o, r.Outcome); err != nil {
@@ -94,7 +97,11 @@ func (d *Desk) finish(ctx context.Context, tx pgx.Tx, agent string, o *openCall,
 func (d *Desk) again(ctx context.Context, o *openCall, r Result) (time.Time, error) {
 	switch {
 	case r.Outcome == calls.CallBack:
-		return r.At, d.checkTime(ctx, o, r.At)
+		at, err := readTime(r.At, d.Now().In(d.zone(o.zone)))
+		if err != nil {
+			return at, err
+		}
+		return at, d.checkTime(ctx, o, at)
 	case r.Outcome == calls.NoAnswer && o.tries+1 < d.Settings.Tries:
 		at := d.Now().Add(time.Duration(d.Settings.Again))
 		if o.notAfter == nil || at.Before(*o.notAfter) {
@@ -102,6 +109,44 @@ func (d *Desk) again(ctx context.Context, o *openCall, r Result) (time.Time, err
 		}
 	}
 	return time.Time{}, nil
+}
+
+var (
+	inSpan  = regexp.MustCompile(`^(?:in )?([1-9][0-9]{0,3}) ?([mhd])$`)
+	atClock = regexp.MustCompile(`^([01]?[0-9]|2[0-3])[:.]([0-5][0-9])$`)
+)
+
+// readTime reads when somebody wants to be called: a time of day, which is the next one; a date and a time; or how long
+// from now. now is in the customer's zone.
+func readTime(text string, now time.Time) (time.Time, error) {
+	text = strings.ToLower(strings.TrimSpace(text))
+	if m := inSpan.FindStringSubmatch(text); m != nil {
+		n, err := strconv.Atoi(m[1])
+		return now.Add(time.Duration(n) * map[string]time.Duration{"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[m[2]]).Truncate(time.Minute), err
+	}
+	if m := atClock.FindStringSubmatch(text); m != nil {
+		civil, err := time.Parse("15:04", m[1]+":"+m[2])
+		at := onDay(now, civil)
+		if !at.After(now) {
+			at = onDay(now.AddDate(0, 0, 1), civil)
+		}
+		return at, err
+	}
+	for _, form := range []string{"2006-01-02 15:04", "2006-01-02t15:04", "2006-01-02 15.04", "2006-01-02 15:04:05", "2006-01-02t15:04:05"} {
+		if civil, err := time.Parse(form, text); err == nil {
+			return wallclock.Instant(civil, now.Location()), nil
+		}
+	}
+	if text == "" {
+		return time.Time{}, fmt.Errorf("%w: say when the customer wants to be called", ErrTime)
+	}
+	return time.Time{}, fmt.Errorf("%w: write a time such as 14:30, a date and a time such as %s, or 2h; not %q", ErrTime, now.AddDate(0, 0, 1).Format("2006-01-02 15:04"), text)
+}
+
+// onDay is a time of day on a moment's day, in its zone.
+func onDay(day, civil time.Time) time.Time {
+	y, m, d := day.Date()
+	return wallclock.Instant(time.Date(y, m, d, civil.Hour(), civil.Minute(), 0, 0, time.UTC), day.Location())
 }
 
 // farthest is how far ahead a call back may be agreed on.
@@ -116,8 +161,6 @@ func (d *Desk) checkTime(ctx context.Context, o *openCall, at time.Time) error {
 	}
 	local := at.In(zone).Format("2006-01-02 15:04")
 	switch {
-	case at.IsZero():
-		return fmt.Errorf("%w: say when the customer wants to be called", ErrTime)
 	case !at.After(d.Now()):
 		return fmt.Errorf("%w: %s has passed; it is %s where the customer lives", ErrTime, local, d.Now().In(zone).Format("2006-01-02 15:04"))
 	case at.After(d.Now().Add(farthest)):
@@ -134,10 +177,10 @@ func (d *Desk) checkTime(ctx context.Context, o *openCall, at time.Time) error {
 }
 
 // note keeps what the agent said, counts it as a response, and writes it into the audit log without the note.
-func (d *Desk) note(ctx context.Context, tx pgx.Tx, agent string, o *openCall, r Result) error {
+func (d *Desk) note(ctx context.Context, tx pgx.Tx, agent string, o *openCall, r Result, at time.Time) error {
 	var back *time.Time
 	if r.Outcome == calls.CallBack {
-		back = &r.At
+		back = &at
 	}
 	_, err := tx.Exec(ctx, `
 		insert into call_tries (message_id, number, agent, at, outcome, note, call_back_at)
