@@ -40,6 +40,7 @@ type Content struct {
 	Each     *customer.Relation // nil: the audience is customers
 	EachName string             // "vehicle"
 	Merged   bool               // several rows in one message, as a list named Each.Name
+	Event    *customer.Entity   // that triggers the campaign; nil: none does
 	Email    *Email             // of one or more channels, whatever the campaign goes by
 	SMS      *SMS
 	Others   map[string]*Parts // by channel
@@ -65,6 +66,8 @@ type Library interface {
 	Content(ctx context.Context, version int) (*Content, error)
 	// Still says which of a run's customers, and which of their rows of `each`, the run's rule means now.
 	Still(ctx context.Context, run int, customers []string) ([]segment.Key, error)
+	// StillByEvent is Still for the customer of an event that triggered messages of the run.
+	StillByEvent(ctx context.Context, run int, event int64) ([]segment.Key, error)
 }
 
 // Account is one configured channel: the provider and our limits on using it.
@@ -280,6 +283,7 @@ func (e *Engine) startBackground(ctx context.Context) <-chan struct{} {
 	loops.Go(func() { e.guardLoop(ctx) })
 	loops.Go(func() { e.sweepLoop(ctx) })
 	loops.Go(func() { e.priceLoop(ctx) })
+	loops.Go(func() { e.lookupLoop(ctx) })
 	ended := make(chan struct{})
 	go func() { loops.Wait(); close(ended) }()
 	return ended

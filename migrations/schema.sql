@@ -89,6 +89,7 @@ create table attempts (
   currency text,
   constraint attempts_pkey PRIMARY KEY (message_id, number)
 ) partition by RANGE (message_id);
+CREATE INDEX attempts_unknown ON ONLY attempts USING btree (message_id) WHERE (verdict = 'unknown'::text);
 
 create table audit_log (
   id bigint not null generated always as identity,
@@ -714,6 +715,13 @@ create table zones (
 --   at timestamp with time zone
 --   done_at timestamp with time zone: when somebody had seen to it; null: not yet
 --   done_by text: the user who had
+
+-- view report_answers: One row per run and answer that customers gave on the spot, such as by a key of the phone.
+--   run_id integer
+--   campaign text
+--   answer text: the campaign's word for it, such as interested
+--   messages bigint: messages that were answered so
+--   answers bigint: all such answers
 
 -- view report_calls: One row per call that agents make, or have made. Restrict it by run_id or campaign.
 --   message_id bigint

@@ -143,10 +143,11 @@ const comparedSQL = `
 		select r.id as run_id, p.kind, p.part, p.link, count(*) as n
 		from countable r
 		join responses p on p.message_id > r.message_base and p.message_id <= r.message_base + r.message_count
+		where not (p.kind = 'reply' and p.link = 0)
 		group by 1, 2, 3, 4
 	), stored_responses as (
 		select run_id, kind, part, link, sum(total) as total, sum(uniq) as uniq from response_totals
-		where run_id in (select id from countable)
+		where run_id in (select id from countable) and not (kind = 'reply' and link = 0)
 		group by 1, 2, 3, 4 having (sum(total), sum(uniq)) <> (0, 0)
 	), compared_responses as (
 		select run_id, kind, part, link, coalesce(s.total, 0)::bigint as total, coalesce(s.uniq, 0)::bigint as uniq,

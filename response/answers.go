@@ -15,23 +15,31 @@ func (h *Hooks) answerTo(channel string, k keyword, sender string) string {
 	if text != "" {
 		return text
 	}
-	if text = ourAnswers(languageOf(sender))[k]; text != "" && h.Company != "" {
+	if text = ourAnswers(languageOf(sender), channel)[k]; text != "" && h.Company != "" {
 		text = h.Company + ": " + text
 	}
 	return strings.TrimSpace(text)
 }
 
-func ourAnswers(language string) map[keyword]string {
+func ourAnswers(language, channel string) map[keyword]string {
 	if language == "id" {
+		by := "SMS"
+		if channel == "whatsapp" {
+			by = "pesan WhatsApp"
+		}
 		return map[keyword]string{
-			keywordStop:  "Anda tidak akan menerima SMS dari kami lagi. Balas MULAI untuk menerimanya lagi.",
-			keywordStart: "Anda akan menerima SMS dari kami lagi. Balas BERHENTI untuk berhenti.",
-			keywordHelp:  "SMS ini kami kirim kepada pelanggan kami. Balas BERHENTI untuk berhenti menerimanya.",
+			keywordStop:  "Anda tidak akan menerima " + by + " dari kami lagi. Balas MULAI untuk menerimanya lagi.",
+			keywordStart: "Anda akan menerima " + by + " dari kami lagi. Balas BERHENTI untuk berhenti.",
+			keywordHelp:  strings.ToUpper(by[:1]) + by[1:] + " ini kami kirim kepada pelanggan kami. Balas BERHENTI untuk berhenti menerimanya.",
 		}
 	}
+	by := "texts"
+	if channel == "whatsapp" {
+		by = "WhatsApp messages"
+	}
 	return map[keyword]string{
-		keywordStop:  "You will get no more texts from us. Reply START to get them again.",
-		keywordStart: "You will get our texts again. Reply STOP to end them.",
-		keywordHelp:  "We send these texts to our customers. Reply STOP to get no more of them.",
+		keywordStop:  "You will get no more " + by + " from us. Reply START to get them again.",
+		keywordStart: "You will get our " + by + " again. Reply STOP to end them.",
+		keywordHelp:  "We send these " + by + " to our customers. Reply STOP to get no more of them.",
 	}
 }

@@ -65,7 +65,7 @@ func (h *Hooks) Inbound(ctx context.Context, channel string, in channels.Inbound
 	return answer, nil
 }
 
-// insertInbound stores the message and says whether it is new. One that comes twice at the same time waits here.
+// insertInbound stores the message with what it means and answers, and says whether it is new. One that comes twice at the same time waits here.
 func insertInbound(ctx context.Context, tx pgx.Tx, m *inbound) (fresh bool, err error) {
 	hasher, err := customer.LoadHasher(ctx, tx)
 	if err != nil {
@@ -82,6 +82,11 @@ func insertInbound(ctx context.Context, tx pgx.Tx, m *inbound) (fresh bool, err 
 			m.kind = keywordStart
 		}
 	}
+	return m.insert(ctx, tx)
+}
+
+// insert stores the message and says whether it is new.
+func (m *inbound) insert(ctx context.Context, tx pgx.Tx) (fresh bool, err error) {
 	err = tx.QueryRow(ctx, `
 		insert into inbound (at, channel, provider_id, sender, sender_hash, recipient, body, media, kind, message_id, customer_key)
 		values (@at, @channel, @provider, @sender, @hash, @recipient, @body, @media, @kind, @message, @key)

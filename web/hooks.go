@@ -36,11 +36,22 @@ func (p *public) hookReport(w http.ResponseWriter, r *http.Request) {
 		p.refuseHook(w, r, err)
 		return
 	}
-	if err := p.Hooks.Report(r.Context(), r.PathValue("channel"), r.PathValue("token"), report, p.Now()); err != nil {
+	if report.Reply != nil {
+		err = p.Hooks.Press(r.Context(), r.PathValue("channel"), r.PathValue("token"), *report.Reply, p.Now())
+	} else {
+		err = p.Hooks.Report(r.Context(), r.PathValue("channel"), r.PathValue("token"), report, p.Now())
+	}
+	if err != nil {
 		p.failHook(w, r, err)
 		return
 	}
-	w.WriteHeader(http.StatusNoContent)
+	if report.Answer == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	contentType, _ := hook.Answer("")
+	w.Header().Set("Content-Type", contentType)
+	_, _ = w.Write(report.Answer) // the provider may have hung up
 }
 
 // hookInbound takes a message of a customer and answers it.

@@ -16,9 +16,9 @@ type preferenceText struct {
 	pauseTitle, pause, pauseLabel string
 	paused, resume, resumeLabel   string // DATE
 	endTitle, end, endLabel       string
-	stopped, suppressed           string // CHANNEL
+	stopped, suppressed, hungUp   string
 	nobodyTitle, nobody           string
-	email                         string
+	email, voice                  string
 	done                          map[response.Done]string
 }
 
@@ -38,6 +38,8 @@ func (w *preferenceText) channel(name string) string {
 		return "SMS"
 	case "whatsapp":
 		return "WhatsApp"
+	case "voice":
+		return w.voice
 	}
 	return name
 }
@@ -52,8 +54,11 @@ func (w *preferenceText) topicsBy(channel string) string {
 
 // blocked says what holds whatever is chosen.
 func (w *preferenceText) blocked(b response.Block) string {
-	if b.ByStop {
-		return w.stopped
+	switch {
+	case b.ByStop && b.Channel == "voice":
+		return w.hungUp
+	case b.ByStop:
+		return w.channel(b.Channel) + ": " + w.stopped
 	}
 	return w.channel(b.Channel) + ": " + w.suppressed
 }
@@ -70,12 +75,14 @@ func indonesianPreferences(company string) *preferenceText {
 		pauseTitle: "Jeda", pause: "Tidak menerima apa pun selama 30 hari. Setelah itu pilihan Anda berlaku lagi.", pauseLabel: "Jeda 30 hari",
 		paused: "Tidak ada yang kami kirimkan sampai DATE. Setelah itu pilihan Anda berlaku lagi.", resume: "Kalau jeda diakhiri, pilihan Anda langsung berlaku lagi.", resumeLabel: "Akhiri jeda sekarang",
 		endTitle: "Berhenti dari semuanya", end: "Tidak menerima apa pun lagi dari " + company + ", lewat saluran mana pun.", endLabel: "Berhenti menerima semuanya",
-		stopped: "SMS: Anda pernah membalas BERHENTI, jadi nomor Anda tidak kami kirimi SMS, apa pun pilihan Anda di sini. " +
-			"Untuk menerimanya lagi, balas MULAI pada salah satu SMS kami.",
+		stopped: "Anda pernah membalas BERHENTI, jadi nomor Anda tidak kami kirimi pesan di sana, apa pun pilihan Anda di sini. " +
+			"Untuk menerimanya lagi, balas MULAI pada salah satu pesan kami di sana.",
+		hungUp: "Telepon otomatis: Anda pernah menekan tombol untuk berhenti, jadi nomor Anda tidak kami telepon lagi, apa pun pilihan Anda di sini. " +
+			"Hubungi " + company + " untuk mengubahnya.",
 		suppressed: "alamat atau nomor Anda tidak kami pakai lagi, misalnya karena pesan tidak sampai. Apa pun pilihan Anda di sini, tidak ada yang dikirim ke sana. " +
 			"Hubungi " + company + " untuk mengubahnya.",
 		nobodyTitle: "Tidak ada yang perlu dipilih", nobody: "Tautan ini tidak lagi mengatur pesan apa pun.",
-		email: "E-mail",
+		email: "E-mail", voice: "Telepon otomatis",
 		done: map[response.Done]string{
 			response.Saved:      "Pilihan Anda sudah disimpan.",
 			response.AllEnded:   "Anda sudah berhenti dari semuanya.",
@@ -98,12 +105,14 @@ func englishPreferences(company string) *preferenceText {
 		pauseTitle: "Take a break", pause: "Get nothing for 30 days. After that, your choices apply again.", pauseLabel: "Pause for 30 days",
 		paused: "We send you nothing until DATE. After that, your choices apply again.", resume: "If you end the pause, your choices apply again at once.", resumeLabel: "End the pause now",
 		endTitle: "Unsubscribe from everything", end: "Get nothing from " + company + " any more, on any channel.", endLabel: "Stop all messages",
-		stopped: "SMS: you once replied STOP, so we send no texts to your number, whatever you choose here. " +
-			"To get them again, reply START to one of our texts.",
+		stopped: "you once replied STOP, so we send nothing to your number there, whatever you choose here. " +
+			"To get our messages again, reply START to one of them.",
+		hungUp: "Automated calls: you once pressed the key that ends them, so we do not call your number, whatever you choose here. " +
+			"Please ask " + company + " to change that.",
 		suppressed: "we no longer use your address or number, for example because messages did not arrive. Whatever you choose here, nothing goes there. " +
 			"Please ask " + company + " to change that.",
 		nobodyTitle: "There is nothing to choose", nobody: "This link no longer decides about any messages.",
-		email: "E-mail",
+		email: "E-mail", voice: "Automated calls",
 		done: map[response.Done]string{
 			response.Saved:      "Your choices are saved.",
 			response.AllEnded:   "You are unsubscribed from everything.",
@@ -140,7 +149,7 @@ func confirmationPage(lang, company string, c response.Confirmation) view {
 }
 
 func indonesianConfirmation(w wording, state response.ConfirmState) view {
-	by := w.named("e-mail", "pesan")
+	by := w.named("e-mail", "telepon otomatis", "pesan")
 	switch state {
 	case response.ConfirmOpen:
 		return view{Title: "Terima " + w.quoted("pesan ini") + "?", Paragraphs: []string{
@@ -158,7 +167,7 @@ func indonesianConfirmation(w wording, state response.ConfirmState) view {
 }
 
 func englishConfirmation(w wording, state response.ConfirmState) view {
-	by := w.named("e-mail", "messages")
+	by := w.named("e-mail", "automated calls", "messages")
 	switch state {
 	case response.ConfirmOpen:
 		return view{Title: "Get " + w.quoted("these messages") + "?", Paragraphs: []string{

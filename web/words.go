@@ -6,10 +6,12 @@ type wording struct {
 }
 
 // named is the channel's name in a sentence, many for a message that is too old to know its own.
-func (w wording) named(email, many string) string {
+func (w wording) named(email, voice, many string) string {
 	switch w.channel {
 	case "email":
 		return email
+	case "voice":
+		return voice
 	case "sms":
 		return "SMS"
 	case "whatsapp":
@@ -27,7 +29,7 @@ func (w wording) quoted(other string) string {
 }
 
 func indonesian(w wording, pg page) view {
-	topic, by := w.quoted("hal ini"), w.named("e-mail", "pesan")
+	topic, by := w.quoted("hal ini"), w.named("e-mail", "telepon otomatis", "pesan")
 	end := button{Scope: "topic", Label: "Berhenti menerima " + topic}
 	all := button{Scope: "everything", Label: "Berhenti menerima semua pesan dari " + w.company, Quiet: true}
 	back := button{Scope: "back", Label: "Terima lagi " + topic, Quiet: true}
@@ -66,7 +68,7 @@ func indonesian(w wording, pg page) view {
 }
 
 func english(w wording, pg page) view {
-	topic, by := w.quoted("this"), w.named("e-mail", "messages")
+	topic, by := w.quoted("this"), w.named("e-mail", "automated calls", "messages")
 	end := button{Scope: "topic", Label: "Stop sending me " + topic}
 	all := button{Scope: "everything", Label: "Stop all messages from " + w.company, Quiet: true}
 	back := button{Scope: "back", Label: "Send me " + topic + " again", Quiet: true}

@@ -31,7 +31,7 @@ type registered struct {
 // registry has one line for each channel. Nothing else in the program names their packages.
 func (s *session) registry() []registered {
 	e, t := s.channelSettings()
-	return []registered{
+	return slices.Concat([]registered{
 		{
 			"email", e != nil, func() []string { return smtpURLs(e) }, func() (delivery.Account, error) { return emailAccount(e) },
 			`email: {smtp: "${SMTP_URL}", from: "You <you@example.com>"}`,
@@ -40,7 +40,7 @@ func (s *session) registry() []registered {
 			"sms", t != nil, func() []string { return twilioURLs(t) }, func() (delivery.Account, error) { return smsAccount(t, s.businessTime) },
 			`sms: {twilio: "${TWILIO_URL}", from: "+628111234567"}`,
 		},
-	}
+	}, s.phoneAccounts(), s.companyAccounts())
 }
 
 // accounts are the configured accounts by channel.
@@ -184,14 +184,11 @@ func smsAccount(t *customer.SMSSettings, now func() time.Time) (delivery.Account
 }
 
 func twilioAccount(t customer.SMSFallback, now func() time.Time) (delivery.Account, error) {
-	cfg, err := twilio.Parse(t.Twilio.Reveal())
+	cfg, err := twilioConfig(t.Twilio, t.AuthToken, now)
 	if err != nil {
 		return delivery.Account{}, err
 	}
-	if t.AuthToken != "" {
-		cfg.AuthToken = t.AuthToken
-	}
-	cfg.From, cfg.MessagingService, cfg.Now = string(t.From), t.MessagingService, now
+	cfg.From, cfg.MessagingService = string(t.From), t.MessagingService
 	channel, err := twilio.New(cfg)
 	if err != nil {
 		return delivery.Account{}, err
@@ -210,6 +207,12 @@ func (s *session) chosenChannels() []string {
 	}
 	if s.config.Channels.SMS != nil {
 		list = append(list, "sms")
+	}
+	if s.config.Channels.WhatsApp != nil {
+		list = append(list, "whatsapp")
+	}
+	if s.config.Channels.Voice != nil {
+		list = append(list, "voice")
 	}
 	return list
 }

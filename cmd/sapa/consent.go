@@ -193,8 +193,8 @@ func (s *session) topics(ctx context.Context) ([]customer.Topic, error) {
 type reached struct{ name, blocked string }
 
 func (s *session) reach(ctx context.Context, p *customer.Person) (list []reached, err error) {
-	for _, name := range []string{"email", "sms"} {
-		if _, mapped := s.schema.Address(name); !mapped {
+	for _, name := range []string{"email", "sms", "whatsapp", "voice", "calls"} {
+		if _, mapped := s.schema.Address(name); !mapped || !s.uses(name) {
 			continue
 		}
 		c := reached{name: name}
@@ -214,6 +214,20 @@ func (s *session) reach(ctx context.Context, p *customer.Person) (list []reached
 		list = append(list, c)
 	}
 	return list, nil
+}
+
+// uses says whether there can be messages by a channel: by e-mail and SMS in any case, by others where sapa.yaml sets them up.
+func (s *session) uses(channel string) bool {
+	set := s.config.Channels
+	switch channel {
+	case "whatsapp":
+		return set.WhatsApp != nil
+	case "voice":
+		return set.Voice != nil
+	case "calls":
+		return set.Calls != nil
+	}
+	return true
 }
 
 func newConsentLine(st customer.Standing) consentLine {

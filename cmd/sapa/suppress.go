@@ -28,16 +28,16 @@ func newSuppressCommand(a *app) *cobra.Command {
 		Short: "Never use addresses again; list, import and export those that must not be used",
 		Long: `Suppresses e-mail addresses and phone numbers: nothing is sent to them any more, whatever
 a customer's consent says, also of runs that are under way. The channel is guessed from the
-address (with an @ it is e-mail, otherwise SMS); numbers without a country code are read by
-the default region of sapa.yaml. Where an address is suppressed already, the first reason
-stays.`,
+address (with an @ it is e-mail, otherwise SMS); a number that must not be used for
+WhatsApp or calls needs --channel. Numbers without a country code are read by the default
+region of sapa.yaml. Where an address is suppressed already, the first reason stays.`,
 		Example: `  sapa suppress budi@example.com 0811-234-567 --reason "asked by telephone"
   sapa suppress --remove budi@example.com
   sapa suppress import robinson-list.csv --hashed --channel email`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return runSuppress(c.Context(), a, args, o) },
 	}
-	c.Flags().StringVar(&o.channel, "channel", "", "email or sms, instead of guessing")
+	c.Flags().StringVar(&o.channel, "channel", "", "email, sms, whatsapp, voice or calls, instead of guessing")
 	c.Flags().StringVar(&o.reason, "reason", "by hand", "why, in a few words")
 	c.Flags().BoolVar(&o.remove, "remove", false, "permit the addresses again")
 	c.AddCommand(newSuppressListCommand(a), newSuppressImportCommand(a), newSuppressExportCommand(a))
@@ -46,7 +46,7 @@ stays.`,
 
 // checkChannel refuses what is no channel with addresses that can be suppressed.
 func checkChannel(channel string) error {
-	known := []string{"email", "sms"}
+	known := []string{"email", "sms", "whatsapp", "voice", "calls"}
 	if channel == "" || slices.Contains(known, channel) {
 		return nil
 	}
@@ -113,7 +113,7 @@ func (s *session) readAddresses(args []string, channel string) ([]customer.Chann
 		}
 		if !read.Usable() {
 			hint := "; see: sapa suppress --help"
-			if one.Channel == "sms" && s.schema.Region.Default == "" {
+			if one.Channel != "email" && s.schema.Region.Default == "" {
 				hint = "; write it as +62811…, or give sapa.yaml a region"
 			}
 			return nil, fmt.Errorf("%q can't be an address on %s (%s); nothing was changed%s", text, one.Channel, read.Reason, hint)
@@ -152,7 +152,7 @@ func newSuppressListCommand(a *app) *cobra.Command {
 			return runSuppressList(c.Context(), a, channel, asCSV, limit)
 		},
 	}
-	c.Flags().StringVar(&channel, "channel", "", "only those of email or sms")
+	c.Flags().StringVar(&channel, "channel", "", "only those of email, sms, whatsapp, voice or calls")
 	c.Flags().BoolVar(&asCSV, "csv", false, "all of them, as CSV")
 	c.Flags().IntVar(&limit, "limit", 50, "at most so many, 0 = all")
 	return c
@@ -219,7 +219,7 @@ Exit codes: 0 everything is suppressed · 1 nothing was changed, the message say
 		RunE: func(c *cobra.Command, args []string) error { return runSuppressImport(c.Context(), a, args[0], o) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.Channel, "channel", "", "email or sms, instead of the list's column or guessing")
+	f.StringVar(&o.Channel, "channel", "", "email, sms, whatsapp, voice or calls, instead of the list's column or guessing")
 	f.StringVar(&o.Column, "column", "", "name of the column with the addresses")
 	f.BoolVar(&o.Hashed, "hashed", false, "the list has SHA-256 digests instead of addresses")
 	f.StringVar(&o.Reason, "reason", "list", "why, where the list does not say")
@@ -287,7 +287,7 @@ func newSuppressExportCommand(a *app) *cobra.Command {
 			return runSuppressExport(c.Context(), a, channel, output, hashed)
 		},
 	}
-	c.Flags().StringVar(&channel, "channel", "", "only those of email or sms")
+	c.Flags().StringVar(&channel, "channel", "", "only those of email, sms, whatsapp, voice or calls")
 	c.Flags().BoolVar(&hashed, "hashed", false, "SHA-256 digests instead of addresses")
 	c.Flags().StringVarP(&output, "output", "o", "", "file to write, which only its owner can read (standard output)")
 	return c
