@@ -130,7 +130,11 @@ func (d *drawing) link(x, y, width float64) error {
 	}
 	_, address, _ := strings.Cut(d.piece.Link, "://")
 	s := style{size: 8.5, width: width - qrSide - 1, leading: 1.25}
-	lines := s.set([]block{{lines: [][]run{{{text: address}}}}})
+	typed := [][]run{{{text: address}}}
+	if i := strings.LastIndexByte(address, '/') + 1; i > 0 && loadTypeface().regular.width(address, s.size)/perMM > s.width {
+		typed = [][]run{{{text: address[:i]}}, {{text: address[i:]}}}
+	}
+	lines := s.set([]block{{lines: typed}})
 	if height(lines) > qrSide {
 		return fmt.Errorf("the link is too long to be printed: %d characters", len(address))
 	}

@@ -37,7 +37,7 @@ func parseText(text string) []block {
 		case line == "":
 			open, bold = false, false
 			continue
-		case kind != paragraph || !open:
+		case kind != paragraph || !open || blocks[len(blocks)-1].kind == item:
 			blocks, bold = append(blocks, block{kind: kind}), false
 		}
 		last := &blocks[len(blocks)-1]

@@ -37,7 +37,7 @@ func a4Left() window {
 // a4Right is SN 010130 (Switzerland; the window of 90 × 40 mm stands 30 mm from the bottom and 15 to 17 mm from the right of
 // C5/6 envelopes of 229 × 114 mm): folded in thirds, 44 to 69 mm from the top and 122 to 195 mm from the left always show.
 func a4Right() window {
-	return window{x: 125, width: 70, bars: 44.4, address: 48.4, lines: 5, body: 100, folds: []float64{99, 198}, left: 25, foot: 22}
+	return window{x: 125, width: 70, bars: 43.9, address: 48.9, lines: 5, body: 100, folds: []float64{99, 198}, left: 25, foot: 22}
 }
 
 // letterLeft is for the window of #10 envelopes (4⅛ × 9½ in): 4½ × 1⅛ in, ⅞ in from the left and ½ in from the bottom, the
