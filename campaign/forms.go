@@ -3,6 +3,7 @@ package campaign
 import (
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/channels/alert"
+	"github.com/sapa-crm/sapa/channels/calls"
 	"github.com/sapa-crm/sapa/channels/letter"
 	"github.com/sapa-crm/sapa/channels/twilio"
 	"github.com/sapa-crm/sapa/channels/webhook"
@@ -12,6 +13,7 @@ import (
 func forms() []channels.Form {
 	return []channels.Form{
 		alert.Form(),
+		calls.Form(),
 		letter.Form(),
 		twilio.VoiceForm(),
 		webhook.Form(),

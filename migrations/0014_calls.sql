@@ -1,4 +1,4 @@
--- Calls that people of the company make: the list of channel calls (channels/calls writes it, delivery/desk works it), and each
+-- Calls that people of the company make: the list of channel calls (channels/calls writes it, delivery/calldesk works it), and each
 -- time that somebody tried. docs/calls.md has the whole.
 
 create table calls (

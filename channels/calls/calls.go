@@ -1,5 +1,5 @@
 // Package calls is the channel of calls that people of the company make. To hand a call over is to write it, composed, on
-// the list (table calls), where it waits for an agent: its verdict is channels.ErrPending. Package delivery/desk gives calls
+// the list (table calls), where it waits for an agent: its verdict is channels.ErrPending. Package delivery/calldesk gives calls
 // to agents and takes what came of them; docs/calls.md has the whole.
 package calls
 

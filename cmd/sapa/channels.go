@@ -40,7 +40,7 @@ func (s *session) registry() []registered {
 			"sms", t != nil, func() []string { return twilioURLs(t) }, func() (delivery.Account, error) { return smsAccount(t, s.businessTime) },
 			`sms: {twilio: "${TWILIO_URL}", from: "+628111234567"}`,
 		},
-	}, s.phoneAccounts(), s.companyAccounts())
+	}, s.phoneAccounts(), s.callsAccounts(), s.companyAccounts(), s.letterAccounts())
 }
 
 // accounts are the configured accounts by channel.
@@ -213,6 +213,9 @@ func (s *session) chosenChannels() []string {
 	}
 	if s.config.Channels.Voice != nil {
 		list = append(list, "voice")
+	}
+	if s.config.Channels.Letter != nil {
+		list = append(list, "letter")
 	}
 	return list
 }

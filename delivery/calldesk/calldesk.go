@@ -1,12 +1,12 @@
-// Package desk gives calls to the people who make them, and takes what came of each: the list of channel calls at work.
+// Package calldesk gives calls to the people who make them, and takes what came of each: the list of channel calls at work.
 //
-//	d := &desk.Desk{Pool: pool, Schema: schema, Library: library, Settings: settings.WithDefaults(), Now: time.Now}
+//	d := &calldesk.Desk{Pool: pool, Schema: schema, Library: library, Settings: settings.WithDefaults(), Now: time.Now}
 //	call, err := d.Next(ctx, "ani")                                     // ErrNone: nobody is to be called now
-//	_, err = d.Done(ctx, "ani", call.ID, desk.Result{Outcome: calls.Order, Note: "roses"})
+//	_, err = d.Done(ctx, "ani", call.ID, calldesk.Result{Outcome: calls.Order, Note: "roses"})
 //
 // A customer is with one agent at a time, whatever campaigns want them called. Whether they may be called is asked again when
 // the call is given out. docs/calls.md has the rules.
-package desk
+package calldesk
 
 import (
 	"context"
