@@ -36,7 +36,7 @@ func (k *checker) checkEmail(email *Email) {
 	out := &delivery.Email{ReplyTo: string(email.ReplyTo)}
 	out.Subject, _ = k.template("$.content.email.subject", email.Subject, templates.Subject)
 	var html string
-	out.HTML, html = k.template("$.content.email.html", email.HTML, templates.HTML)
+	out.HTML, html = k.emailHTML("$.content.email.html", email.HTML)
 	out.Text, _ = k.template("$.content.email.text", email.Text, templates.Text)
 	if out.HTML != nil && email.Text == "" {
 		out.Text = k.textPart(html)
@@ -72,9 +72,14 @@ func (k *checker) template(at, text string, format templates.Format) (*templates
 		if !ok {
 			return nil, ""
 		}
+		if k.refuseMJML(at, text, source.Text, format) {
+			return nil, ""
+		}
 		return k.parse(templates.Source{File: source, Text: source.Text}, format), source.Text
 	case otherFile.MatchString(text):
 		k.problem(at, "name it "+otherFile.ReplaceAllString(text, "$1.$2.liquid")+", here and in templates/", "a template file's name ends in .liquid")
+		return nil, ""
+	case k.refuseMJML(at, "", text, format):
 		return nil, ""
 	case k.commented(at):
 		k.problem(at, "put the text in quotes; or put the comment on a line of its own", `YAML takes " #" for the beginning of a comment: the text ends here`)

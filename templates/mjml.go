@@ -19,10 +19,10 @@ type Compiled struct {
 
 // Limits of one MJML file. The compiler is a program of its own, which nobody can stop but by the clock.
 const (
-	maxMJML       = 256 << 10 // bytes
-	maxElements   = 2000
-	maxMJMLDepth  = 40
-	maxAttribute  = 4000 // bytes of the value of an attribute
+	maxMJML      = 256 << 10 // bytes
+	maxElements  = 2000
+	maxMJMLDepth = 40
+	maxAttribute = 4000 // bytes of the value of an attribute
 )
 
 // IsMJML says whether the text of a template is MJML.
