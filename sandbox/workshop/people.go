@@ -39,6 +39,8 @@ const (
 	diceCustomer = iota + 1
 	diceVehicle
 	diceOrders
+	dicePlace
+	diceFlowers
 )
 
 func (w *world) dice(kind int, id int64) *rand.Rand {

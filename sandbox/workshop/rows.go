@@ -13,9 +13,10 @@ func (w *world) customers() iter.Seq[[]any] {
 	return func(yield func([]any) bool) {
 		for id := int64(1); id <= int64(w.Customers); id++ {
 			p := w.person(id)
+			at := w.place(p)
 			if !yield([]any{
-				p.id, p.full, p.first, p.email, p.phone, p.born, p.city, p.income, p.newsletter, p.premium, p.tags, p.zone,
-				p.created, p.deleted,
+				p.id, p.full, p.first, p.email, p.phone, at.street, at.postcode, p.born, p.city, p.income, p.newsletter, p.premium, p.tags, p.zone,
+				at.preferred, p.created, p.deleted,
 			}) {
 				return
 			}
@@ -134,6 +135,12 @@ func (w *world) orders() iter.Seq[[]any] {
 			for range n {
 				id++
 				if !yield(w.order(r, id, customer, spender)) {
+					return
+				}
+			}
+			if at, total, ordered := w.flowers(customer); ordered {
+				id++
+				if !yield([]any{id, customer, at, "flowers", total}) {
 					return
 				}
 			}

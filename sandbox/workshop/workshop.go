@@ -98,9 +98,9 @@ func replaceSchema(ctx context.Context, tx pgx.Tx) error {
 		comment on schema workshop is '`+madeBy+`';
 
 		create table workshop.customers (
-			id bigint not null, full_name text not null, first_name text, email text, phone text, birth_date date, city text,
-			income numeric(14, 0), newsletter_ok boolean, premium boolean, tags text[], timezone text,
-			created_at timestamptz not null, deleted_at timestamptz);
+			id bigint not null, full_name text not null, first_name text, email text, phone text, street text, postcode text,
+			birth_date date, city text, income numeric(14, 0), newsletter_ok boolean, premium boolean, tags text[], timezone text,
+			preferred_channel text, created_at timestamptz not null, deleted_at timestamptz);
 		create table workshop.vehicles (
 			id bigint not null, customer_id bigint not null, plate text not null, brand text not null, model text not null,
 			year int not null, odometer_km int, next_service_on date, last_service_on date);
@@ -121,8 +121,8 @@ func fill(ctx context.Context, tx pgx.Tx, w *world) (c Counts, err error) {
 		count   *int64
 	}{
 		{"customers", []string{
-			"id", "full_name", "first_name", "email", "phone", "birth_date", "city", "income", "newsletter_ok", "premium", "tags",
-			"timezone", "created_at", "deleted_at",
+			"id", "full_name", "first_name", "email", "phone", "street", "postcode", "birth_date", "city", "income", "newsletter_ok",
+			"premium", "tags", "timezone", "preferred_channel", "created_at", "deleted_at",
 		}, w.customers(), &c.Customers},
 		{"vehicles", []string{
 			"id", "customer_id", "plate", "brand", "model", "year", "odometer_km", "next_service_on", "last_service_on",
