@@ -48,6 +48,8 @@ const (
 	Apply       Permission = "apply"        // make a campaign's file its next version
 	Approve     Permission = "approve"      // let a version run that somebody else has applied
 	ReadReplies Permission = "read replies" // what customers wrote, and mark it as read
+	SeeAlerts   Permission = "see alerts"   // what desks are told about customers, and mark it as done
+	SendEvents  Permission = "send events"  // tell of what happened to customers, which may trigger messages
 	MakeCalls   Permission = "make calls"   // take calls from the list, see whom they are to, and say what came of them
 	ReadLog     Permission = "read log"     // the audit log
 	ManageUsers Permission = "manage users"
@@ -56,7 +58,7 @@ const (
 
 // Permissions are all of them.
 func Permissions() []Permission {
-	return []Permission{ReadReports, ControlRuns, Apply, Approve, ReadReplies, MakeCalls, ReadLog, ManageUsers, Erase}
+	return []Permission{ReadReports, ControlRuns, Apply, Approve, ReadReplies, SeeAlerts, SendEvents, MakeCalls, ReadLog, ManageUsers, Erase}
 }
 
 // Can says whether a role has a permission. This table is the only place that decides it.
@@ -65,11 +67,11 @@ func Can(role Role, p Permission) bool {
 	case Operator:
 		return slices.Contains(Permissions(), p)
 	case Marketer:
-		return slices.Contains([]Permission{ReadReports, ControlRuns, Apply, Approve, ReadReplies, ReadLog}, p)
+		return slices.Contains([]Permission{ReadReports, ControlRuns, Apply, Approve, ReadReplies, SeeAlerts, SendEvents, ReadLog}, p)
 	case Analyst:
 		return p == ReadReports
 	case Agent:
-		return p == ReadReplies || p == MakeCalls
+		return p == ReadReplies || p == SeeAlerts || p == SendEvents || p == MakeCalls
 	}
 	return false
 }

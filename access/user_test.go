@@ -14,10 +14,10 @@ import (
 func TestCan(t *testing.T) {
 	t.Parallel()
 	want := map[Role]string{
-		Marketer: "read reports, control runs, apply, approve, read replies, read log",
-		Agent:    "read replies",
+		Marketer: "read reports, control runs, apply, approve, read replies, see alerts, send events, read log",
+		Agent:    "read replies, see alerts, send events, make calls",
 		Analyst:  "read reports",
-		Operator: "read reports, control runs, apply, approve, read replies, read log, manage users, erase",
+		Operator: "read reports, control runs, apply, approve, read replies, see alerts, send events, make calls, read log, manage users, erase",
 		"nobody": "",
 	}
 	for role, list := range want {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/sapa-crm/sapa/access"
@@ -26,6 +27,7 @@ type PrivateDeps struct {
 	Users    func(context.Context) ([]access.User, error)
 	Replies  func(context.Context, report.ReplyFilter) ([]report.Reply, error)
 	Seen     func(ctx context.Context, replies []int64, actor string) (int, error) // notes that they were read
+	Alerts   AlertDeps
 
 	Company string
 	Secure  bool                        // browsers come by TLS, whoever terminates it: cookies never go without
@@ -44,6 +46,8 @@ type private struct {
 	PrivateDeps
 	pages    map[string]*privatePage
 	css      []byte
+	script   []byte // of the pages of desks
+	feeding  atomic.Int32
 	scrapers metricsGate
 }
 
@@ -94,6 +98,11 @@ func (p *private) pageRoutes() []pageRoute {
 		{"POST /runs/{run}/{action}", access.ControlRuns, p.act},
 		{"GET /replies", access.ReadReplies, p.replies},
 		{"POST /replies", access.ReadReplies, p.markRead},
+		{"GET /alerts", access.SeeAlerts, p.desks},
+		{"GET /alerts.js", access.SeeAlerts, p.alertsScript},
+		{"GET /alerts/{desk}", access.SeeAlerts, p.alerts},
+		{"POST /alerts/{desk}", access.SeeAlerts, p.seeTo},
+		{"GET /alerts/{desk}/feed", access.SeeAlerts, p.alertFeed},
 		{"GET /log", access.ReadLog, p.audit},
 		{"GET /users", access.ManageUsers, p.users},
 	}

@@ -197,6 +197,8 @@ func TestRolesAndRoutes(t *testing.T) {
 	pages := map[string]string{ // who may; all others get 403
 		"GET /{$}": "marketer agent analyst operator", "POST /logout": "marketer agent analyst operator",
 		"GET /runs/{run}": "marketer analyst operator", "GET /runs/{run}/cancel": "marketer operator", "POST /runs/{run}/{action}": "marketer operator",
+		"GET /alerts": "marketer agent operator", "GET /alerts.js": "marketer agent operator", "GET /alerts/{desk}": "marketer agent operator",
+		"POST /alerts/{desk}": "marketer agent operator", "GET /alerts/{desk}/feed": "marketer agent operator",
 		"GET /replies": "marketer agent operator", "POST /replies": "marketer agent operator", "GET /log": "marketer operator", "GET /users": "operator",
 	}
 	for _, route := range (&private{}).pageRoutes() {
@@ -205,7 +207,7 @@ func TestRolesAndRoutes(t *testing.T) {
 			t.Errorf("%s is not in this table", route.pattern)
 		}
 		seen = append(seen, route.pattern)
-		method, path, _ := strings.Cut(strings.NewReplacer("{$}", "", "{run}", "77", "{action}", "pause").Replace(route.pattern), " ")
+		method, path, _ := strings.Cut(strings.NewReplacer("{$}", "", "{run}", "77", "{action}", "pause", "{desk}", "nowhere").Replace(route.pattern), " ")
 		for _, role := range access.Roles() {
 			if cookies[role] == "" || path == "/logout" {
 				cookies[role] = s.as(role)

@@ -37,9 +37,11 @@ func (p *private) guard(next http.Handler) http.Handler {
 		if p.Secure {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), patience)
-		defer cancel()
-		r = r.WithContext(ctx)
+		if !feeds(r) {
+			ctx, cancel := context.WithTimeout(r.Context(), patience)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		seen := &statusWriter{ResponseWriter: w}
 		defer settle(p.Log, p.Requested, seen, r, start)

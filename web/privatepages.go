@@ -34,6 +34,8 @@ type privateView struct {
 	Run     *runView
 	Cancel  *report.Run
 	Replies *repliesView
+	Desk    *deskView
+	Desks   []deskView
 	Audit   *auditView
 	Users   []access.User
 }
@@ -46,6 +48,7 @@ type menuItem struct {
 var menu = []menuItem{
 	{"/", "Campaigns", access.ReadReports},
 	{"/replies", "Replies", access.ReadReplies},
+	{"/alerts", "Alerts", access.SeeAlerts},
 	{"/log", "Audit log", access.ReadLog},
 	{"/users", "Users", access.ManageUsers},
 }
@@ -65,11 +68,14 @@ func (p *private) loadPages() {
 	}
 	layout := template.Must(template.New("layout.html").Funcs(funcs).ParseFS(privateFiles, "private/layout.html"))
 	p.pages = map[string]*privatePage{}
-	for _, name := range []string{"login", "home", "run", "cancel", "replies", "log", "users", "message"} {
+	for _, name := range []string{"login", "home", "run", "cancel", "replies", "alerts", "desks", "log", "users", "message"} {
 		p.pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(privateFiles, "private/"+name+".html"))
 	}
 	var err error
 	if p.css, err = privateFiles.ReadFile("private/private.css"); err != nil {
+		panic(err) // it is embedded
+	}
+	if p.script, err = privateFiles.ReadFile("private/alerts.js"); err != nil {
 		panic(err) // it is embedded
 	}
 }
@@ -97,7 +103,7 @@ func (p *private) show(w http.ResponseWriter, r *http.Request, status int, name 
 	v.Company, v.Path = p.Company, r.URL.Path
 	if v.User != nil {
 		for _, item := range menu {
-			if v.User.Can(item.needs) {
+			if v.User.Can(item.needs) && (item.Path != "/alerts" || len(p.Alerts.Desks) > 0) {
 				v.Menu = append(v.Menu, item)
 			}
 		}

@@ -124,6 +124,7 @@ func (s *session) privateDeps(ctx context.Context, a *app, planner *campaign.Pla
 		Seen: func(ctx context.Context, ids []int64, actor string) (int, error) {
 			return response.MarkSeen(ctx, s.pool, ids, actor, a.now())
 		},
+		Alerts:  s.alertDeps(a),
 		Users:   func(ctx context.Context) ([]access.User, error) { return access.Users(ctx, s.pool, a.now()) },
 		Company: s.companyName(), Secure: secure, Trusted: s.trusted, Zone: zone, Now: a.now, Log: a.log(),
 		Ready: s.ready,
@@ -136,7 +137,11 @@ func servePrivateOn(ctx context.Context, l net.Listener, deps web.PrivateDeps) e
 		<-ctx.Done()
 		return nil
 	}
-	return web.ServeListener(ctx, l, web.Private(deps))
+	serve := func(ctx context.Context) error { return web.ServeListener(ctx, l, web.Private(deps)) }
+	if deps.Alerts.Run == nil {
+		return serve(ctx)
+	}
+	return together(ctx, serve, func(ctx context.Context) error { deps.Alerts.Run(ctx); return nil })
 }
 
 // ready says that the database answers and has the tables that this program knows, and that the engine's heart beats.

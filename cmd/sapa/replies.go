@@ -132,12 +132,21 @@ func (a *app) printReplies(list []report.Reply, o repliesOptions) error {
 	return nil
 }
 
-// shown is a customer's text in one line. What would steer a terminal is left out.
+// shown is a customer's text in one line.
 func shown(r report.Reply) string {
 	if r.Text == nil {
 		return "(deleted)"
 	}
-	text := strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+	text := oneLine(*r.Text)
+	if r.Media > 0 {
+		text = strings.TrimSpace(fmt.Sprintf("%s (with %d pictures or other files)", text, r.Media))
+	}
+	return text
+}
+
+// oneLine is a text of somebody else's in one line. What would steer a terminal is left out.
+func oneLine(text string) string {
+	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
 			return ' '
 		}
@@ -145,9 +154,5 @@ func shown(r report.Reply) string {
 			return -1
 		}
 		return r
-	}, *r.Text)), " ")
-	if r.Media > 0 {
-		text = strings.TrimSpace(fmt.Sprintf("%s (with %d pictures or other files)", text, r.Media))
-	}
-	return text
+	}, text)), " ")
 }
