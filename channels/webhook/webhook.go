@@ -17,6 +17,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +40,6 @@ type Config struct {
 	Secret   secret.Text // whsec_ and 24 to 64 bytes in base64
 	Networks []netip.Prefix
 	Timeout  time.Duration // from the request to its answer; 0 is 20 s
-	Source   string        // what tells this installation's ids from another one's
 	RootCAs  *x509.CertPool
 	Now      func() time.Time // nil is time.Now; receivers refuse what is some minutes off
 }
@@ -55,7 +55,6 @@ const (
 type Channel struct {
 	url     string
 	key     []byte
-	source  string
 	now     func() time.Time
 	account *httpsend.Account
 }
@@ -68,7 +67,7 @@ func New(cfg Config) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Channel{url: cfg.URL.Reveal(), key: key, source: cfg.Source, now: cfg.Now}
+	c := &Channel{url: cfg.URL.Reveal(), key: key, now: cfg.Now}
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -115,7 +114,7 @@ func (c *Channel) Open(ctx context.Context) (channels.Session, error) { return c
 // envelope is the body, in the specification's form; its fields and those of data are only ever added to.
 type envelope struct {
 	Type      string    `json:"type"`
-	Timestamp time.Time `json:"timestamp"` // of the message, the same at each attempt
+	Timestamp time.Time `json:"timestamp"` // when the message was composed
 	Data      data      `json:"data"`
 }
 
@@ -167,19 +166,21 @@ func (c *Channel) compose(ctx context.Context, m *channels.Message) (*http.Reque
 	if err != nil {
 		return nil, channels.Permanent(errors.New("the URL can't be read"))
 	}
-	id, at := c.id(m), c.now().Unix()
-	for name, value := range map[string]string{
+	name, at := id(m), c.now().Unix()
+	for header, value := range map[string]string{
 		"Content-Type": "application/json", "User-Agent": "Sapa",
-		"webhook-id": id, "webhook-timestamp": strconv.FormatInt(at, 10), "webhook-signature": sign(c.key, id, at, body),
+		"webhook-id": name, "webhook-timestamp": strconv.FormatInt(at, 10), "webhook-signature": sign(c.key, name, at, body),
 	} {
-		r.Header.Set(name, value)
+		r.Header.Set(header, value)
 	}
 	return r, nil
 }
 
-// id is the message's, the same at each attempt. It has no full stop, which separates what is signed.
-func (c *Channel) id(m *channels.Message) string {
-	return "msg_" + strings.ReplaceAll(c.source, ".", "_") + strconv.FormatInt(m.ID, 10)
+// id is the message's: the same at each attempt, and another one in another installation. Its token is not told, since
+// pages are opened with that. There is no full stop in it, which separates what is signed.
+func id(m *channels.Message) string {
+	sum := sha256.Sum256([]byte("webhook " + m.Token))
+	return "msg_" + hex.EncodeToString(sum[:12])
 }
 
 // sign is the specification's signature scheme v1.
@@ -192,6 +193,6 @@ func sign(key []byte, id string, at int64, body []byte) string {
 // read is the verdict on an answer; docs/delivery.md has it for readers.
 func (c *Channel) read(m *channels.Message, a httpsend.Answer) (channels.Receipt, error) {
 	receipt, err := httpsend.Judge(a, true)
-	receipt.ProviderID = c.id(m)
+	receipt.ProviderID = id(m)
 	return receipt, err
 }
