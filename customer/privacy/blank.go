@@ -129,6 +129,7 @@ func (e *eraser) places() []erasing {
 			update hits set ip = null, user_agent = null
 			where message_id = any(@messages) and (ip is not null or user_agent is not null)`},
 		{"short links", &e.Links, `update short_links set query = null where message_id = any(@messages) and query <> ''`},
+		{"letters", nil, `update letters set content = null where message_id = any(@messages) and content is not null`},
 		{"consents", &e.Consents, `update consents set customer_key = @pseudonym, evidence = '{}' where customer_key = @key`},
 		{"inbound messages", &e.Inbound, `
 			update inbound set sender = null, body = null, sender_hash = '', customer_key = @pseudonym
@@ -140,6 +141,7 @@ func (e *eraser) places() []erasing {
 				returning s.channel, w.hash, s.reason, s.source, s.at
 			)
 			insert into suppressions (channel, hash, reason, source, at) select * from moved on conflict do nothing`},
+		{"alerts", nil, `delete from alerts where customer_key = @key or message_id = any(@messages)`},
 		{"suppressions", &e.Suppressions, `update suppressions set address = null where hash = any(@hashes) and address is not null`},
 		{"addresses", &e.Addresses, `delete from addresses where id = any(@addresses)`},
 	}

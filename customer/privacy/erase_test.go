@@ -16,7 +16,7 @@ import (
 
 // zulsPlaces are the tables that hold something of Zulkifli's after his history.
 func zulsPlaces() []string {
-	return []string{"addresses", "attempts_2026_11", "consents", "delivery_reports", "hits", "inbound", "short_links", "suppressions"}
+	return []string{"addresses", "alerts", "attempts_2026_11", "consents", "delivery_reports", "hits", "inbound", "letters", "short_links", "suppressions"}
 }
 
 // underKey counts rows that still have the customer's key, where none may be left.

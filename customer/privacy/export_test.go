@@ -85,6 +85,7 @@ func TestExportErased(t *testing.T) {
   "consents": [],
   "messages": [],
   "occasions_of_dropped_months": [],
+  "letters": [],
   "inbound": []
 }
 `

@@ -61,6 +61,14 @@ func exported() []struct{ name, sql string } {
 		join occasions o on o.campaign_id = c.id and o.customer_key = @key
 		where not exists (select from messages m where m.id = o.message_id)
 		order by o.planned_at, c.name, o.occasion`},
+		{"letters", `
+		select json_build_object('message', m.id::text, 'code', l.code, 'size', l.size, 'content', l.content, 'composed_at', l.composed_at,
+			'confirmed_at', l.confirmed_at, 'returned_at', l.returned_at, 'return_reason', l.return_reason)::text
+		from messages m join letters l on l.message_id = m.id where m.customer_key = @key order by m.id`},
+		{"alerts", `
+		select json_build_object('at', at, 'desk', desk, 'title', title, 'text', text, 'campaign', campaign, 'message', message_id::text,
+			'done_at', done_at)::text
+		from alerts where customer_key = @key order by id`},
 		{"inbound", ownAddresses + `
 		select json_build_object('at', at, 'channel', channel, 'from', sender, 'to', recipient, 'text', body, 'media', media, 'kind', kind,
 			'message', message_id::text, 'seen_at', seen_at)::text

@@ -25,12 +25,14 @@ func (k *Keeper) steps() []step {
 	return []step{
 		{"hits", r.Hits, aged{"hits", `ip = null, user_agent = null`, `(ip is not null or user_agent is not null)`, true}.do},
 		{"links", r.Links, monthly{{"short_links", `query = null`, `query <> ''`}}.do},
+		{"letters", r.Letters, monthly{{"letters", `content = null`, `content is not null`}}.do},
 		{"words", r.Words, monthly{
 			{"attempts", `words = null`, `words is not null`}, {"delivery_reports", `words = null`, `words is not null`},
 		}.do},
 		{"inbound", r.Inbound, aged{
 			"inbound", `sender = null, body = null, sender_hash = ''`, `(sender is not null or body is not null or sender_hash <> '')`, true,
 		}.do},
+		{"alerts", r.Alerts, oldAlerts},
 		{"evidence", r.Evidence, aged{"consents", `evidence = '{}'`, `evidence <> '{}' and (not granted or exists (
 			select from consents later
 			where later.customer_key = t.customer_key and later.id > t.id and later.channel = t.channel and later.topic = t.topic))`, false}.do},
@@ -108,6 +110,24 @@ func (m monthly) do(ctx context.Context, db pg.DBTX, before time.Time, look bool
 		return n, nil
 	}
 	return n, noteDone(ctx, db, m[0].table, MonthOf(before).start())
+}
+
+// oldAlerts deletes alerts: nobody needs one that nobody has seen to for so long.
+func oldAlerts(ctx context.Context, db pg.DBTX, before time.Time, look bool) (n int64, err error) {
+	if look {
+		return number(ctx, db, `select count(*) from alerts where at < $1`, before)
+	}
+	var ids span
+	err = db.QueryRow(ctx, `select coalesce(min(id), 1), coalesce(max(id), 0) from alerts where at < $1`, before).Scan(&ids.lo, &ids.hi)
+	if err != nil {
+		return 0, err
+	}
+	err = ids.each(func(lo, hi int64) error {
+		tag, err := db.Exec(ctx, `delete from alerts where id between $1 and $2 and at < $3`, lo, hi, before)
+		n += tag.RowsAffected()
+		return err
+	})
+	return n, err
 }
 
 // addressChunk is how many addresses are compared at a time with the messages that use them.

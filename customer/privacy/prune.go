@@ -159,7 +159,7 @@ func (p *Pruned) drop(ctx context.Context, tx pgx.Tx, actor string) error {
 func sweptTables() []struct{ table, also string } {
 	return []struct{ table, also string }{
 		{"hits", ""}, {"responses", ""}, {"delivery_reports", ""}, {"short_links", " and part in ('html', 'text', 'sms')"},
-		{"calls", ""}, {"call_tries", ""}, {"rungs", ""},
+		{"letters", ""}, {"alerts", ""}, {"calls", ""}, {"call_tries", ""}, {"rungs", ""},
 	}
 }
 

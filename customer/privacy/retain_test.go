@@ -52,15 +52,17 @@ func TestRetention(t *testing.T) {
 	s.zul()
 	s.young()
 	month := customer.Age{Days: 30}
-	k, log := s.keeper(customer.Retention{Hits: month, Links: month, Words: month, Inbound: month, Evidence: month, Addresses: month}, january)
+	k, log := s.keeper(customer.Retention{Hits: month, Links: month, Letters: month, Words: month, Inbound: month, Alerts: month, Evidence: month, Addresses: month}, january)
 	// Of the history: two hits, two links, two words of November's messages (and the other 5 + 1 answers), two texts, the
 	// evidence of a withdrawal and what was replaced, and the phone numbers, which no message of December uses; mail
 	// addresses are in a plan.
 	want := []Kept{
 		{"hits", "30d", january.AddDate(0, 0, -30), 2},
 		{"links", "30d", january.AddDate(0, 0, -30), 2},
+		{"letters", "30d", january.AddDate(0, 0, -30), 1},
 		{"words", "30d", january.AddDate(0, 0, -30), 8},
 		{"inbound", "30d", january.AddDate(0, 0, -30), 2},
+		{"alerts", "30d", january.AddDate(0, 0, -30), 1},
 		{"evidence", "30d", january.AddDate(0, 0, -30), 2},
 		{"addresses", "30d", january.AddDate(0, 0, -30), 2},
 		{Kind: "messages", Age: "never"},
@@ -92,11 +94,11 @@ func TestRetention(t *testing.T) {
 	if found := holding(t, s.pool, "Superseded"); len(found) > 0 {
 		t.Errorf("still in %v", found)
 	}
-	line := "level=INFO msg=retention hits=2 links=2 words=8 inbound=2 evidence=2 addresses=2\n"
+	line := "level=INFO msg=retention hits=2 links=2 letters=1 words=8 inbound=2 alerts=1 evidence=2 addresses=2\n"
 	if diff := cmp.Diff(line, log.String()); diff != "" {
 		t.Errorf("log:\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{`sapa retention personal data {"hits": 2, "links": 2, "words": 8, "inbound": 2, "evidence": 2, "addresses": 2}`},
+	if diff := cmp.Diff([]string{`sapa retention personal data {"hits": 2, "links": 2, "letters": 1, "words": 8, "inbound": 2, "alerts": 1, "evidence": 2, "addresses": 2}`},
 		s.texts(`select concat_ws(' ', actor, action, subject, detail) from audit_log where action = 'retention'`)); diff != "" {
 		t.Error(diff)
 	}

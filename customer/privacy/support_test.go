@@ -98,6 +98,10 @@ func (s *shop) history(key string, place int64, email, phone, ip, agent, query s
 	s.exec(`insert into response_totals (run_id, kind, part, link, total, uniq) values ($1, 'open', '', -1, 1, 1), ($1, 'click', '', -1, 1, 1), ($1, 'click', 'html', 0, 1, 1)`, s.one.ID)
 	s.exec(`insert into short_links (code, message_id, part, link, query, made_at) values ('aaaaaaa' || $2::text, $1, 'sms', 0, $3, $4),
 		('bbbbbbb' || $2::text, $1, 'sms', 0, $3 || '&again=1', $4), ('uuuuuuu' || $2::text, $1, 'unsubscribe', 0, '', $4)`, text, fmt.Sprint(place), query, ledgertest.Tick)
+	s.exec(`insert into alerts (message_id, desk, title, text, customer_key, campaign, at) values ($1, 'front-desk', 'Call ' || $2::text, 'They are at ' || $3::text, $4, 'hello', $5)`,
+		mail, phone, email, key, ledgertest.Tick)
+	s.exec(`insert into letters (message_id, run_id, code, size, content, composed_at) values ($1, 1, 'LETTER' || $2::text, 'a4', jsonb_build_object('text', 'Halo ' || $3::text), $4)`,
+		text, key, phone, ledgertest.Tick)
 	s.exec(`insert into delivery_reports (message_id, provider_id, status, words, at, open) values ($1::bigint, 'SM' || $1::text, 'undelivered', 'not reached: ' || $2, $3, false)`, text, phone, ledgertest.Tick)
 	s.exec(`insert into inbound (at, channel, provider_id, sender, sender_hash, recipient, body, kind, message_id, customer_key)
 		select $1, 'sms', 'IN' || $2, $3, a.hash, '+628110001', 'Saya di ' || $4, 'reply', $5, $2 from addresses a where a.channel = 'sms' and a.normalised = $3`,
