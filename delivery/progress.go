@@ -20,6 +20,8 @@ type Progress struct {
 	Reasons map[string]int `json:"reasons"`          // of failed and skipped: "failed: refused"
 	// Resting is until when nothing can be done: all that is left waits for another attempt, or for its hour.
 	Resting *time.Time `json:"resting_until,omitempty"`
+	// ByHand says that all that is left waits for people: letters to be posted, calls to be made.
+	ByHand bool `json:"waits_for_people,omitempty"`
 }
 
 // WarmingUp says that a run waits for the next day of its account's warm-up.
@@ -37,6 +39,9 @@ func ReadProgress(ctx context.Context, db pg.DBTX, run int, now time.Time) (*Pro
 		from runs where id = $1`, run, now.Add(restless)).Scan(&p.State, &p.Reason, &p.Resting)
 	if err != nil {
 		return nil, fmt.Errorf("read run %d: %w", run, err)
+	}
+	if p.Resting != nil && !p.Resting.Before(byHand()) {
+		p.Resting, p.ByHand = nil, true
 	}
 	rows, err := db.Query(ctx, `select state, reason, sum(delta)::bigint from run_totals where run_id = $1 group by state, reason having sum(delta) <> 0`, run)
 	if err != nil {

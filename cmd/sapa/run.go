@@ -380,7 +380,7 @@ func stopped(p *delivery.Progress) bool {
 	case "done", "cancelled":
 		return true
 	case "sending":
-		return p.Resting != nil && (p.Reason == "" || p.WarmingUp())
+		return (p.Resting != nil || p.ByHand) && (p.Reason == "" || p.WarmingUp())
 	case "paused":
 		return !strings.HasPrefix(p.Reason, byHand)
 	}
@@ -416,6 +416,9 @@ func (a *app) conclude(p *delivery.Progress, asJSON bool) error {
 		}
 	}
 	switch {
+	case p.State == "sending" && p.ByHand:
+		fmt.Fprintf(a.stderr, "%s wait for people: letters at sapa letters, calls at sapa calls\n", thousands(p.Waiting()))
+		return nil
 	case p.State == "sending":
 		why := p.Reason
 		if why == "" {
