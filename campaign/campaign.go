@@ -34,7 +34,9 @@ type Definition struct {
 	Confirms    string    `yaml:"confirms" jsonschema_description:"A topic with opt_in: double; the campaign goes to those who are still to confirm that they want it"`
 	Audience    Audience  `yaml:"audience,required" jsonschema:"required" jsonschema_description:"Who is meant"`
 	Schedule    *Schedule `yaml:"schedule" jsonschema_description:"When it runs by itself; without a schedule only sapa run runs it"`
-	Channels    []string  `yaml:"channels" jsonschema_description:"How it goes: [email] or [sms]; by default the channel that content is for"`
+	Trigger     *Trigger  `yaml:"trigger" jsonschema_description:"The event that sends a message to the customer whom it is about, at once; instead of a schedule"`
+	Channels    []string  `yaml:"channels" jsonschema_description:"How it goes, such as [email]; of several, such as [whatsapp, sms, letter], the first that reaches the customer. By default the channel that content is for"`
+	Then        *Then     `yaml:"then" jsonschema_description:"When it goes on to the next channel"`
 	Content     Content   `yaml:"content,required" jsonschema:"required" jsonschema_description:"What is sent"`
 
 	Limits   *Limits           `yaml:"limits" jsonschema_description:"What bounds a run before a person looks at it, and when and how often customers are written to; by default as in sapa.yaml, below rails:"`
@@ -52,7 +54,7 @@ type Audience struct {
 	Cooldown Duration `yaml:"cooldown" jsonschema_description:"Nobody gets this campaign again within this time, whatever the occasion, such as 300d"`
 }
 
-// Content is what is sent: a campaign has one channel so far.
+// Content is what is sent, by each channel.
 type Content struct {
 	Email *Email `yaml:"email" jsonschema_description:"The e-mail"`
 	SMS   *SMS   `yaml:"sms" jsonschema_description:"The text message"`
@@ -84,6 +86,7 @@ type Campaign struct {
 	Warnings diag.List
 
 	channel  string
+	channels []string // the campaign's channels in its order; nil or one: there is no choice
 	schema   *customer.Schema
 	scope    *segment.Scope
 	base     *segment.Rule // customers.where; nil for every row
@@ -91,7 +94,8 @@ type Campaign struct {
 	each     *customer.Relation // nil: customers themselves
 	eachName string
 	occasion []*segment.Value
-	calendar *calendar // nil: only by hand
+	calendar *calendar        // nil: only by hand
+	event    *customer.Entity // that triggers it; nil: none does
 }
 
 // Link is a tracked link of a campaign's content.
@@ -112,7 +116,7 @@ func (c *Campaign) Topic() string {
 // Confirms says whether the campaign asks those whose consent to its topic is pending to confirm it.
 func (c *Campaign) Confirms() bool { return c.Definition.Confirms != "" }
 
-// Channel is the channel that the campaign uses.
+// Channel is the channel that the campaign uses, and of several the first.
 func (c *Campaign) Channel() string { return c.channel }
 
 // Merged says whether a customer's due rows share a message.
@@ -124,7 +128,7 @@ func (c *Campaign) clock(tick, asOf time.Time) segment.Clock {
 	if err != nil {
 		zone = time.UTC // Resolve has checked the name; without zone data there is nothing better
 	}
-	return segment.Clock{Today: date(tick), Now: asOf, Zone: zone}
+	return segment.Clock{Today: date(tick), Now: asOf, Zone: zone, Event: c.anyEvent(asOf)}
 }
 
 // date is the civil date of a civil time, as midnight UTC.

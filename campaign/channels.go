@@ -21,18 +21,20 @@ func contentHint(channel string) string {
 	return "such as  email: {subject: Selamat, html: greeting.html.liquid}"
 }
 
-// checkChannels finds the campaign's channel: the one that is named, or else the one that it has content for.
+// checkChannels finds the campaign's channels: those that are named, or else the one that it has content for.
 func (k *checker) checkChannels() {
 	k.c.channel = k.contentChannel()
-	if named := k.namedChannel(); named != "" {
-		k.c.channel = named
+	if named := k.namedChannels(); len(named) > 0 {
+		k.c.channel, k.c.channels = named[0], named
 	}
 	if k.f.Has("$.channels") && k.wellFormed && len(k.c.Definition.Channels) == 0 {
 		k.problem("$.channels", "write  channels: ["+k.c.channel+"], or leave the line out", "no channel is named")
 	}
-	if _, ok := k.c.schema.Address(k.c.channel); !ok && !addressless(k.c.channel) {
-		k.problem("$.channels", "in sapa.yaml, below customers:, write  "+addressHint(k.c.channel),
-			"no column is mapped for the address of channel %s", k.c.channel)
+	for _, name := range k.c.Channels() {
+		if _, ok := k.c.schema.Address(name); !ok && !addressless(name) {
+			k.problem("$.channels", "in sapa.yaml, below customers:, write  "+addressHint(name),
+				"no column is mapped for the address of channel %s", name)
+		}
 	}
 }
 
@@ -58,8 +60,8 @@ func (k *checker) contentChannel() string {
 	return "email"
 }
 
-// namedChannel is the first of channels that campaigns can use; "" when there is none.
-func (k *checker) namedChannel() (channel string) {
+// namedChannels are those of the file's channels that campaigns can use.
+func (k *checker) namedChannels() (named []string) {
 	names := k.c.Definition.Channels
 	for i, name := range names {
 		at := strictyaml.Index("$.channels", i)
@@ -67,10 +69,8 @@ func (k *checker) namedChannel() (channel string) {
 		switch {
 		case known && slices.Contains(names[:i], name):
 			k.problem(at, "", "%s stands here already", name)
-		case known && channel != "":
-			k.problem(at, "leave one out; for the other write a campaign of its own", "one channel per campaign so far")
 		case known:
-			channel = name
+			named = append(named, name)
 		case strings.TrimSpace(name) == "":
 		case slices.Contains(customer.Channels(), name):
 			k.problem(at, notAvailable, "the channel %s is not available yet", name)
@@ -78,34 +78,42 @@ func (k *checker) namedChannel() (channel string) {
 			k.problem(at, diag.DidYouMean(name, available()), "unknown channel %q", name)
 		}
 	}
-	return channel
+	return named
 }
 
-// checkContentKeys says whether there is content for the campaign's channel, and reports what there is for others.
+// checkContentKeys says whether there is content for each of the campaign's channels, and reports what there is for others.
 func (k *checker) checkContentKeys() {
-	channel := k.c.channel
 	if !k.f.Has("$.content") || !k.wellFormed {
 		return // reported as a missing key, or one may be misspelt
 	}
-	named := k.namedAny()
+	channel, named := k.c.channel, k.namedAny()
 	for _, name := range available() {
 		switch at := "$.content." + name; {
-		case name == channel || !k.f.Has(at):
+		case k.c.uses(name) || !k.f.Has(at):
 		case named:
-			k.add(k.f.KeyProblem(at, "leave it out; or write  channels: ["+name+"]", "this is for %s, and the campaign goes by %s", name, channel))
+			k.add(k.f.KeyProblem(at, "leave it out; or write  channels: ["+strings.Join(append(slices.Clone(k.c.channels), name), ", ")+"]",
+				"this is for %s, and the campaign goes by %s", name, strings.Join(k.c.channels, ", ")))
 		default:
-			k.add(k.f.KeyProblem(at, "leave "+name+" or "+channel+" out; for the other write a campaign of its own", "one channel per campaign so far"))
+			k.add(k.f.KeyProblem(at, "name them in the order in which they are tried, such as  channels: ["+channel+", "+name+"]",
+				"there is content for %s, too, and nothing says which channel comes first", channel))
 		}
 	}
-	if !k.f.Has("$.content." + channel) {
-		hint := contentHint(channel)
-		if !named {
-			hint += "  or  " + strings.TrimPrefix(contentHint("sms"), "such as  ")
-			k.add(k.f.KeyProblem("$.content", hint, "there is no content"))
-			return
+	for _, channel := range k.c.Channels() {
+		if !k.f.Has("$.content." + channel) {
+			k.missingContent(channel, named)
 		}
-		k.add(k.f.KeyProblem("$.content", hint, "the key %q is missing here", channel))
 	}
+}
+
+// missingContent reports that there is nothing to send by a channel.
+func (k *checker) missingContent(channel string, named bool) {
+	hint := contentHint(channel)
+	if !named {
+		hint += "  or  " + strings.TrimPrefix(contentHint("sms"), "such as  ")
+		k.add(k.f.KeyProblem("$.content", hint, "there is no content"))
+		return
+	}
+	k.add(k.f.KeyProblem("$.content", hint, "the key %q is missing here", channel))
 }
 
 // namedAny says whether the file names a channel that campaigns can use.

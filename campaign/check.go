@@ -72,9 +72,13 @@ func (k *checker) check() {
 	k.checkName()
 	k.checkChannels()
 	k.checkTopic()
+	k.checkLadder()
+	k.checkThen()
 	k.checkSchedule()
+	k.checkTrigger()
 	k.checkSeeds()
 	k.checkLimits()
+	k.checkBudget()
 	if k.checkEach() { // otherwise the names in rules and templates would be reported, too
 		k.checkRules()
 		k.checkContent()
@@ -152,7 +156,7 @@ const eachHint = "such as  each: customer.vehicles as vehicle"
 // checkEach finds the relation that the audience goes through. False: it is wrong.
 func (k *checker) checkEach() bool {
 	a := &k.c.Definition.Audience
-	k.c.scope = segment.NewScope(k.c.schema).WithNames(k.names)
+	k.c.scope = segment.NewScope(k.c.schema).WithNames(k.names).WithEvent(k.c.event)
 	if a.Merge != "" && a.Merge != "customer" {
 		k.problem("$.audience.merge", "write  merge: customer", "unknown merge %q", a.Merge)
 	}

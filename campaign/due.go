@@ -3,6 +3,7 @@ package campaign
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 			customer_key text collate "C", occasion text collate "C", row_key text collate "C",
 			raw text collate "C", region text, zone text, opted_in boolean, address_id bigint, fault text, domain text
 		) on commit drop`)
+	if err == nil && c.laddered() {
+		_, err = tx.Exec(ctx, "alter table due "+ladderColumns)
+	}
 	if err != nil {
 		return fmt.Errorf("%w", err)
 	}
@@ -38,12 +42,16 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 		return fmt.Errorf("make temporary tables: %w", err)
 	}
 	sql, args = c.withAddresses(sql, args)
-	tag, err := tx.Exec(ctx, "insert into due "+sql, append([]any{pgx.QueryExecModeExec}, args...)...)
+	into := "insert into due "
+	if c.laddered() {
+		into += ladderDue
+	}
+	tag, err := tx.Exec(ctx, into+sql, append([]any{pgx.QueryExecModeExec}, args...)...)
 	if err != nil {
 		return &CompanyError{fmt.Errorf("ask the company's tables: %w", pg.WithoutValues(err))}
 	}
 	r.due = tag.RowsAffected()
-	if err := hideErased(ctx, tx); err != nil {
+	if err := hideErased(ctx, tx, c.laddered()); err != nil {
 		return err
 	}
 	if _, err = tx.Exec(ctx, `set local lock_timeout = 0`); err != nil {
@@ -51,6 +59,9 @@ func (p *Planner) selectDue(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign)
 	}
 	if err := analyze(ctx, tx, "due"); err != nil {
 		return err
+	}
+	if c.laddered() {
+		return c.fillLadderBooks(ctx, tx, "due")
 	}
 	// The address book is filled from the same answer, by Go, so that the rest of planning is SQL alone.
 	return p.fillAddressBook(ctx, tx, c)
@@ -66,6 +77,9 @@ func analyze(ctx context.Context, tx pgx.Tx, table string) error {
 
 // withAddresses adds to a select of the due what the address book knows of their addresses.
 func (c *Campaign) withAddresses(due string, args []any) (string, []any) {
+	if c.laddered() {
+		return due, args
+	}
 	args = append(args[:len(args):len(args)], c.Channel())
 	return fmt.Sprintf(`select d.*, a.id, case when `+c.needsAddress()+` and (d.raw is null or d.raw = '') then 'no address' else %s end, %s
 		from (%s) d (customer_key, occasion, row_key, raw, region, zone, opted_in)
@@ -221,21 +235,24 @@ func (c *Campaign) dueSelect(r *Run, q *segment.Query, clock segment.Clock) (str
 	if r.wanted {
 		where += " and " + c.keySQL() + " in (select w.customer_key from wanted w)"
 	}
+	if c.laddered() {
+		return c.ladderSelect(occasion, c.regionSQL(q), zone, q.From, where), q.Args.Values(), nil
+	}
 	return fmt.Sprintf(`select %s, %s, %s, left(%s::text, 512), %s, %s, %s from %s where %s`,
 		c.keySQL(), occasion, c.rowKeySQL("null::text"), c.rawAddressSQL(), c.regionSQL(q), zone, optedIn, q.From, where), q.Args.Values(), nil
 }
 
 // rawAddressSQL is the customer's address as it is written.
 func (c *Campaign) rawAddressSQL() string {
-	address, mapped := c.schema.Address(c.Channel())
+	raw, mapped := c.schema.AddressSQL(segment.CustomerAlias, c.Channel())
 	if !mapped {
 		return "null::text"
 	}
-	return segment.CustomerAlias + "." + pgx.Identifier{address.Column}.Sanitize()
+	return raw
 }
 
 // regional says whether the channel's addresses are read by the customer's region.
-func (c *Campaign) regional() bool { return customer.Regional(c.channel) }
+func (c *Campaign) regional() bool { return slices.ContainsFunc(c.Channels(), customer.Regional) }
 
 // regionSQL is the customer's region: a code of two letters (ISO 3166-1), the default where the column has none; null where
 // addresses need none.
@@ -280,9 +297,12 @@ func (c *Campaign) occasionSQL(r *Run, q *segment.Query, clock segment.Clock) (s
 	return strings.Join(parts, " || ',' || "), nil
 }
 
-// defaultOccasion is `once` without a schedule, and the tick's date with one.
+// defaultOccasion is `once` without a schedule, the tick's date with one, and the event with a trigger.
 func (c *Campaign) defaultOccasion(r *Run) string {
-	if c.calendar == nil || c.calendar.cron == "" {
+	switch {
+	case r.event != nil:
+		return fmt.Sprintf("event %d", r.event.ID)
+	case c.calendar == nil || c.calendar.cron == "":
 		return "once"
 	}
 	return r.Tick.Format(time.DateOnly)

@@ -52,7 +52,7 @@ func (Definition) JSONSchemaExtend(s *jsonschema.Schema) {
 		property(s, name).Pattern, property(s, name).MaxLength = nameForm.String(), &longest
 	}
 	channels := property(s, "channels")
-	channels.Items.Enum, channels.MinItems, channels.MaxItems = anys(available()), &one, &one
+	channels.Items.Enum, channels.MinItems, channels.UniqueItems = anys(available()), &one, true
 }
 
 // anys is a list for an enum.
@@ -86,13 +86,13 @@ func (Audience) JSONSchemaExtend(s *jsonschema.Schema) {
 // JSONSchemaExtend says that there is either a time or a cron expression.
 func (Schedule) JSONSchemaExtend(s *jsonschema.Schema) { s.OneOf = needsOneOf("at", "cron") }
 
-// JSONSchemaExtend says that there is content for one channel.
+// JSONSchemaExtend says that there is content for a channel.
 func (Content) JSONSchemaExtend(s *jsonschema.Schema) {
 	s.Properties.Delete("Others")
 	for _, f := range forms() {
 		s.Properties.Set(f.Channel, formSchema(f))
 	}
-	s.OneOf = needsOneOf(available()...)
+	s.AnyOf = needsOneOf(available()...)
 }
 
 // JSONSchemaExtend says that there is a body.

@@ -19,11 +19,13 @@ func elsewhere(key string) string {
 		return "it belongs below  email:  in  content:"
 	case "text":
 		return "it belongs below  email:  or  sms:  in  content:"
-	case "max_audience", "pause_if", "quiet_hours", "cap", "on_cap", "spread", "give_up_after":
+	case "unless":
+		return "it belongs below  then:"
+	case "max_audience", "pause_if", "quiet_hours", "cap", "on_cap", "spread", "give_up_after", "budget":
 		return "it belongs below  limits:"
 	case "bounces", "failures", "unsubscribes", "after":
 		return "it belongs below  pause_if:  in  limits:"
-	case "campaign", "description", "topic", "confirms", "audience", "schedule", "channels", "content", "limits", "priority", "seeds", "approval":
+	case "campaign", "description", "topic", "confirms", "audience", "schedule", "trigger", "channels", "then", "content", "limits", "priority", "seeds", "approval":
 		return "it belongs at the beginning of a line, not inside something else"
 	}
 	return ""
@@ -42,7 +44,7 @@ func hint(key string, planned []string, missing map[string]string) string {
 
 // KeyHint implements strictyaml.KeyHinter.
 func (*Definition) KeyHint(key string) string {
-	return hint(key, []string{"goal", "holdout", "locales", "variants", "trigger", "on_unknown"},
+	return hint(key, []string{"goal", "holdout", "locales", "variants", "on_unknown"},
 		map[string]string{
 			"":         "such as  campaign: birthday",
 			"campaign": "the name of the file without .yaml, such as  campaign: oil-change",
@@ -62,7 +64,7 @@ func (*Audience) KeyHint(key string) string {
 
 // KeyHint implements strictyaml.KeyHinter.
 func (*Schedule) KeyHint(key string) string {
-	return hint(key, []string{"trigger"}, map[string]string{"": `such as  schedule: {cron: "0 8 * * *"}`})
+	return hint(key, nil, map[string]string{"": `such as  schedule: {cron: "0 8 * * *"}`})
 }
 
 // KeyHint implements strictyaml.KeyHinter.

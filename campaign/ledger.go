@@ -22,7 +22,7 @@ func (p *Planner) write(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, pla
 	if err := p.draft(ctx, tx, r, c); err != nil {
 		return err
 	}
-	if err := readPlan(ctx, tx, r, c, plan); err != nil {
+	if err := p.readPlan(ctx, tx, r, c, plan); err != nil {
 		return err
 	}
 	if err := p.readPace(ctx, tx, r, c, plan); err != nil {
@@ -44,12 +44,15 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 	_, err := tx.Exec(ctx, `
 		create temporary table fresh (
 			customer_key text collate "C", occasion text collate "C", row_key text collate "C",
-			zone text, opted_in boolean, address_id bigint, fault text, domain text
+			zone text, opted_in boolean, address_id bigint, fault text, domain text, channel text
 		) on commit drop;
 		create temporary table drafts (
 			n bigint, customer_key text collate "C", occasion text collate "C", row_key text collate "C", address_id bigint,
-			not_before timestamptz, not_after timestamptz, reason text, occasions int, lane text collate "C", zone text
+			not_before timestamptz, not_after timestamptz, reason text, occasions int, lane text collate "C", zone text, channel text
 		) on commit drop`)
+	if err == nil && c.laddered() {
+		_, err = tx.Exec(ctx, "alter table fresh add column region text, "+ladderColumns)
+	}
 	if err != nil {
 		return fmt.Errorf("make temporary tables: %w", err)
 	}
@@ -61,7 +64,13 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 		"now": p.Now(), "at_once": w.atOnce, "tick": r.Tick, "until": w.until, "by_zone": w.byZone, "zone": w.zone, "default_zone": c.schema.Zone,
 		"seed": r.seed(),
 	}
-	source, people := "due", peopleOne
+	if err := c.budgetArgs(ctx, tx, r.ID, args); err != nil {
+		return err
+	}
+	source, people, reason, from, kept := "due", peopleOne, saidReason, saidFrom, ""
+	if c.laddered() { // asked of each channel, before one was chosen
+		reason, from, kept = "", "", ladderKept
+	}
 	if c.each != nil { // two rows may mean the same occasion; a customer's key is unique
 		source = "(select distinct on (customer_key, occasion) * from due order by customer_key, occasion, row_key)"
 	}
@@ -69,15 +78,16 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 		people = peopleMerged
 	}
 	lane := "null"
-	if c.laned() {
+	if c.laned() { // p.domain is null but for e-mail
 		lane = "coalesce((@lanes::text[])[array_position(@domains::text[], p.domain)], '')"
 		args["domains"], args["lanes"] = c.lanes()
 	}
 	steps, paced, zone := c.paced()
 	order := c.draftOrder(w.byZone || steps != "")
+	afforded, judged := c.affordedSQL()
 	for _, s := range []struct{ what, sql string }{
-		{"fresh", fmt.Sprintf(freshSQL, source)},
-		{"drafts", fmt.Sprintf(draftSQL, people, lane, zone, steps, paced, order)},
+		{"fresh", fmt.Sprintf(freshSQL, kept, source)},
+		{"drafts", fmt.Sprintf(draftSQL, people, lane, zone, reason, from, steps, paced, afforded, order, judged)},
 	} {
 		tag, err := tx.Exec(ctx, s.sql, args)
 		if err != nil {
@@ -88,6 +98,11 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 		}
 		if err := analyze(ctx, tx, s.what); err != nil {
 			return err
+		}
+		if s.what == "fresh" && c.laddered() {
+			if err := p.chooseChannels(ctx, tx, c); err != nil {
+				return err
+			}
 		}
 		if s.what == "fresh" && c.spread() > 0 {
 			if err := p.spreadSlots(ctx, tx, r, c); err != nil {
@@ -100,7 +115,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 
 const freshSQL = `
 insert into fresh
-select d.customer_key, d.occasion, d.row_key, d.zone, d.opted_in, d.address_id, d.fault, d.domain
+select d.customer_key, d.occasion, d.row_key, d.zone, d.opted_in, d.address_id, d.fault, d.domain, null%s
 from %s d
 where not exists (
 	select from occasions o
@@ -110,11 +125,11 @@ where not exists (
 // Who gets a message: of each occasion, or of all occasions of a customer.
 const (
 	peopleOne = `
-	select f.customer_key, f.occasion, f.row_key, z.name as zone, f.opted_in, f.address_id, f.fault, f.domain, 1 as occasions
+	select f.customer_key, f.occasion, f.row_key, z.name as zone, f.opted_in, f.address_id, f.fault, f.domain, f.channel, 1 as occasions
 	from fresh f left join zones z on z.name = f.zone`
 	peopleMerged = `
 	select f.customer_key, null::text as occasion, null::text as row_key, min(z.name) as zone, bool_and(f.opted_in) as opted_in,
-	       min(f.address_id) as address_id, min(f.fault) as fault, min(f.domain) as domain, count(*) as occasions
+	       min(f.address_id) as address_id, min(f.fault) as fault, min(f.domain) as domain, min(f.channel) as channel, count(*) as occasions
 	from fresh f left join zones z on z.name = f.zone
 	group by f.customer_key`
 )
@@ -132,39 +147,45 @@ with people as (%s
 	       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
 	order by c.customer_key, c.id desc
 ), judged as (
-	select p.customer_key, p.occasion, p.row_key, p.address_id, p.occasions, %s as lane, %s as zone,
+	select p.customer_key, p.occasion, p.row_key, p.address_id, p.occasions, p.channel, %s as lane, %s as zone,
 	       case when @at_once::boolean then @now::timestamptz
 	            else @tick::timestamp at time zone case when @by_zone::boolean then coalesce(p.zone, @default_zone) else @zone end
 	            end as not_before,
 	       @until::timestamp at time zone case when @by_zone::boolean then coalesce(p.zone, @default_zone) else @zone end as not_after,
 	       case
-	       when p.fault is not null then p.fault -- erased, no address, bad address
-	       when s.hash is not null then 'suppressed'
-	       when not coalesce(case when p.opted_in is false then false end,
-	                         case when @confirms::boolean then coalesce(l.pending, false) else l.granted end,
-	                         case when @column_grants::boolean then p.opted_in end, @granted)
-	            then case when l.paused and p.opted_in is not false then 'paused' else 'no consent' end
+	       when p.fault is not null then p.fault -- erased, no address, bad address%s
 	       when @cooldown::interval > '0' and exists (
 	            select from occasions o
 	            where o.campaign_id = @campaign and o.customer_key = p.customer_key and o.spent
 	              and o.planned_at > @as_of::timestamptz - @cooldown::interval) then 'cooldown'
 	       end as reason
-	from people p
-	left join (suppressions s join addresses a on a.hash = s.hash) on s.channel = @channel and a.id = p.address_id
-	left join latest l on l.customer_key = p.customer_key
+	from people p%s
 )%s, timed as (
-	select customer_key, occasion, row_key, address_id, not_before, not_after, occasions, lane, zone,
+	select customer_key, occasion, row_key, address_id, not_before, not_after, occasions, lane, zone, channel,
 	       coalesce(reason, case when not_after <= @now::timestamptz or not_after <= not_before then 'too late' end) as reason
 	from %s
 	offset 0 -- or the reason is found out twice, for the order and for the table
-)
+)%s
 insert into drafts
 select row_number() over (order by %s),
-       customer_key, occasion, row_key, address_id, not_before, not_after, reason, occasions, lane, nullif(zone, @default_zone)
-from timed`
+       customer_key, occasion, row_key, address_id, not_before, not_after, reason, occasions, lane, nullif(zone, @default_zone), channel
+from %s`
+
+// What the ledger says of people, in draftSQL.
+const (
+	saidReason = `
+	       when s.hash is not null then 'suppressed'
+	       when not coalesce(case when p.opted_in is false then false end,
+	                         case when @confirms::boolean then coalesce(l.pending, false) else l.granted end,
+	                         case when @column_grants::boolean then p.opted_in end, @granted)
+	            then case when l.paused and p.opted_in is not false then 'paused' else 'no consent' end`
+	saidFrom = `
+	left join (suppressions s join addresses a on a.hash = s.hash) on s.channel = @channel and a.id = p.address_id
+	left join latest l on l.customer_key = p.customer_key`
+)
 
 // laned says whether some of the campaign's messages go in lanes of their own: to domains that have a throttle in sapa.yaml.
-func (c *Campaign) laned() bool { return c.Channel() == "email" && len(c.schema.Throttles) > 0 }
+func (c *Campaign) laned() bool { return c.uses("email") && len(c.schema.Throttles) > 0 }
 
 // lanes are the domains that have a throttle, and the lane of each.
 func (c *Campaign) lanes() (domains, lanes []string) {
@@ -179,6 +200,9 @@ func (c *Campaign) lanes() (domains, lanes []string) {
 // draftOrder is the order of drafts: those to be sent, by lane and moment. Where all have one moment it begins with a text,
 // which sorts several times as fast as columns of which the first ones hardly differ.
 func (c *Campaign) draftOrder(moments bool) string {
+	if c.laddered() {
+		return "reason is not null, channel collate \"C\", " + map[bool]string{true: `lane collate "C", `}[c.laned()] + "not_before, customer_key, occasion"
+	}
 	column, text := "", ""
 	if c.laned() {
 		column, text = `lane collate "C", `, ` || lane || E'\t'`
@@ -198,6 +222,9 @@ type window struct {
 }
 
 func (c *Campaign) window(r *Run) window {
+	if t := c.Definition.Trigger; t != nil {
+		return t.window(r, c.clock(r.Tick, r.AsOf).Zone)
+	}
 	if c.calendar == nil || !r.Scheduled {
 		return window{atOnce: true, zone: c.schema.Zone}
 	}
@@ -236,10 +263,14 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 	if len(c.Limits().Quiet) > 0 {
 		zone = "zone"
 	}
+	channel := "@channel::text"
+	if c.laddered() {
+		channel = "channel"
+	}
 	steps := []struct{ what, sql string }{
 		{"messages", `
 			insert into messages (id, run_id, customer_key, address_id, channel, not_before, not_after, state, reason, occasions, zone)
-			select @base::bigint + n, @run::int, customer_key, address_id, @channel::text, not_before, not_after,
+			select @base::bigint + n, @run::int, customer_key, address_id, ` + channel + `, not_before, not_after,
 			       case when reason is null then 'planned' else 'skipped' end::message_state, reason, occasions, ` + zone + `
 			from drafts`},
 		{"occasions", `
@@ -247,9 +278,9 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 			select @campaign::int, d.customer_key, d.occasion, @base::bigint + d.n, d.row_key, d.reason is null, @as_of::timestamptz
 			from ` + carried + ` ` + takeOver},
 		{"batches", `
-			insert into batches (run_id, lo, hi, due_at, channel, lane, priority, triggered)
-			select @run::int, @base::bigint + chunk, @base::bigint + least(chunk + @size::int - 1, hi), not_before, @channel::text, lane, @priority::smallint, @confirms::boolean
-			from (select not_before, ` + lane + ` as lane, min(n) as lo, max(n) as hi from drafts where reason is null group by 1, 2) d, -- n without gaps
+			insert into batches (run_id, lo, hi, due_at, channel, lane, climb_at, priority, triggered)
+			select @run::int, @base::bigint + chunk, @base::bigint + least(chunk + @size::int - 1, hi), not_before, channel, lane, not_before + @climb::interval, @priority::smallint, @triggered::boolean
+			from (select not_before, ` + lane + ` as lane, ` + channel + ` as channel, min(n) as lo, max(n) as hi from drafts where reason is null group by 1, 2, 3) d, -- n without gaps
 			     generate_series(lo, hi, @size::int) chunk
 			order by chunk`},
 		{"totals", `
@@ -260,9 +291,10 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 	}
 	args := pgx.NamedArgs{
 		"campaign": r.CampaignID, "run": r.ID, "base": r.messageBase, "channel": c.Channel(), "as_of": r.AsOf, "size": delivery.BatchSize,
-		"priority": c.batchPriority(), "confirms": c.Confirms(),
+		"priority": c.batchPriority(), "triggered": c.Confirms() || c.Triggered(),
 	}
 	args["states"], args["reasons"], args["counts"] = plan.totals()
+	args["climb"] = c.firstLook()
 	for _, s := range steps {
 		tag, err := tx.Exec(ctx, s.sql, args)
 		if e, ok := errors.AsType[*pgconn.PgError](err); ok && s.what == "occasions" && e.Code == "23505" {
@@ -277,6 +309,9 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 			}
 		}
 	}
+	if err := p.noteLadder(ctx, tx, r.ID, c, 0, plan.Channels); err != nil {
+		return err
+	}
 	return delivery.CountContacts(ctx, tx, r.ID, c.Limits())
 }
 
@@ -285,7 +320,7 @@ func (p *Planner) writeLedger(ctx context.Context, tx pgx.Tx, r *Run, c *Campaig
 var errMoved = errors.New("occasions were taken while the run was planned")
 
 // readPlan counts tables due, fresh and drafts.
-func readPlan(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan) error {
+func (p *Planner) readPlan(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan) error {
 	plan.Planned, plan.Skipped = 0, map[string]int{}
 	rows, err := tx.Query(ctx, `select coalesce(reason, ''), count(*) from drafts group by 1`)
 	if err != nil {
@@ -303,6 +338,9 @@ func readPlan(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan) e
 	})
 	if err != nil {
 		return fmt.Errorf("count the plan: %w", err)
+	}
+	if err := p.readChannels(ctx, tx, r, c, plan); err != nil {
+		return err
 	}
 	if plan.Already, err = countAlready(ctx, tx, r, c, plan.messages()); err != nil {
 		return fmt.Errorf("count the plan: %w", err)

@@ -28,6 +28,7 @@ type Limits struct {
 	Cap         customer.Cap        `yaml:"cap" jsonschema_description:"How many messages a customer gets at most within a time, of all campaigns and channels; beside that of sapa.yaml, or none: not limited, and not counted"`
 	OnCap       string              `yaml:"on_cap" jsonschema:"enum=skip,enum=postpone" jsonschema_description:"What happens to a message beyond the cap: skip (the default), or postpone until the cap allows it"`
 	Spread      customer.Span       `yaml:"spread" jsonschema_description:"The messages of a run are spread evenly over so long, such as 4h"`
+	Budget      customer.Money      `yaml:"budget" jsonschema_description:"What the messages of a run may cost together, such as 500000 IDR, by the costs of the channels in sapa.yaml; who is beyond it is skipped"`
 	GiveUpAfter customer.Span       `yaml:"give_up_after" jsonschema_description:"A message that is refused for now is not tried again after this time, such as 6h"`
 }
 
@@ -169,7 +170,11 @@ func (p *Planner) forget(ctx context.Context, r *Run, actor string) error {
 }
 
 // judgeSize asks checkSize about a plan; a dry run only shows the answer.
-func (p *Planner) judgeSize(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan) error {
+func (p *Planner) judgeSize(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan) (err error) {
+	if r.event != nil {
+		plan.Hold, err = p.holdEvents(ctx, tx, r, c, plan.Planned)
+		return err
+	}
 	hold, err := p.checkSize(ctx, tx, r, c, plan.Planned)
 	if refused := (*tooMany)(nil); r.ID == 0 && errors.As(err, &refused) {
 		plan.Refused, err = refused.Error(), nil
@@ -198,6 +203,8 @@ func railsSchema(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Pattern: customer.QuietForm, Examples: []any{"20:00-07:00", "none"}}
 	case *customer.Cap:
 		return &jsonschema.Schema{Type: "string", Pattern: customer.CapForm, Examples: []any{"2 per 7d", "none"}}
+	case *customer.Money:
+		return &jsonschema.Schema{Type: "string", Pattern: customer.MoneyForm, Examples: []any{"500000 IDR"}}
 	case *customer.Span:
 		return &jsonschema.Schema{Type: "string", Pattern: customer.SpanForm, Examples: []any{"4h", "2d"}}
 	case *customer.Seed:

@@ -29,6 +29,11 @@ type Plan struct {
 	Last     *time.Time     `json:"last,omitempty"`
 	Hold     string         `json:"hold,omitempty"`    // why the run waits for a person before anything is sent; "": it does not
 	Refused  string         `json:"refused,omitempty"` // of a dry run: why a run would be refused
+
+	Channels []PlanChannel   `json:"channels,omitempty"`            // what Planned goes by
+	Budget   *customer.Money `json:"budget,omitempty"`              // what the run may cost
+	Left     *customer.Money `json:"left,omitempty"`                // of the budget, after this plan
+	Odd      int             `json:"unknown_preferences,omitempty"` // customers whose preferred channel is not the name of one
 }
 
 // Total is what the parts must add up to.

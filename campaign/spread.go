@@ -160,7 +160,7 @@ func (c *Campaign) paced() (steps, from, zone string) {
 }
 
 const rungSQL = `, rung as (
-	select j.customer_key, j.occasion, j.row_key, j.address_id, %s as not_before, j.not_after, j.occasions, j.lane, j.zone, j.reason
+	select j.customer_key, j.occasion, j.row_key, j.address_id, %s as not_before, j.not_after, j.occasions, j.lane, j.zone, j.channel, j.reason
 	from judged j
 )`
 
@@ -171,7 +171,7 @@ const dealtSQL = `, ordered as (
 	       count(*) over (partition by j.reason is null, j.zone) as many
 	from judged j
 ), dealt as (
-	select o.customer_key, o.occasion, o.row_key, o.address_id, coalesce(s.at, o.not_before) as not_before, o.not_after, o.occasions, o.lane, o.zone, o.reason
+	select o.customer_key, o.occasion, o.row_key, o.address_id, coalesce(s.at, o.not_before) as not_before, o.not_after, o.occasions, o.lane, o.zone, o.channel, o.reason
 	from ordered o left join slots s on s.zone = o.zone and s.number = o.place * s.of / o.many
 )`
 
