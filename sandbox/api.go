@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// apiList answers GET /api/messages?to=&subject=&q=&which=accepted|refused|all|conversation&channel=email|sms&page=&per_page=
+// apiList answers GET /api/messages?to=&subject=&q=&which=accepted|refused|all|conversation&channel=email|sms|whatsapp|voice&page=&per_page=
 // with a Listing.
 func (p *pages) apiList(w http.ResponseWriter, r *http.Request) {
 	filter, page := readQuery(r.URL.Query())

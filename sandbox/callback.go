@@ -117,6 +117,10 @@ func statusForm(account string, m Message, a act, now time.Time) url.Values {
 		"MessageSid": {m.MessageID}, "SmsSid": {m.MessageID}, "MessageStatus": {a.status}, "SmsStatus": {a.status},
 		"To": {m.To[0]}, "From": {m.From}, "AccountSid": {account}, "ApiVersion": {apiVersion},
 	}
+	if m.Channel == ChannelWhatsApp {
+		form.Set("ChannelToAddress", m.To[0])
+		form.Set("ChannelPrefix", "whatsapp")
+	}
 	if m.SMS.Service != "" {
 		form.Set("MessagingServiceSid", m.SMS.Service)
 	}
@@ -124,7 +128,7 @@ func statusForm(account string, m Message, a act, now time.Time) url.Values {
 		form.Set("ErrorCode", strconv.Itoa(a.error))
 		form.Set("ErrorMessage", carrierError(a.error))
 	}
-	if a.status == "delivered" || a.status == "undelivered" {
+	if m.Channel == ChannelSMS && (a.status == "delivered" || a.status == "undelivered") {
 		form.Set("RawDlrDoneDate", now.UTC().Format("0601021504"))
 	}
 	return form

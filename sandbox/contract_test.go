@@ -117,7 +117,7 @@ func formats() []*jsonschema.Format {
 		return nil
 	}}
 	return []*jsonschema.Format{
-		date, uris, uri, text("currency", `^[A-Z]{3}$`), text("int64", ``), text("phone-number", `^(\+[1-9]\d{6,14}|\d{3,8}|[A-Za-z0-9 ]{1,11})$`),
+		date, uris, uri, text("currency", `^[A-Z]{3}$`), text("int64", ``), text("phone-number", `^((whatsapp:)?\+[1-9]\d{6,14}|\d{3,8}|[A-Za-z0-9 ]{1,11})$`),
 	}
 }
 
@@ -254,14 +254,18 @@ func (c *contract) checkAnswer(template, method, status string, answer []byte) {
 		c.t.Fatalf("%v in %s", err, answer)
 	}
 	c.check(value, "paths", template, method, "responses", status, "content", "application/json", "schema")
-	messages, _ := value.(map[string]any)["messages"].([]any)
-	if value.(map[string]any)["sid"] != nil {
-		messages = append(messages, value)
+	kind := "message"
+	if strings.Contains(template, "/Calls") {
+		kind = "call"
 	}
-	for name := range c.node("components", "schemas", "api.v2010.account.message", "properties").(map[string]any) {
-		for _, m := range messages {
+	entries, _ := value.(map[string]any)[kind+"s"].([]any)
+	if value.(map[string]any)["sid"] != nil {
+		entries = append(entries, value)
+	}
+	for name := range c.node("components", "schemas", "api.v2010.account."+kind, "properties").(map[string]any) {
+		for _, m := range entries {
 			if _, ok := m.(map[string]any)[name]; !ok {
-				c.t.Errorf("%s %s: no %s in a message", method, template, name)
+				c.t.Errorf("%s %s: no %s in a %s", method, template, name, kind)
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/sapa-crm/sapa/channels/twilio"
@@ -20,12 +21,13 @@ import (
 // optOuts is who wrote STOP to whom, and which senders stand for Messaging Services.
 type optOuts struct {
 	mu       sync.Mutex
-	stopped  map[[2]string]bool // (customer, sender or service)
-	services map[string]string  // service by its sender
+	stopped  map[[2]string]bool      // (customer, sender or service)
+	services map[string]string       // service by its sender
+	sessions map[[2]string]time.Time // when a customer last wrote to a sender
 }
 
 func newOptOuts() *optOuts {
-	return &optOuts{stopped: map[[2]string]bool{}, services: map[string]string{}}
+	return &optOuts{stopped: map[[2]string]bool{}, services: map[string]string{}, sessions: map[[2]string]time.Time{}}
 }
 
 // sender is the one number in the pool of a Messaging Service. It follows from the service's SID.
@@ -79,16 +81,25 @@ func (o *optOuts) hear(customer, sender, body string) string {
 
 // recall rebuilds what is remembered from the folder.
 func (s *Server) recall() {
-	for m := range s.store.all(Filter{Channel: ChannelSMS, Which: All}) {
-		if m.SMS.Service != "" {
+	for m := range s.store.all(Filter{Which: All}) {
+		if m.SMS != nil && m.SMS.Service != "" {
 			s.optOuts.sender(m.SMS.Service)
 		}
 	}
-	for m := range s.store.all(Filter{Channel: ChannelSMS, Which: Conversation}) {
+	for m := range s.store.all(Filter{Which: Conversation}) {
 		if m.SMS.Direction == Inbound {
-			s.optOuts.hear(m.From, m.To[0], m.Subject)
+			s.hear(m.From, m.To[0], m.Subject, m.ReceivedAt)
 		}
 	}
+}
+
+// hear remembers what a customer wrote and returns what Twilio makes of it. On WhatsApp, Twilio leaves STOP to its client.
+func (s *Server) hear(customer, sender, body string, at time.Time) string {
+	s.optOuts.wrote(customer, sender, at)
+	if strings.HasPrefix(customer, whatsAppPrefix) {
+		return ""
+	}
+	return s.optOuts.hear(customer, sender, body)
 }
 
 // optOutAnswer is what Twilio itself answers to STOP, START and HELP.
@@ -104,8 +115,8 @@ func optOutAnswer(kind string) string {
 	return ""
 }
 
-// Reply plays a customer who writes a text: from is the customer's number, to the sender's. The text goes to
-// Config.InboundURL as Twilio sends it, signed, and the answer is what comes back to the customer: the texts of the TwiML,
+// Reply plays a customer who writes a text, or on WhatsApp where whatsapp: stands before the numbers: from is the
+// customer's number, to the sender's. The text goes to Config.InboundURL as Twilio sends it, signed, and the answer is what comes back to the customer: the texts of the TwiML,
 // each on a line of its own, "" without one. STOP, START and HELP, and Twilio's other English words for them, are
 // answered and remembered as Twilio does, and told to the webhook as OptOutType; nothing else is sent to a customer who
 // has stopped.
@@ -115,7 +126,7 @@ func (s *Server) Reply(ctx context.Context, from, to, body string) (string, erro
 	if err := checkReply(from, to, body); err != nil {
 		return "", fmt.Errorf("customer's text: %w", err)
 	}
-	kind := s.optOuts.hear(from, to, body)
+	kind := s.hear(from, to, body, s.config.Now())
 	m, err := s.keepConversation(Inbound, from, to, body)
 	if err != nil {
 		return "", fmt.Errorf("customer's text: %w", err)
@@ -144,9 +155,11 @@ func (s *Server) Reply(ctx context.Context, from, to, body string) (string, erro
 
 func checkReply(from, to, body string) error {
 	switch {
-	case !isNumber(from):
+	case !isNumber(bareNumber(from)):
 		return fmt.Errorf("%q is not a customer's number: write it as +628111234567", from)
-	case !isSender(to):
+	case strings.HasPrefix(from, whatsAppPrefix) != strings.HasPrefix(to, whatsAppPrefix):
+		return errors.New("both must be WhatsApp's numbers, whatsapp:+62…, or neither")
+	case !isSender(bareNumber(to)):
 		return fmt.Errorf("%q is not a sender's number", to)
 	case strings.TrimSpace(body) == "":
 		return errors.New("it is empty: write something")
@@ -162,7 +175,7 @@ func (s *Server) keepConversation(direction Direction, from, to, body string) (M
 	m := s.newText(form)
 	m.SMS.Direction = direction
 	if direction == Inbound {
-		m.SMS.Service = s.optOuts.service(to)
+		m.SMS.Service = s.optOuts.service(bareNumber(to))
 	}
 	m.Verdict.Accepted = true
 	return s.store.keepText(m, form)
@@ -170,7 +183,7 @@ func (s *Server) keepConversation(direction Direction, from, to, body string) (M
 
 // callInbound tells the webhook of a customer's text and returns what is to be answered.
 func (s *Server) callInbound(ctx context.Context, m Message, body, kind string) ([]string, error) {
-	answer, err := s.network.client.post(ctx, s.config.InboundURL, inboundForm(s.config.AccountSID, m, body, kind))
+	answer, err := s.network.client.post(ctx, s.inboundURL(m.Channel), inboundForm(s.config.AccountSID, m, body, kind))
 	var texts []string
 	if err == nil {
 		texts, err = readTwiML(answer)
@@ -198,6 +211,10 @@ func inboundForm(account string, m Message, body, kind string) url.Values {
 	}
 	if kind != "" {
 		form.Set("OptOutType", kind)
+	}
+	if m.Channel == ChannelWhatsApp {
+		form.Set("WaId", strings.TrimPrefix(bareNumber(m.From), "+"))
+		form.Set("ProfileName", "")
 	}
 	return form
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync"
 	"time"
 )
@@ -73,34 +74,50 @@ type act struct {
 	status   string
 	error    int
 	callback bool
+	press    string // a key of the phone, whose meaning somebody is told
 	wait     time.Duration
 }
 
-// acts is everything that happens to a text.
-func acts(t *SMS, config Config) []act {
-	if t.Direction != Outbound {
-		return nil
+// steps are the changes of a message's status.
+func steps(m Message) []act {
+	t := m.SMS
+	if m.Channel == ChannelVoice {
+		return t.callSteps()
 	}
-	steps := []act{{status: "queued"}, {status: "sent"}, {status: "delivered"}}
+	list := []act{{status: "queued"}, {status: "sent"}, {status: "delivered"}}
 	switch {
 	case t.fate == 30036:
-		steps = []act{steps[0], {status: "failed", error: t.fate}}
+		return []act{list[0], {status: "failed", error: t.fate}}
 	case t.fate != 0:
-		steps[2] = act{status: "undelivered", error: t.fate}
+		list[2] = act{status: "undelivered", error: t.fate}
+	case m.Channel == ChannelWhatsApp && t.end == "":
+		list = append(list, act{status: "read"})
+	}
+	return list
+}
+
+// acts is everything that happens to a text, a WhatsApp message or a call.
+func acts(m Message, config Config) []act {
+	t := m.SMS
+	if t.Direction != Outbound {
+		return nil
 	}
 	times := 1
 	if t.callbacks == CallbacksTwice {
 		times = 2
 	}
 	var changes, calls, both []act
-	for _, step := range steps {
+	for _, step := range steps(m) {
 		call := step
-		call.callback = true
+		call.callback, call.press = true, ""
 		if step.status != t.firstStatus() {
 			if step.status != "queued" && t.callbacks != CallbacksEarly {
 				step.wait = config.Pace
 			}
 			changes, both = append(changes, step), append(both, step)
+		}
+		if step.press != "" || !t.tells(m.Channel, step.status) {
+			continue
 		}
 		for range times {
 			calls, both = append(calls, call), append(both, call)
@@ -114,7 +131,7 @@ func acts(t *SMS, config Config) []act {
 			changes = append(changes, calls[len(calls)-1-i])
 		}
 		return changes
-	case t.callbacks == CallbacksLate:
+	case t.callbacks == CallbacksLate && len(calls) > 0:
 		calls[0].wait = config.Late
 		return append(changes, calls...)
 	default:
@@ -139,7 +156,7 @@ func (n *network) begin(ctx context.Context, m Message) {
 		n.ends[m.ID] = end
 		n.mu.Unlock()
 	}
-	n.next(task{id: m.ID, act: -1}, acts(m.SMS, n.config))
+	n.next(task{id: m.ID, act: -1}, acts(m, n.config))
 	if early {
 		patience := time.NewTimer(n.config.Hang)
 		defer patience.Stop()
@@ -153,9 +170,12 @@ func (n *network) begin(ctx context.Context, m Message) {
 
 // resume goes on with the texts of an earlier sandbox in this folder, behind the acts that left an event.
 func (n *network) resume() {
-	for m := range n.store.all(Filter{Channel: ChannelSMS}) {
+	for m := range n.store.all(Filter{}) {
+		if m.SMS == nil {
+			continue
+		}
 		n.expect()
-		n.next(task{id: m.ID, act: int32(m.SMS.Events) - 1}, acts(m.SMS, n.config))
+		n.next(task{id: m.ID, act: int32(m.SMS.Events) - 1}, acts(m, n.config))
 	}
 }
 
@@ -251,11 +271,16 @@ func (n *network) do(ctx context.Context, t task) {
 		n.again(t, err)
 		return
 	}
-	list := acts(m.SMS, n.config)
+	list := acts(m, n.config)
 	a := list[t.act]
 	e := Event{Status: a.status, Error: a.error, Callback: a.callback, Attempts: int(t.attempt) + 1}
-	if a.callback {
-		answer, err := n.client.post(ctx, form.Get("StatusCallback"), statusForm(n.config.AccountSID, m, a, n.config.Now()))
+	switch {
+	case a.press != "":
+		if n.press(ctx, m, form, a.press, &e); ctx.Err() != nil {
+			return
+		}
+	case a.callback:
+		answer, err := n.client.post(ctx, form.Get("StatusCallback"), n.statusForm(m, form, a, int(t.act)))
 		if ctx.Err() != nil {
 			return // it is called again by the next sandbox in this folder
 		}
@@ -268,7 +293,7 @@ func (n *network) do(ctx context.Context, t task) {
 				return
 			}
 		}
-	} else {
+	default:
 		e.Attempts = 0
 	}
 	e.At = n.config.Now()
@@ -301,5 +326,30 @@ func (n *network) wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("%d texts were on their way: %w", open, ctx.Err())
+	}
+}
+
+// statusForm is what a status callback says.
+func (n *network) statusForm(m Message, form url.Values, a act, number int) url.Values {
+	if m.Channel == ChannelVoice {
+		return callForm(n.config.AccountSID, m, form, a, number, n.config.Now())
+	}
+	return statusForm(n.config.AccountSID, m, a, n.config.Now())
+}
+
+// press tells the address of a call's <Gather> of a key, once, as Twilio does, and keeps what is said to that.
+func (n *network) press(ctx context.Context, m Message, form url.Values, key string, e *Event) {
+	e.Callback = true
+	script, err := readCall(form.Get("Twiml"))
+	gather, _ := script.gather()
+	var a answer
+	if err == nil {
+		a, err = n.client.post(ctx, gather.Action, pressForm(n.config.AccountSID, m, key))
+	}
+	if err == nil {
+		e.Words, err = readCallAnswer(a)
+	}
+	if e.Code = a.status; err != nil {
+		e.Fault = err.Error()
 	}
 }

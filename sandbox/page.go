@@ -32,7 +32,7 @@ func newPages(s *Server) *pages {
 		"octets": octets,
 		"number": grouped,
 	}
-	for _, name := range []string{"list", "message", "text", "help", "error"} {
+	for _, name := range []string{"list", "message", "text", "call", "help", "error"} {
 		p.views[name] = template.Must(template.New("layout.html").Funcs(functions).
 			ParseFS(pageFiles, "page/layout.html", "page/"+name+".html"))
 	}
@@ -140,7 +140,7 @@ type listing struct {
 	Listing
 	Query  string
 	Which  Which
-	Kind   string // the channel, "" for both
+	Kind   string // the channel, "" for all
 	First  int
 	Last   int
 	Older  string // link, "" on the last page
@@ -176,7 +176,7 @@ func readQuery(v url.Values) (Filter, Page) {
 		which = Accepted
 	}
 	channel := v.Get("channel")
-	if channel != ChannelEmail && channel != ChannelSMS {
+	if !isChannel(channel) {
 		channel = ""
 	}
 	return Filter{

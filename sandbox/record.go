@@ -17,8 +17,8 @@ import (
 //	meta             version, flags, then the fields of Message in the order of encodeMeta
 //	raw              the mail as it came over the wire, dots unstuffed, or the form of a text; empty for a refusal
 //
-// The version of mail is 1. A text has 2, and behind the fields of mail those of encodeText. What becomes of a text
-// later is a record of its own, an event, with 3.
+// The version of mail is 1. A text, a WhatsApp message or a call has 2, and behind the fields of mail those of encodeText.
+// What becomes of it later is a record of its own, an event, with 3.
 //
 // The sum covers the lengths, so a header of zeros, which a file system may leave behind a crash, is not a record.
 const (
@@ -34,6 +34,8 @@ const (
 	flagWithheld
 	flagConversation // a customer's text, or an answer to one
 	flagCallback     // the client asked for status callbacks
+	flagWhatsApp     // of Twilio's messages: one of WhatsApp, with the fields of encodePhone
+	flagVoice        // a call, with the same
 )
 
 var errTorn = errors.New("incomplete record")
@@ -123,7 +125,7 @@ func encodeMeta(b []byte, m *Message) []byte {
 	version := byte(mailVersion)
 	if m.SMS != nil {
 		version = textVersion
-		flags |= m.SMS.flags()
+		flags |= m.SMS.flags() | channelFlags(m.Channel)
 	}
 	b = append(b, version, flags)
 	b = binary.AppendUvarint(b, uint64(m.Verdict.Code))
@@ -149,7 +151,7 @@ func appendText(b []byte, s string) []byte {
 func decodeMeta(b []byte) (Message, error) {
 	d := decoder{b: b}
 	version, flags := d.octet(), d.octet()
-	m := Message{Channel: ChannelEmail}
+	m := Message{Channel: channelOf(version, flags)}
 	m.Verdict.Accepted = flags&flagAccepted != 0
 	m.Verdict.Withheld = flags&flagWithheld != 0
 	m.Verdict.Code = int(d.uvarint())

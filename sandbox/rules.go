@@ -24,6 +24,9 @@ type Rule struct {
 	Drop      Drop
 	Fail      int       // AtCarrier: the text is not delivered, for this error of Twilio's, such as 30003
 	Callbacks Callbacks // AtCarrier
+	Channel   string    // AtCarrier: whose messages it applies to; "" for those of every channel of Twilio's
+	End       string    // AtCarrier: the status in which a WhatsApp message or a call ends
+	Press     string    // AtCarrier: the key that the customer presses during a call
 	Help      string    // one sentence for the page
 }
 

@@ -1,5 +1,5 @@
-// Package sandbox is a mail server that catches everything, and an HTTP server that speaks Twilio's Messages API, for
-// trying out campaigns without writing to anybody.
+// Package sandbox is a mail server that catches everything, and an HTTP server that speaks Twilio's Messages and Calls
+// APIs, for trying out campaigns without writing to anybody.
 //
 // It speaks real SMTP (PIPELINING, 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES, CHUNKING, AUTH PLAIN with any password)
 // and shows on a small page what it caught. What it answers is on the disk before it is said: a verdict (token of the
@@ -7,9 +7,10 @@
 // all other connections that wait at that moment, so that the log can be compared with the sender's own books. It
 // misbehaves on request, for some recipients always (see Magic and MagicNumbers).
 //
-// On the page's own address it answers the requests of Twilio's API that send, fetch and list texts, with Twilio's
-// fields, errors and prices. Accepted texts are queued, sent and delivered, and their status callbacks come signed, on
-// this machine only; customers answer texts on the page, or by Reply.
+// On the page's own address it answers the requests of Twilio's API that send, fetch and list texts, WhatsApp messages
+// and calls, with Twilio's fields, errors and prices. What was accepted is queued, sent and delivered, or rings and is
+// answered, and its status callbacks come signed, on this machine only; customers answer texts on the page, or by Reply,
+// and press keys by rules.
 //
 // The folder holds segment files, 00000001.mail and so on, which are only ever appended to; delete it to forget the
 // mail. Memory does not hold bodies, only some 150 to 300 octets for each mail, and about 1.5 kB for each text: how it

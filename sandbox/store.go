@@ -18,20 +18,22 @@ type Message struct {
 	ID         int64     `json:"id"` // 1, 2, 3, … in the order in which the verdicts became durable
 	Channel    string    `json:"channel"`
 	ReceivedAt time.Time `json:"received_at"`
-	From       string    `json:"from"`                 // the envelope's sender, "" for <>; of a text the sender's number
+	From       string    `json:"from"`                 // the envelope's sender, "" for <>; of a text or a call the sender's number
 	To         []string  `json:"to"`                   // the envelope's recipients; of a text the one number
 	Subject    string    `json:"subject,omitempty"`    // of a text, how it begins
 	MessageID  string    `json:"message_id,omitempty"` // without angle brackets; unknown where a recipient was refused; of a text its SID
 	Token      string    `json:"token,omitempty"`      // the local part of MessageID; of a text the end of its StatusCallback
 	Size       int       `json:"size"`                 // octets; of a text those of its body
 	Verdict    Verdict   `json:"verdict"`
-	SMS        *SMS      `json:"sms,omitempty"` // of a text
+	SMS        *SMS      `json:"sms,omitempty"` // of a text, a WhatsApp message or a call
 }
 
 // The channels of messages, as campaigns name them.
 const (
-	ChannelEmail = "email"
-	ChannelSMS   = "sms"
+	ChannelEmail    = "email"
+	ChannelSMS      = "sms"
+	ChannelWhatsApp = "whatsapp"
+	ChannelVoice    = "voice"
 )
 
 // Verdict is what the client was told about a message.
@@ -71,7 +73,7 @@ const (
 // Filter chooses messages. Texts match anywhere, without regard to case; empty ones match everything.
 type Filter struct {
 	Which     Which
-	Channel   string // ChannelEmail or ChannelSMS; "" is both
+	Channel   string // one of the channels; "" is all
 	Recipient string
 	Subject   string
 	Text      string // in the recipient, the subject, the sender, the Message-ID or SID, or the token
@@ -97,10 +99,12 @@ type Listing struct {
 type Counts struct {
 	Accepted int   `json:"accepted"`
 	Refused  int   `json:"refused"`
-	Bytes    int64 `json:"bytes"`             // of accepted mail, and of the requests for accepted texts
-	Texts    int   `json:"texts,omitempty"`   // of those accepted
-	Inbound  int   `json:"inbound,omitempty"` // texts of customers; they count nowhere else
-	Cut      int   `json:"cut,omitempty"`     // connections cut after a mail was complete, instead of a reply, since the sandbox started
+	Bytes    int64 `json:"bytes"`              // of accepted mail, and of the requests for accepted texts
+	Texts    int   `json:"texts,omitempty"`    // of those accepted
+	WhatsApp int   `json:"whatsapp,omitempty"` // WhatsApp messages of those accepted
+	Calls    int   `json:"calls,omitempty"`    // calls of those accepted
+	Inbound  int   `json:"inbound,omitempty"`  // what customers wrote; it counts nowhere else
+	Cut      int   `json:"cut,omitempty"`      // connections cut after a mail was complete, instead of a reply, since the sandbox started
 }
 
 // ErrNotFound says that there is no message with that id.
@@ -270,7 +274,7 @@ func (f Filter) matcher() func(meta []byte) bool {
 		return bytes.Contains(folded, part)
 	}
 	return func(meta []byte) bool {
-		if !f.Which.matches(meta[1]) || !channelMatches(f.Channel, meta[0]) {
+		if !f.Which.matches(meta[1]) || f.Channel != "" && f.Channel != channelOf(meta[0], meta[1]) {
 			return false
 		}
 		if len(recipient)+len(subject)+len(text) == 0 {
@@ -294,10 +298,6 @@ func (w Which) matches(flags byte) bool {
 	default:
 		return accepted
 	}
-}
-
-func channelMatches(channel string, version byte) bool {
-	return channel == "" || (channel == ChannelSMS) == (version == textVersion)
 }
 
 func fold(s string) []byte { return appendFolded(nil, []byte(s)) }

@@ -14,6 +14,7 @@ import (
 type note struct {
 	Message
 	Form         url.Values
+	Body         string
 	Events       []Event
 	Characters   int
 	Price        string
@@ -42,9 +43,13 @@ func (p *pages) text(w http.ResponseWriter, m Message) {
 		p.fail(w, http.StatusInternalServerError, "The text could not be read: "+err.Error())
 		return
 	}
-	n := note{Message: text.Message, Form: text.Form, Events: text.Events, InboundURL: p.server.config.InboundURL}
+	if m.Channel == ChannelVoice {
+		p.call(w, text)
+		return
+	}
+	n := note{Message: text.Message, Form: text.Form, Body: bodyOf(text.Form), Events: text.Events, InboundURL: p.server.inboundURL(m.Channel)}
 	n.Older, n.Newer = p.neighbours(m.ID)
-	n.Characters = utf8.RuneCountInString(text.Form.Get("Body"))
+	n.Characters = utf8.RuneCountInString(n.Body)
 	if !m.SMS.SentAt.IsZero() {
 		n.Price = priceOf(m.SMS)
 	}
@@ -53,17 +58,22 @@ func (p *pages) text(w http.ResponseWriter, m Message) {
 		n.Stopped = p.server.optOuts.has(n.Customer, n.Sender)
 		n.Said = p.server.conversation(n.Customer, n.Sender)
 	}
-	p.show(w, http.StatusOK, "text", n.title(), n)
+	p.show(w, http.StatusOK, "text", n.Title(), n)
 }
 
-func (n note) title() string {
+// Title is the page's heading.
+func (n note) Title() string {
+	what := "Text"
+	if n.Channel == ChannelWhatsApp {
+		what = "WhatsApp message"
+	}
 	switch n.SMS.Direction {
 	case Inbound:
-		return "Text from " + n.From
+		return what + " from " + bareNumber(n.From)
 	case OutboundReply:
-		return "Answer to " + n.To[0]
+		return "Answer to " + bareNumber(n.To[0])
 	default:
-		return "Text to " + n.To[0]
+		return what + " to " + bareNumber(n.To[0])
 	}
 }
 
@@ -87,7 +97,7 @@ func (s *Server) conversation(customer, sender string) []said {
 			continue
 		}
 		_, form, err := s.store.form(id)
-		one := said{Message: m, Body: form.Get("Body")}
+		one := said{Message: m, Body: bodyOf(form)}
 		if err != nil {
 			one.Fault = err.Error()
 		}
@@ -108,7 +118,7 @@ func (p *pages) reply(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if m.SMS == nil || !m.Verdict.Accepted {
+	if m.SMS == nil || !m.Verdict.Accepted || m.Channel == ChannelVoice {
 		p.fail(w, http.StatusNotFound, "Only texts that were accepted can be answered.")
 		return
 	}

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -30,12 +31,16 @@ func (r Rule) checkText() error {
 		return fmt.Errorf("rule %q: reply %d is neither 4xx nor 5xx", r.name(), r.Reply.Code)
 	case r.Stage == AtCarrier && (answered || r.Drop != DropNone || r.Delay != 0):
 		return fmt.Errorf("rule %q: at %s the text has been accepted; use the stage %q", r.name(), r.Stage, AtRequest)
-	case r.Stage == AtRequest && (r.Fail != 0 || r.Callbacks != ""):
+	case r.Stage == AtRequest && (r.Fail != 0 || r.Callbacks != "" || r.End != "" || r.Press != ""):
 		return fmt.Errorf("rule %q: what becomes of a text is decided at %q", r.name(), AtCarrier)
 	case answered && r.Drop != DropNone && (r.Drop != DropAfter || r.Reply.Code < 500):
 		return fmt.Errorf("rule %q: choose either a reply or a drop", r.name())
 	case r.Fail != 0 && carrierError(r.Fail) == "":
-		return fmt.Errorf("rule %q: unknown error %d of a carrier: use 30003, 30005 or 30006", r.name(), r.Fail)
+		return fmt.Errorf("rule %q: unknown error %d of a carrier: use 30003, 30005, 30006, 63024 or 63049", r.name(), r.Fail)
+	case r.End != "" && !slices.Contains([]string{"delivered", "busy", "no-answer", "failed", "canceled"}, r.End):
+		return fmt.Errorf("rule %q: nothing ends as %q: use delivered, busy, no-answer, failed or canceled", r.name(), r.End)
+	case r.Press != "" && (len(r.Press) != 1 || !strings.Contains("0123456789*#", r.Press)):
+		return fmt.Errorf("rule %q: %q is no key of a phone", r.name(), r.Press)
 	}
 	switch r.Callbacks {
 	case "", CallbacksEarly, CallbacksLate, CallbacksTwice, CallbacksReversed, CallbacksNever:
@@ -56,6 +61,12 @@ func carrierError(code int) string {
 		return "Landline or unreachable carrier"
 	case 30036:
 		return "Validity Period Expired"
+	case errOutsideSession:
+		return "Failed to send freeform message because you are outside the allowed window. If you are using WhatsApp, please use a Message Template."
+	case 63024:
+		return "Invalid message recipient"
+	case 63049:
+		return "Meta chose not to deliver this WhatsApp marketing message"
 	}
 	return ""
 }
@@ -89,9 +100,18 @@ func textWords() []Rule {
 		{Name: "sms-drop-before", Stage: AtRequest, Drop: DropBefore, Help: "the connection is cut before the text is accepted"},
 		{Name: "sms-drop-after", Stage: AtRequest, Drop: DropAfter, Help: "the connection is cut after the text was accepted"},
 		{Name: "sms-delay", Stage: AtRequest, Help: "the answer to a text comes later: sms-delay=20ms, or sms-delay=2s/10%"},
-		{Name: "sms-30003", Stage: AtCarrier, Fail: 30003, Help: "undelivered: the handset is switched off or away"},
-		{Name: "sms-30005", Stage: AtCarrier, Fail: 30005, Help: "undelivered: the number is not known any more"},
-		{Name: "sms-30006", Stage: AtCarrier, Fail: 30006, Help: "undelivered: a landline, or no carrier serves it"},
+		{Name: "sms-30003", Stage: AtCarrier, Channel: ChannelSMS, Fail: 30003, Help: "undelivered: the handset is switched off or away"},
+		{Name: "sms-30005", Stage: AtCarrier, Channel: ChannelSMS, Fail: 30005, Help: "undelivered: the number is not known any more"},
+		{Name: "sms-30006", Stage: AtCarrier, Channel: ChannelSMS, Fail: 30006, Help: "undelivered: a landline, or no carrier serves it"},
+		{Name: "whatsapp-63024", Stage: AtCarrier, Channel: ChannelWhatsApp, Fail: 63024, Help: "undelivered: the number has no WhatsApp"},
+		{Name: "whatsapp-63049", Stage: AtCarrier, Channel: ChannelWhatsApp, Fail: 63049, Help: "undelivered: Meta holds the advertisement back"},
+		{Name: "whatsapp-unread", Stage: AtCarrier, Channel: ChannelWhatsApp, End: "delivered", Help: "a WhatsApp message is delivered and not read"},
+		{Name: "voice-busy", Stage: AtCarrier, Channel: ChannelVoice, End: "busy", Help: "a call finds the line busy"},
+		{Name: "voice-no-answer", Stage: AtCarrier, Channel: ChannelVoice, End: "no-answer", Help: "nobody answers a call"},
+		{Name: "voice-failed", Stage: AtCarrier, Channel: ChannelVoice, End: "failed", Help: "a call can't be connected"},
+		{Name: "voice-press-1", Stage: AtCarrier, Channel: ChannelVoice, Press: "1", Help: "the customer presses 1, where the call asks for a key"},
+		{Name: "voice-press-2", Stage: AtCarrier, Channel: ChannelVoice, Press: "2", Help: "the customer presses 2"},
+		{Name: "voice-press-9", Stage: AtCarrier, Channel: ChannelVoice, Press: "9", Help: "the customer presses 9"},
 		{Name: "callbacks-early", Stage: AtCarrier, Callbacks: CallbacksEarly, Help: "all status callbacks come before the API's answer"},
 		{Name: "callbacks-late", Stage: AtCarrier, Callbacks: CallbacksLate, Help: "status callbacks come later"},
 		{Name: "callbacks-twice", Stage: AtCarrier, Callbacks: CallbacksTwice, Help: "each status callback comes twice"},
@@ -118,6 +138,9 @@ func MagicNumbers() []Rule {
 		"sms-500-after": "5551500", "sms-503-after": "5551503",
 		"sms-timeout-before": "5550408", "sms-timeout-after": "5551408", "sms-drop-before": "5550444", "sms-drop-after": "5551444",
 		"sms-30003": "5553003", "sms-30005": "5553005", "sms-30006": "5553006",
+		"whatsapp-63024": "5556324", "whatsapp-63049": "5556349", "whatsapp-unread": "5556400",
+		"voice-busy": "5557486", "voice-no-answer": "5557487", "voice-failed": "5557404",
+		"voice-press-1": "5557001", "voice-press-2": "5557002", "voice-press-9": "5557009",
 		"callbacks-early": "5554001", "callbacks-late": "5554002", "callbacks-twice": "5554003",
 		"callbacks-reversed": "5554004", "callbacks-never": "5554005",
 	}
@@ -158,21 +181,33 @@ func (r Rule) textDeed() string {
 	if r.Callbacks != "" {
 		words = append(words, fmt.Sprintf("callbacks %s", r.Callbacks))
 	}
+	if r.End != "" {
+		words = append(words, r.End+" in the end")
+	}
+	if r.Press != "" {
+		words = append(words, "the key "+r.Press+" is pressed")
+	}
 	return strings.Join(words, ", ")
 }
 
-// carrier chooses what becomes of an accepted text.
-func (m *misbehaviour) carrier(to string) (fate, callbacks Rule) {
-	for _, r := range m.rules {
-		if r.Stage != AtCarrier || !r.appliesTo(to) || !m.draw(r.Share) {
-			continue
-		}
-		if fate.Fail == 0 && r.Fail != 0 {
-			fate = r
-		}
-		if callbacks.Callbacks == "" && r.Callbacks != "" {
-			callbacks = r
+// fortune is what becomes of an accepted message: the rules that decide it.
+type fortune struct{ fate, callbacks, end, press Rule }
+
+// carrier chooses what becomes of an accepted message: of each kind the first rule that applies.
+func (m *misbehaviour) carrier(channel, to string) (f fortune) {
+	first := func(into *Rule, r Rule, does bool) {
+		if does && into.Stage == "" {
+			*into = r
 		}
 	}
-	return fate, callbacks
+	for _, r := range m.rules {
+		if r.Stage != AtCarrier || r.Channel != "" && r.Channel != channel || !r.appliesTo(to) || !m.draw(r.Share) {
+			continue
+		}
+		first(&f.fate, r, r.Fail != 0)
+		first(&f.callbacks, r, r.Callbacks != "")
+		first(&f.end, r, r.End != "")
+		first(&f.press, r, r.Press != "")
+	}
+	return f
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// SMS is what a Message that is a text has beside the fields of mail.
+// SMS is what a Message that is a text, a WhatsApp message or a call has beside the fields of mail.
 type SMS struct {
 	Direction Direction `json:"direction"`
 	Service   string    `json:"service,omitempty"` // SID of the Messaging Service that was asked to send it
@@ -25,7 +25,10 @@ type SMS struct {
 
 	fate      int // the error with which it will not be delivered, 0 when it will
 	callbacks Callbacks
-	callback  bool // the client gave a StatusCallback
+	callback  bool   // the client gave a StatusCallback
+	end       string // of WhatsApp and calls: the status in which it ends, "" for the best
+	press     string // of calls: the key that the customer presses
+	told      string // of calls: the events that the client wants to be told of
 }
 
 // Direction is who sent a text to whom, as Twilio's message_enum_direction.
@@ -47,6 +50,7 @@ type Event struct {
 	Attempts int       `json:"attempts,omitempty"`
 	Code     int       `json:"code,omitempty"`  // HTTP status of the last attempt, 0 without an answer
 	Fault    string    `json:"fault,omitempty"` // why the request did not succeed
+	Words    string    `json:"words,omitempty"` // of a key: what is said to it
 }
 
 // Bounds of what the index keeps, in octets.
@@ -59,9 +63,9 @@ const (
 // sid is the part of a SID behind its two letters.
 type sid [16]byte
 
-// parseSID reads the SID of a message; ok is false for anything else.
+// parseSID reads the SID of a message or a call; ok is false for anything else.
 func parseSID(text string) (id sid, ok bool) {
-	if len(text) != 34 || text[:2] != "SM" && text[:2] != "MM" {
+	if len(text) != 34 || text[:2] != "SM" && text[:2] != "MM" && text[:2] != "CA" {
 		return sid{}, false
 	}
 	_, err := hex.Decode(id[:], []byte(text[2:]))
@@ -88,8 +92,13 @@ func (s *store) indexText(meta []byte) {
 	switch m, _ := decodeMeta(meta); {
 	case m.SMS.Direction == Inbound:
 		s.counts.Inbound++
-	case m.SMS.Direction == Outbound && m.Verdict.Accepted:
+	case m.SMS.Direction != Outbound || !m.Verdict.Accepted:
+	case m.Channel == ChannelSMS:
 		s.counts.Texts++
+	case m.Channel == ChannelWhatsApp:
+		s.counts.WhatsApp++
+	case m.Channel == ChannelVoice:
+		s.counts.Calls++
 	}
 }
 
@@ -114,7 +123,7 @@ func (s *store) addProgress(m *Message) {
 		if m.SMS.Status == "" { // the last change
 			m.SMS.Status, m.SMS.Error, m.SMS.UpdatedAt = e.Status, e.Error, e.At
 		}
-		if e.Status == "sent" {
+		if e.Status == "sent" || e.Status == "in-progress" {
 			m.SMS.SentAt = e.At
 		}
 	}
@@ -221,37 +230,65 @@ func encodeText(b []byte, m *Message) []byte {
 		b = appendText(b, s)
 	}
 	b = binary.AppendUvarint(b, uint64(m.SMS.Segments))
-	return binary.AppendUvarint(b, uint64(m.SMS.fate))
+	b = binary.AppendUvarint(b, uint64(m.SMS.fate))
+	if m.Channel != ChannelSMS {
+		b = encodePhone(b, m.SMS)
+	}
+	return b
+}
+
+// encodePhone appends what WhatsApp messages and calls have beside the fields of texts.
+func encodePhone(b []byte, t *SMS) []byte {
+	return appendText(appendText(appendText(b, t.end), t.press), t.told)
 }
 
 func (d *decoder) decodeText(m *Message, flags byte) {
-	m.Channel, m.Token = ChannelSMS, d.text()
+	m.Token = d.text()
 	m.SMS = &SMS{Direction: Direction(d.text()), Service: d.text(), Encoding: d.text(), callbacks: Callbacks(d.text())}
 	m.SMS.Segments, m.SMS.fate = int(d.uvarint()), int(d.uvarint())
 	m.SMS.callback = flags&flagCallback != 0
+	if m.Channel != ChannelSMS {
+		m.SMS.end, m.SMS.press, m.SMS.told = d.text(), d.text(), d.text()
+	}
 }
 
+// The flags of an event.
+const (
+	eventCallback = 1 << iota // it is a request
+	eventSpeaks               // it has words
+)
+
 func encodeEvent(b []byte, id int64, e Event) []byte {
-	var callback byte
+	var flags byte
 	if e.Callback {
-		callback = 1
+		flags |= eventCallback
 	}
-	b = append(b, eventVersion, callback)
+	if e.Words != "" {
+		flags |= eventSpeaks
+	}
+	b = append(b, eventVersion, flags)
 	b = binary.AppendUvarint(b, uint64(id))
 	b = binary.AppendVarint(b, e.At.UnixMicro())
 	for _, n := range []int{e.Error, e.Attempts, e.Code} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
-	return appendText(appendText(b, e.Status), clip(e.Fault, maxFault))
+	b = appendText(appendText(b, e.Status), clip(e.Fault, maxFault))
+	if e.Words != "" {
+		b = appendText(b, clip(e.Words, maxFault))
+	}
+	return b
 }
 
 func decodeEvent(b []byte) Event {
-	e := Event{Callback: b[1] == 1}
+	e := Event{Callback: b[1]&eventCallback != 0}
 	d := decoder{b: b[2:]}
 	d.uvarint() // the text's id
 	e.At = time.UnixMicro(d.varint()).UTC()
 	e.Error, e.Attempts, e.Code = int(d.uvarint()), int(d.uvarint()), int(d.uvarint())
 	e.Status, e.Fault = d.text(), d.text()
+	if b[1]&eventSpeaks != 0 {
+		e.Words = d.text()
+	}
 	return e
 }
 
@@ -268,11 +305,12 @@ func tokenOfCallback(callback string) string {
 	return clip(token, maxTextToken)
 }
 
-// Text is a text with everything that is known of it.
+// Text is a text, a WhatsApp message or a call with everything that is known of it.
 type Text struct {
 	Message
-	Form   url.Values `json:"form"`   // the request: Body, StatusCallback and what else was given
-	Events []Event    `json:"events"` // oldest first
+	Form   url.Values `json:"form"`                 // the request: Body, StatusCallback and what else was given
+	Events []Event    `json:"events"`               // oldest first
+	Heard  []Heard    `json:"transcript,omitempty"` // of a call
 }
 
 // Text returns a text. It returns ErrNotFound, for mails too.
@@ -281,7 +319,11 @@ func (s *Server) Text(id int64) (Text, error) {
 	if err != nil {
 		return Text{}, err
 	}
-	return Text{Message: m, Form: form, Events: s.store.events(id)}, nil
+	t := Text{Message: m, Form: form, Events: s.store.events(id)}
+	if m.Channel == ChannelVoice && m.Verdict.Accepted {
+		t.Heard = transcript(t)
+	}
+	return t, nil
 }
 
 // TextBySID returns a text. It returns ErrNotFound.

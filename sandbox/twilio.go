@@ -26,13 +26,14 @@ const apiVersion = "2010-04-01"
 // maxForm bounds a request, in octets.
 const maxForm = 64 << 10
 
-// twilioAPI answers the requests of Twilio's Messages API, with its words and its errors.
+// twilioAPI answers the requests of Twilio's Messages and Calls APIs, with its words and its errors.
 type twilioAPI struct{ server *Server }
 
 func (a *twilioAPI) register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /"+apiVersion+"/Accounts/{account}/Messages.json", a.guard(a.create))
 	mux.HandleFunc("GET /"+apiVersion+"/Accounts/{account}/Messages.json", a.guard(a.list))
 	mux.HandleFunc("GET /"+apiVersion+"/Accounts/{account}/Messages/{file}", a.guard(a.fetch))
+	a.registerCalls(mux)
 	mux.HandleFunc("GET /"+apiVersion+"/Accounts/{file}", a.guard(a.account))
 	mux.HandleFunc("/"+apiVersion+"/", a.guard(func(w http.ResponseWriter, r *http.Request) { a.fail(w, notFound(r)) }))
 }
@@ -59,27 +60,31 @@ func (a *twilioAPI) guard(next http.HandlerFunc) http.HandlerFunc {
 
 func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// create takes a text. Whatever the answer is, it is durable before it is told, except where a rule cuts the connection
-// before the text is accepted.
-func (a *twilioAPI) create(w http.ResponseWriter, r *http.Request) {
+// create takes a text or a WhatsApp message.
+func (a *twilioAPI) create(w http.ResponseWriter, r *http.Request) { a.take(w, r, phoneChannel) }
+
+// take takes a text, a WhatsApp message or a call. Whatever the answer is, it is durable before it is told, except where a
+// rule cuts the connection before it is accepted.
+func (a *twilioAPI) take(w http.ResponseWriter, r *http.Request, channelOf func(url.Values) string) {
 	if err := r.ParseForm(); err != nil {
 		a.fail(w, Reply{Code: http.StatusBadRequest, Error: 20001, Words: "The request could not be read: " + err.Error()})
 		return
 	}
 	form := r.PostForm
+	channel := channelOf(form)
 	delay, rule, found := a.server.rules.at(AtRequest, form.Get("To"))
 	a.server.pause(r.Context(), delay)
 	switch {
 	case rule.Drop == DropBefore || rule.Drop == HangBefore:
 		a.leave(r, rule)
 	case found && rule.Drop == DropNone:
-		a.refuse(w, form, rule.Reply, rule.name())
+		a.refuse(w, a.server.newMessage(channel, form), form, rule.Reply, rule.name())
 	default:
-		if reply := a.server.checkText(form); reply.Code != 0 {
-			a.refuse(w, form, reply, "")
+		if reply := a.server.check(channel, form); reply.Code != 0 {
+			a.refuse(w, a.server.newMessage(channel, form), form, reply, "")
 			return
 		}
-		a.accept(w, r, form, rule)
+		a.accept(w, r, a.server.newMessage(channel, form), form, rule)
 	}
 }
 
@@ -105,15 +110,46 @@ func (s *Server) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (a *twilioAPI) accept(w http.ResponseWriter, r *http.Request, form url.Values, rule Rule) {
-	m := a.server.newText(form)
-	fate, callbacks := a.server.rules.carrier(form.Get("To"))
-	m.SMS.fate, m.SMS.callbacks = fate.Fail, callbacks.Callbacks
+// check is what Twilio's API would refuse a request with; the zero Reply when it would take it.
+func (s *Server) check(channel string, form url.Values) Reply {
+	if channel == ChannelVoice {
+		return s.checkCall(form)
+	}
+	return s.checkText(form)
+}
+
+// newMessage is the message of a request, as yet without a verdict.
+func (s *Server) newMessage(channel string, form url.Values) Message {
+	if channel == ChannelVoice {
+		return s.newCall(form)
+	}
+	return s.newText(form)
+}
+
+// destine decides what becomes of a message that is accepted.
+func (a *twilioAPI) destine(m *Message, form url.Values) fortune {
+	f := a.server.rules.carrier(m.Channel, form.Get("To"))
+	m.SMS.fate, m.SMS.callbacks, m.SMS.end = f.fate.Fail, f.callbacks.Callbacks, f.end.End
+	if m.Channel == ChannelWhatsApp && form.Get("ContentSid") == "" && !a.server.optOuts.inSession(m.To[0], m.From, m.ReceivedAt) {
+		m.SMS.fate = errOutsideSession
+	}
+	if m.Channel == ChannelVoice {
+		if script, err := readCall(form.Get("Twiml")); err == nil {
+			if _, asks := script.gather(); asks {
+				m.SMS.press = f.press.Press
+			}
+		}
+	}
+	return f
+}
+
+func (a *twilioAPI) accept(w http.ResponseWriter, r *http.Request, m Message, form url.Values, rule Rule) {
+	f := a.destine(&m, form)
 	if validity, _ := strconv.Atoi(form.Get("ValidityPeriod")); validity > 0 && a.server.config.Pace > time.Duration(validity)*time.Second {
 		m.SMS.fate = 30036
 	}
 	m.Verdict.Accepted, m.Verdict.Code, m.Verdict.Words = true, http.StatusCreated, "Created"
-	m.Verdict.Rule, m.Verdict.Withheld = joinNames(rule, fate, callbacks), rule.Drop != DropNone
+	m.Verdict.Rule, m.Verdict.Withheld = joinNames(rule, f.fate, f.callbacks, f.end, f.press), rule.Drop != DropNone
 	m, err := a.server.store.keepText(m, form)
 	if err != nil {
 		a.fail(w, cannotWrite(err))
@@ -132,8 +168,16 @@ func (a *twilioAPI) accept(w http.ResponseWriter, r *http.Request, form url.Valu
 	case rule.Drop != DropNone:
 		a.leave(r, rule)
 	default:
-		a.answer(w, http.StatusCreated, a.resource(m, form))
+		a.answer(w, http.StatusCreated, a.show(m, form))
 	}
+}
+
+// show is a message or a call as Twilio's API shows it.
+func (a *twilioAPI) show(m Message, form url.Values) any {
+	if m.Channel == ChannelVoice {
+		return a.callResource(m, form)
+	}
+	return a.resource(m, form)
 }
 
 func joinNames(rules ...Rule) string {
@@ -148,13 +192,20 @@ func joinNames(rules ...Rule) string {
 
 // newText is the text of a request, as yet without a verdict.
 func (s *Server) newText(form url.Values) Message {
-	body, service, from := form.Get("Body"), form.Get("MessagingServiceSid"), form.Get("From")
+	body, service, from := bodyOf(form), form.Get("MessagingServiceSid"), form.Get("From")
+	channel := phoneChannel(form)
 	if from == "" && service != "" {
 		from = s.optOuts.sender(service)
+		if channel == ChannelWhatsApp {
+			from = whatsAppPrefix + from
+		}
 	}
 	size := twilio.Measure(body)
+	if channel == ChannelWhatsApp {
+		size = twilio.Measurement{Segments: 1} // it has no parts
+	}
 	return Message{
-		Channel: ChannelSMS, ReceivedAt: s.config.Now(), From: from, To: []string{form.Get("To")},
+		Channel: channel, ReceivedAt: s.config.Now(), From: from, To: []string{form.Get("To")},
 		Subject: clip(strings.ToValidUTF8(body, "\uFFFD"), maxTextShown), MessageID: newSID(form),
 		Token: tokenOfCallback(form.Get("StatusCallback")), Size: len(body), Verdict: Verdict{Stage: AtRequest},
 		SMS: &SMS{
@@ -165,17 +216,21 @@ func (s *Server) newText(form url.Values) Message {
 }
 
 func newSID(form url.Values) string {
+	if form.Get("MediaUrl") != "" {
+		return newID("MM")
+	}
+	return newID("SM")
+}
+
+// newID is a new SID.
+func newID(prefix string) string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // it never fails
-	if form.Get("MediaUrl") != "" {
-		return "MM" + hex.EncodeToString(b[:])
-	}
-	return "SM" + hex.EncodeToString(b[:])
+	return prefix + hex.EncodeToString(b[:])
 }
 
 // refuse makes the verdict durable and tells it.
-func (a *twilioAPI) refuse(w http.ResponseWriter, form url.Values, reply Reply, rule string) {
-	m := a.server.newText(form)
+func (a *twilioAPI) refuse(w http.ResponseWriter, m Message, form url.Values, reply Reply, rule string) {
 	reply.Words = strings.ReplaceAll(reply.Words, "{to}", form.Get("To"))
 	m.MessageID = "" // there is no such text
 	m.Verdict.Code, m.Verdict.Words, m.Verdict.Rule = reply.Code, reply.Words, rule
@@ -191,7 +246,7 @@ func (a *twilioAPI) refuse(w http.ResponseWriter, form url.Values, reply Reply, 
 func (a *twilioAPI) fetch(w http.ResponseWriter, r *http.Request) {
 	id, isJSON := strings.CutSuffix(r.PathValue("file"), ".json")
 	m, err := a.server.store.bySID(id)
-	if !isJSON || errors.Is(err, ErrNotFound) {
+	if !isJSON || errors.Is(err, ErrNotFound) || err == nil && m.Channel == ChannelVoice {
 		a.fail(w, notFound(r))
 		return
 	}
@@ -217,7 +272,7 @@ func (a *twilioAPI) account(w http.ResponseWriter, r *http.Request) {
 	a.answer(w, http.StatusOK, map[string]any{
 		"sid": a.server.config.AccountSID, "owner_account_sid": a.server.config.AccountSID, "friendly_name": "Sapa sandbox",
 		"status": "active", "type": "Full", "auth_token": a.server.config.AuthToken, "date_created": since, "date_updated": since,
-		"uri": own + ".json", "subresource_uris": map[string]string{"messages": own + "/Messages.json"},
+		"uri": own + ".json", "subresource_uris": map[string]string{"messages": own + "/Messages.json", "calls": own + "/Calls.json"},
 	})
 }
 

@@ -88,7 +88,7 @@ func (s *Server) checkText(form url.Values) Reply {
 		return bad(21603, "A 'From' phone number is required.")
 	case form.Get("Body") == "" && form.Get("MediaUrl") == "" && form.Get("ContentSid") == "":
 		return bad(21602, "Message body is required.")
-	case !isNumber(to):
+	case phoneChannel(form) == ChannelSMS && !isNumber(to):
 		return invalidTo()
 	case service != "" && !isService(service):
 		return bad(21701, "The Messaging Service resource "+service+" was not found")
@@ -97,10 +97,13 @@ func (s *Server) checkText(form url.Values) Reply {
 	case utf8.RuneCountInString(form.Get("Body")) > maxBody:
 		return bad(21617, "The concatenated message body exceeds the 1600 character limit")
 	}
-	if reply := checkSender(from); reply.Code != 0 {
+	if reply := checkOptions(form); reply.Code != 0 {
 		return reply
 	}
-	if reply := checkOptions(form); reply.Code != 0 {
+	if phoneChannel(form) == ChannelWhatsApp {
+		return s.checkWhatsApp(form)
+	}
+	if reply := checkSender(from); reply.Code != 0 {
 		return reply
 	}
 	if from == "" {

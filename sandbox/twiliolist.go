@@ -39,7 +39,7 @@ type resource struct {
 func (a *twilioAPI) resource(m Message, form url.Values) resource {
 	uri := a.messagesPath() + "/" + m.MessageID
 	r := resource{
-		Body: form.Get("Body"), NumSegments: strconv.Itoa(m.SMS.Segments), Direction: m.SMS.Direction, From: &m.From,
+		Body: bodyOf(form), NumSegments: strconv.Itoa(m.SMS.Segments), Direction: m.SMS.Direction, From: &m.From,
 		DateUpdated: m.SMS.UpdatedAt.UTC().Format(time.RFC1123Z), URI: uri + ".json", AccountSID: a.server.config.AccountSID,
 		NumMedia: strconv.Itoa(len(form["MediaUrl"])), To: m.To[0], DateCreated: m.ReceivedAt.UTC().Format(time.RFC1123Z),
 		Status: m.SMS.Status, SID: m.MessageID, PriceUnit: "USD", APIVersion: apiVersion,
@@ -72,34 +72,48 @@ func (a *twilioAPI) messagesPath() string {
 	return "/" + apiVersion + "/Accounts/" + a.server.config.AccountSID + "/Messages"
 }
 
-// listPage is Twilio's answer to a listing.
-type listPage struct {
-	Messages        []resource `json:"messages"`
-	FirstPageURI    string     `json:"first_page_uri"`
-	NextPageURI     *string    `json:"next_page_uri"`
-	PreviousPageURI *string    `json:"previous_page_uri"`
-	URI             string     `json:"uri"`
-	Page            int        `json:"page"`
-	PageSize        int        `json:"page_size"`
-	Start           int        `json:"start"`
-	End             int        `json:"end"`
+// paging is what Twilio's answer to a listing has beside the entries.
+type paging struct {
+	FirstPageURI    string  `json:"first_page_uri"`
+	NextPageURI     *string `json:"next_page_uri"`
+	PreviousPageURI *string `json:"previous_page_uri"`
+	URI             string  `json:"uri"`
+	Page            int     `json:"page"`
+	PageSize        int     `json:"page_size"`
+	Start           int     `json:"start"`
+	End             int     `json:"end"`
 }
 
-// list answers with texts, newest first. A page's token names the text behind which it begins (PA and its SID) or
-// before which it ends (PB), so that texts which arrive meanwhile move nothing.
+// listPage is Twilio's answer to a listing of messages.
+type listPage struct {
+	Messages []resource `json:"messages"`
+	paging
+}
+
 func (a *twilioAPI) list(w http.ResponseWriter, r *http.Request) {
+	p := listPage{Messages: []resource{}}
+	a.listing(w, r, "DateSent", a.messagesPath(), &p.paging, func(m Message, form url.Values) {
+		p.Messages = append(p.Messages, a.resource(m, form))
+	}, func() any { return p })
+}
+
+// listing answers with messages or calls, newest first. A page's token names the entry behind which it begins (PA and its
+// SID) or before which it ends (PB), so that what arrives meanwhile moves nothing. date is the parameter that bounds the
+// time; add takes one entry, and whole is the answer then.
+func (a *twilioAPI) listing(w http.ResponseWriter, r *http.Request, date, path string, p *paging, add func(Message, url.Values), whole func() any) {
 	query := r.URL.Query()
-	f, reply := readTextFilter(query)
+	f, reply := readTextFilter(query, date)
 	if reply.Code != 0 {
 		a.fail(w, reply)
 		return
 	}
+	f.calls = date == "StartTime"
 	found, more, err := a.find(f)
 	if err != nil {
 		a.fail(w, notFound(r)) // the token's text
 		return
 	}
-	p := listPage{Messages: []resource{}, Page: f.page, PageSize: f.size, Start: f.page * f.size, URI: a.messagesPath() + ".json"}
+	*p = paging{Page: f.page, PageSize: f.size, Start: f.page * f.size, URI: path + ".json"}
 	if r.URL.RawQuery != "" {
 		p.URI += "?" + r.URL.RawQuery
 	}
@@ -109,20 +123,20 @@ func (a *twilioAPI) list(w http.ResponseWriter, r *http.Request) {
 			a.fail(w, cannotRead(err))
 			return
 		}
-		p.Messages = append(p.Messages, a.resource(m, form))
+		add(m, form)
 	}
 	p.End = max(p.Start, p.Start+len(found)-1)
-	p.FirstPageURI = a.pageURI(query, f.size, 0, "")
+	p.FirstPageURI = pageURI(path, query, f.size, 0, "")
 	if more {
-		p.NextPageURI = new(a.pageURI(query, f.size, f.page+1, "PA"+found[len(found)-1].MessageID))
+		p.NextPageURI = new(pageURI(path, query, f.size, f.page+1, "PA"+found[len(found)-1].MessageID))
 	}
 	if f.page > 0 && len(found) > 0 {
-		p.PreviousPageURI = new(a.pageURI(query, f.size, f.page-1, "PB"+found[0].MessageID))
+		p.PreviousPageURI = new(pageURI(path, query, f.size, f.page-1, "PB"+found[0].MessageID))
 	}
-	a.answer(w, http.StatusOK, p)
+	a.answer(w, http.StatusOK, whole())
 }
 
-func (a *twilioAPI) pageURI(query url.Values, size, page int, token string) string {
+func pageURI(path string, query url.Values, size, page int, token string) string {
 	v := url.Values{}
 	for key, values := range query {
 		v[key] = values
@@ -133,7 +147,7 @@ func (a *twilioAPI) pageURI(query url.Values, size, page int, token string) stri
 	if token != "" {
 		v.Set("PageToken", token)
 	}
-	return a.messagesPath() + ".json?" + v.Encode()
+	return path + ".json?" + v.Encode()
 }
 
 // textFilter is a listing's parameters.
@@ -142,9 +156,10 @@ type textFilter struct {
 	after, before time.Time // bounds of the time of sending: not before after, and before before; zero is none
 	page, size    int
 	token         string
+	calls         bool // instead of texts and WhatsApp messages
 }
 
-func readTextFilter(query url.Values) (textFilter, Reply) {
+func readTextFilter(query url.Values, date string) (textFilter, Reply) {
 	f := textFilter{to: query.Get("To"), from: query.Get("From"), size: 50, token: query.Get("PageToken")}
 	for name, into := range map[string]*int{"PageSize": &f.size, "Page": &f.page} {
 		if text := query.Get(name); text != "" {
@@ -157,7 +172,7 @@ func readTextFilter(query url.Values) (textFilter, Reply) {
 	}
 	f.size = min(f.size, MaxPageSize)
 	for name, values := range query {
-		sign, found := strings.CutPrefix(name, "DateSent")
+		sign, found := strings.CutPrefix(name, date)
 		if !found {
 			continue
 		}
@@ -250,7 +265,7 @@ func (s *store) matchingText(id int64, f textFilter) (Message, bool) {
 	s.mu.RLock()
 	meta := s.metas.get(s.entries[id-1].meta)
 	s.mu.RUnlock()
-	if meta[0] != textVersion || meta[1]&flagAccepted == 0 {
+	if meta[0] != textVersion || meta[1]&flagAccepted == 0 || f.calls != (meta[1]&flagVoice != 0) {
 		return Message{}, false
 	}
 	if v := viewMeta(meta); f.to != "" && string(v.to) != f.to || f.from != "" && string(v.from) != f.from {

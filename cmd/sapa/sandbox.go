@@ -25,12 +25,15 @@ func newSandboxCommand(a *app) *cobra.Command {
 		Use:   "sandbox",
 		Short: "Run a mail server and a Twilio that catch everything and show it on a page",
 		Long: `A real SMTP server on this machine that delivers nothing, and an HTTP server that speaks
-Twilio's Messages API: what they accept is on the disk before they say so, and shown on a
-page, where texts can be answered as the customer. Point sapa.yaml at it to try campaigns out:
+Twilio's API: what they accept is on the disk before they say so, and shown on a page, where
+texts and WhatsApp messages can be answered as the customer, and calls have a transcript.
+Point sapa.yaml at it to try campaigns out:
 
   channels:
     email: {smtp: "smtp://127.0.0.1:2525", from: "Me <me@example.com>"}
     sms: {twilio: "${TWILIO_URL}", from: "+6281100000001"}
+    whatsapp: {twilio: "${TWILIO_URL}", from: "+6281100000001"}
+    voice: {twilio: "${TWILIO_URL}", from: "+6281100000001"}
 
 with the TWILIO_URL that is printed at the start.
 
