@@ -20,7 +20,7 @@ type Compiled struct {
 // Limits of one MJML file. The compiler is a program of its own, which nobody can stop but by the clock.
 const (
 	maxMJML      = 256 << 10 // bytes
-	maxElements  = 2000
+	maxElements  = 1000
 	maxMJMLDepth = 40
 	maxAttribute = 4000 // bytes of the value of an attribute
 )
@@ -194,7 +194,11 @@ func readPieces(text string, made, src int) ([]piece, error) {
 	end := 0
 	for _, word := range strings.Fields(text) {
 		var n [3]int
-		for i, s := range strings.SplitN(word, ":", 3) {
+		numbers := strings.Split(word, ":")
+		if len(numbers) != len(n) {
+			return nil, fmt.Errorf("%w: %q", errPlaces, word)
+		}
+		for i, s := range numbers {
 			v, err := strconv.Atoi(s)
 			if err != nil || v < 0 || v > max(made, src) {
 				return nil, fmt.Errorf("%w: %q", errPlaces, word)

@@ -32,7 +32,7 @@ type mjmlRunner struct {
 }
 
 // theMJML is the process's only compiler: it takes a second to load and 15 MB. Until something is compiled it is empty.
-var theMJML = &mjmlRunner{limit: 20 * time.Second}
+var theMJML = &mjmlRunner{limit: time.Minute}
 
 // mjmlMade is what the compiler makes.
 type mjmlMade struct {
