@@ -22,14 +22,3 @@ comment on table alerts is 'what people of the company were told about customers
 comment on column alerts.message_id is 'the message that it is; its state says nothing about whether somebody has seen to it';
 comment on column alerts.desk is 'a key of channels.alert.desks in sapa.yaml';
 comment on column alerts.done_by is 'the user who has seen to it';
-
-create view report_alerts as
-select a.id, a.message_id, a.desk, a.campaign, a.customer_key, a.at, a.done_at, a.done_by
-from alerts a;
-
-comment on view report_alerts is 'One row per alert to a desk, without its words. Restrict it by desk, campaign or at.';
-comment on column report_alerts.message_id is 'the message that it is';
-comment on column report_alerts.desk is 'a key of channels.alert.desks in sapa.yaml';
-comment on column report_alerts.customer_key is 'whom it is about';
-comment on column report_alerts.done_at is 'when somebody had seen to it; null: not yet';
-comment on column report_alerts.done_by is 'the user who had';

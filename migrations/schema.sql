@@ -706,16 +706,6 @@ create table zones (
   constraint zones_pkey PRIMARY KEY (name)
 );
 
--- view report_alerts: One row per alert to a desk, without its words. Restrict it by desk, campaign or at.
---   id bigint
---   message_id bigint: the message that it is
---   desk text: a key of channels.alert.desks in yaml
---   campaign text
---   customer_key text: whom it is about
---   at timestamp with time zone
---   done_at timestamp with time zone: when somebody had seen to it; null: not yet
---   done_by text: the user who had
-
 -- view report_answers: One row per run and answer that customers gave on the spot, such as by a key of the phone.
 --   run_id integer
 --   campaign text

@@ -86,6 +86,7 @@ func TestExportErased(t *testing.T) {
   "messages": [],
   "occasions_of_dropped_months": [],
   "letters": [],
+  "alerts": [],
   "inbound": []
 }
 `
