@@ -98,7 +98,7 @@ func TestRetention(t *testing.T) {
 	if diff := cmp.Diff(line, log.String()); diff != "" {
 		t.Errorf("log:\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{`sapa retention personal data {"hits": 2, "links": 2, "letters": 1, "words": 8, "inbound": 2, "alerts": 1, "evidence": 2, "addresses": 2}`},
+	if diff := cmp.Diff([]string{`sapa retention personal data {"hits": 2, "links": 2, "words": 8, "alerts": 1, "inbound": 2, "letters": 1, "evidence": 2, "addresses": 2}`},
 		s.texts(`select concat_ws(' ', actor, action, subject, detail) from audit_log where action = 'retention'`)); diff != "" {
 		t.Error(diff)
 	}
@@ -133,7 +133,7 @@ func TestRetentionDefaults(t *testing.T) {
 	for _, kept := range done.Kinds {
 		got = append(got, kept.Kind+" "+kept.Age)
 	}
-	want := []string{"hits 90d", "links 365d", "words 365d", "inbound 365d", "evidence 5y", "addresses 730d", "messages never"}
+	want := []string{"hits 90d", "links 365d", "letters 365d", "words 365d", "inbound 365d", "alerts 90d", "evidence 5y", "addresses 730d", "messages never"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
