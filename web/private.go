@@ -28,6 +28,7 @@ type PrivateDeps struct {
 	Replies  func(context.Context, report.ReplyFilter) ([]report.Reply, error)
 	Seen     func(ctx context.Context, replies []int64, actor string) (int, error) // notes that they were read
 	Alerts   AlertDeps
+	Calls    CallDeps
 
 	Company string
 	Secure  bool                        // browsers come by TLS, whoever terminates it: cookies never go without
@@ -103,6 +104,9 @@ func (p *private) pageRoutes() []pageRoute {
 		{"GET /alerts/{desk}", access.SeeAlerts, p.alerts},
 		{"POST /alerts/{desk}", access.SeeAlerts, p.seeTo},
 		{"GET /alerts/{desk}/feed", access.SeeAlerts, p.alertFeed},
+		{"GET /calls", access.MakeCalls, p.callsPage},
+		{"POST /calls", access.MakeCalls, p.nextCall},
+		{"POST /calls/{call}", access.MakeCalls, p.sayCall},
 		{"GET /log", access.ReadLog, p.audit},
 		{"GET /users", access.ManageUsers, p.users},
 	}

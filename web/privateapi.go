@@ -36,6 +36,11 @@ func (p *private) apiRoutes() []apiRoute {
 		{"POST /v1/runs/{run}/resume", access.ControlRuns, nil, p.apiChange("resume")},
 		{"POST /v1/runs/{run}/cancel", access.ControlRuns, nil, p.apiChange("cancel")},
 		{"POST /v1/runs/{run}/retry", access.ControlRuns, nil, p.apiChange("retry")},
+		{"POST /v1/events", access.SendEvents, nil, p.apiEvent},
+		{"GET /v1/calls", access.MakeCalls, nil, p.apiCalls},
+		{"POST /v1/calls/next", access.MakeCalls, nil, p.apiNextCall},
+		{"POST /v1/calls/{call}/done", access.MakeCalls, nil, p.apiCallDone},
+		{"POST /v1/calls/{call}/release", access.MakeCalls, nil, p.apiCallRelease},
 		{"GET /v1/report", access.ReadReports, []string{"campaign", "run", "since"}, p.apiReport},
 		{"GET /v1/log", access.ReadLog, []string{"actor", "action", "subject", "since", "before", "limit"}, p.apiLog},
 	}

@@ -36,6 +36,7 @@ type privateView struct {
 	Replies *repliesView
 	Desk    *deskView
 	Desks   []deskView
+	Calls   *callsView
 	Audit   *auditView
 	Users   []access.User
 }
@@ -49,6 +50,7 @@ var menu = []menuItem{
 	{"/", "Campaigns", access.ReadReports},
 	{"/replies", "Replies", access.ReadReplies},
 	{"/alerts", "Alerts", access.SeeAlerts},
+	{"/calls", "Calls", access.MakeCalls},
 	{"/log", "Audit log", access.ReadLog},
 	{"/users", "Users", access.ManageUsers},
 }
@@ -68,7 +70,7 @@ func (p *private) loadPages() {
 	}
 	layout := template.Must(template.New("layout.html").Funcs(funcs).ParseFS(privateFiles, "private/layout.html"))
 	p.pages = map[string]*privatePage{}
-	for _, name := range []string{"login", "home", "run", "cancel", "replies", "alerts", "desks", "log", "users", "message"} {
+	for _, name := range []string{"login", "home", "run", "cancel", "replies", "alerts", "desks", "calls", "log", "users", "message"} {
 		p.pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(privateFiles, "private/"+name+".html"))
 	}
 	var err error
@@ -103,7 +105,7 @@ func (p *private) show(w http.ResponseWriter, r *http.Request, status int, name 
 	v.Company, v.Path = p.Company, r.URL.Path
 	if v.User != nil {
 		for _, item := range menu {
-			if v.User.Can(item.needs) && (item.Path != "/alerts" || len(p.Alerts.Desks) > 0) {
+			if v.User.Can(item.needs) && (item.Path != "/calls" || p.Calls.Desk != nil) && (item.Path != "/alerts" || len(p.Alerts.Desks) > 0) {
 				v.Menu = append(v.Menu, item)
 			}
 		}

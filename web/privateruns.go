@@ -37,7 +37,11 @@ type action struct {
 
 func (p *private) home(w http.ResponseWriter, r *http.Request, s *access.Session) {
 	if !s.User.Can(access.ReadReports) {
-		http.Redirect(w, r, "/replies", http.StatusSeeOther)
+		first := "/replies"
+		if p.Calls.Desk != nil && s.User.Can(access.MakeCalls) {
+			first = "/calls"
+		}
+		http.Redirect(w, r, first, http.StatusSeeOther)
 		return
 	}
 	campaigns, err := p.Overview(r.Context())
@@ -229,6 +233,9 @@ func (v runView) CameBack() []numberOf {
 		}
 	}
 	texts := v.Segments != nil
+	if len(v.Run.Calls) > 0 {
+		return append(list, numberOf{"unsubscribed from", v.Unsubscribed, v.UnsubscribeRate})
+	}
 	if !texts {
 		list = append(list, numberOf{"opened", v.Opened, v.OpenRate})
 	}

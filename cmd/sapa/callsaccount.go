@@ -1,8 +1,14 @@
 package main
 
 import (
+	"context"
+	"log/slog"
+	"time"
+
 	"github.com/sapa-crm/sapa/channels/calls"
 	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/report"
+	"github.com/sapa-crm/sapa/web"
 )
 
 // callsConnections is how many calls are written on the list at once.
@@ -17,4 +23,40 @@ func (s *session) callsAccounts() []registered {
 		},
 		`calls: {hours: "08:00-20:00"}`,
 	}}
+}
+
+// callDeps is what the agents' pages work with; nothing where sapa.yaml has no calls.
+func (s *session) callDeps() web.CallDeps {
+	if s.config.Channels.Calls == nil {
+		return web.CallDeps{}
+	}
+	return web.CallDeps{
+		Desk: s.callDesk(),
+		Runs: func(ctx context.Context) ([]report.CallRun, error) {
+			return report.CallRuns(ctx, s.pool, 0, s.businessTime())
+		},
+		History: func(ctx context.Context, customerKey string) ([]report.Contact, error) {
+			return report.History(ctx, s.pool, customerKey, historyShown)
+		},
+	}
+}
+
+// tidyCalls takes calls off the list whose time is over, until the context ends.
+func (s *session) tidyCalls(ctx context.Context, a *app) error {
+	if s.config.Channels.Calls == nil {
+		<-ctx.Done()
+		return nil
+	}
+	ticker := time.NewTicker(time.Minute)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := s.callDesk().Tidy(ctx); err != nil && ctx.Err() == nil {
+				a.log().Warn("tidy the list of calls", slog.Any("error", err))
+			}
+		}
+	}
 }

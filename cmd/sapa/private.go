@@ -125,6 +125,7 @@ func (s *session) privateDeps(ctx context.Context, a *app, planner *campaign.Pla
 			return response.MarkSeen(ctx, s.pool, ids, actor, a.now())
 		},
 		Alerts:  s.alertDeps(a),
+		Calls:   s.callDeps(),
 		Users:   func(ctx context.Context) ([]access.User, error) { return access.Users(ctx, s.pool, a.now()) },
 		Company: s.companyName(), Secure: secure, Trusted: s.trusted, Zone: zone, Now: a.now, Log: a.log(),
 		Ready: s.ready,

@@ -88,6 +88,7 @@ func runServe(ctx context.Context, a *app, listen string, private privateOptions
 		func(ctx context.Context) error { return servePrivateOn(ctx, inside, deps) },
 		func(ctx context.Context) error { planner.RunSchedules(ctx); return nil },
 		func(ctx context.Context) error { return s.compact(ctx, a) },
+		func(ctx context.Context) error { return s.tidyCalls(ctx, a) },
 		func(ctx context.Context) error { s.keeper(a, "sapa").RunDaily(ctx); return nil },
 		func(ctx context.Context) error { return engine.Run(ctx, planner.AddWorkers) },
 	)
