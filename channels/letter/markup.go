@@ -29,23 +29,23 @@ type run struct {
 func parseText(text string) []block {
 	var blocks []block
 	open := false // the next line goes on with the last block
-	bold := false
 	for _, line := range strings.Split(printable(strings.ReplaceAll(text, "\r\n", "\n")), "\n") {
 		line = strings.Trim(line, " ")
 		kind, rest := lineKind(line)
 		switch {
 		case line == "":
-			open, bold = false, false
+			open = false
 			continue
 		case kind != paragraph || !open || blocks[len(blocks)-1].kind == item:
-			blocks, bold = append(blocks, block{kind: kind}), false
+			blocks = append(blocks, block{kind: kind})
+		}
+		runs := parseRuns(rest)
+		for i := range runs {
+			runs[i].bold = runs[i].bold || kind == heading
 		}
 		last := &blocks[len(blocks)-1]
-		var runs []run
-		runs, bold = parseRuns(rest, bold || kind == heading)
 		last.lines = append(last.lines, runs)
 		open = kind != heading
-		bold = bold && kind != heading
 	}
 	return blocks
 }
@@ -65,20 +65,21 @@ func lineKind(line string) (blockKind, string) {
 }
 
 // parseRuns parts a line at its **; one without a partner is printed.
-func parseRuns(line string, bold bool) (runs []run, still bool) {
-	for {
-		before, after, found := strings.Cut(line, "**")
-		if !found || !bold && !strings.Contains(after, "**") {
-			return appendRun(runs, run{line, bold}), bold && found
+func parseRuns(line string) (runs []run) {
+	add := func(text string, bold bool) {
+		if text != "" {
+			runs = append(runs, run{text, bold})
 		}
-		runs = appendRun(runs, run{before, bold})
-		line, bold = after, !bold
 	}
-}
-
-func appendRun(runs []run, r run) []run {
-	if r.text == "" {
-		return runs
+	for {
+		before, rest, opened := strings.Cut(line, "**")
+		inner, after, closed := strings.Cut(rest, "**")
+		if !opened || !closed || inner == "" {
+			add(line, false)
+			return runs
+		}
+		add(before, false)
+		add(inner, true)
+		line = after
 	}
-	return append(runs, r)
 }
