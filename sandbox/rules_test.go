@@ -173,7 +173,7 @@ func TestRulesThatCannotBe(t *testing.T) {
 		`start sandbox: rule "x": at carrier the text has been accepted; use the stage "request"`:                            {Name: "x", Stage: AtCarrier, Drop: DropBefore},
 		`start sandbox: rule "x": what becomes of a text is decided at "carrier"`:                                            {Name: "x", Stage: AtRequest, Fail: 30003},
 		`start sandbox: rule "y": choose either a reply or a drop`:                                                           {Name: "y", Stage: AtRequest, Reply: tooMany(), Drop: DropAfter},
-		`start sandbox: rule "x": unknown error 30099 of a carrier: use 30003, 30005, 30006, 63024 or 63049`:                               {Name: "x", Stage: AtCarrier, Fail: 30099},
+		`start sandbox: rule "x": unknown error 30099 of a carrier: use 30003, 30005, 30006, 63024 or 63049`:                 {Name: "x", Stage: AtCarrier, Fail: 30099},
 		`start sandbox: rule "x": unknown way of callbacks "sometimes": use "early", "late", "twice", "reversed" or "never"`: {Name: "x", Stage: AtCarrier, Callbacks: "sometimes"},
 	} {
 		_, err := Start(t.Context(), Config{Dir: t.TempDir(), Misbehave: []Rule{rule}})

@@ -104,7 +104,7 @@ func (c *Channel) GoString() string { return c.Account() }
 func (c *Channel) transport() *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	abandoned := 2 * c.cfg.ConnectTimeout // request.go has the limits; this one ends what nobody waits for any more
+	abandoned := 4 * c.cfg.ConnectTimeout // request.go has the limits; this one ends what nobody waits for any more
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: abandoned}).DialContext,

@@ -1,0 +1,88 @@
+package twilio
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sapa-crm/sapa/channels"
+)
+
+// A lost message is found when exactly one of Twilio's fits: to the number, from our sender, in the time, not known as
+// another, and, of messages, with a text that only it has.
+func TestFind(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	entry := func(sid, body string, change ...string) string {
+		fields := map[string]string{
+			"sid": sid, "body": body, "direction": "outbound-api", "from": "+628110000001", "to": "+628120000001", "status": "delivered",
+			"date_created": at.Add(2 * time.Second).Format(time.RFC1123Z),
+		}
+		for i := 0; i < len(change); i += 2 {
+			fields[change[i]] = change[i+1]
+		}
+		var list []string
+		for k, v := range fields {
+			list = append(list, fmt.Sprintf("%q: %q", k, v))
+		}
+		return "{" + strings.Join(list, ", ") + "}"
+	}
+	const ours, others = "Halo https://s.example/s/Ab3dE9x0", "Kode Anda 123456"
+	for name, test := range map[string]struct {
+		make    func(Config) (*Channel, error)
+		marks   []string
+		entries []string
+		want    string // "" is none
+	}{
+		"one has the mark":          {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM1", others), entry("SM2", ours)}, "SM2"},
+		"none has it":               {New, []string{"/s/Ab3dE9x1"}, []string{entry("SM1", others), entry("SM2", ours)}, ""},
+		"two have it":               {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM1", ours), entry("SM2", ours)}, ""},
+		"one of two is known":       {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM9", ours), entry("SM2", ours)}, "SM2"},
+		"without a mark":            {New, nil, []string{entry("SM2", ours)}, ""},
+		"from another sender":       {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "from", "+628110000002")}, ""},
+		"from the customer":         {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "direction", "inbound")}, ""},
+		"of another time":           {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "date_created", at.Add(2*time.Minute).Format(time.RFC1123Z))}, ""},
+		"of no time":                {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "date_created", "")}, ""},
+		"by WhatsApp":               {NewWhatsApp, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "from", "whatsapp:+628110000001")}, "SM2"},
+		"a call":                    {NewVoice, nil, []string{entry("CA2", "")}, "CA2"},
+		"a call at the same time":   {NewVoice, nil, []string{entry("CA1", ""), entry("CA2", "")}, ""},
+		"a call that is known":      {NewVoice, nil, []string{entry("SM9", ""), entry("CA2", "")}, "CA2"},
+		"a call by another program": {NewVoice, nil, []string{entry("CA2", "", "direction", "outbound-dial")}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, false)
+			s.make = test.make
+			s.reply = func(*http.Request) *reply {
+				list := strings.Join(test.entries, ", ")
+				return &reply{status: 200, body: `{"messages": [` + list + `], "calls": [` + list + `]}`}
+			}
+			got, err := s.channel().Find(t.Context(), channels.Lost{
+				To: "+628120000001", Since: at, Until: at.Add(time.Minute), Marks: test.marks, Known: []string{"SM9"},
+			})
+			if got.ProviderID != test.want || (test.want == "") != errors.Is(err, channels.ErrNoMessage) {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// Twilio is asked for the number and from shortly before the hand-over on; that it can't answer proves nothing either.
+func TestFindAsks(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	s := newServer(t, false)
+	s.reply = func(*http.Request) *reply { return failure(500, 20500, "x") }
+	_, err := s.channel().Find(t.Context(), channels.Lost{To: "+628120000001", Since: at, Until: at, Marks: []string{"x"}})
+	if channels.VerdictOf(err) != channels.VerdictUnavailable || errors.Is(err, channels.ErrNoMessage) {
+		t.Error(err)
+	}
+	want := url.Values{"To": {"+628120000001"}, "DateSent>": {"2026-11-22T07:59:00Z"}, "PageSize": {"200"}}
+	if got := s.requests[0].URL.Query(); got.Encode() != want.Encode() {
+		t.Errorf("asked %v", got)
+	}
+}
