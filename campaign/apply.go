@@ -323,9 +323,9 @@ func (c Change) setSchedule(ctx context.Context, tx pgx.Tx, id int) error {
 // insertVersion stores a version.
 func insertVersion(ctx context.Context, tx pgx.Tx, c *Campaign, campaign, number int, actor string) (version int, err error) {
 	err = tx.QueryRow(ctx, `
-		insert into versions (campaign_id, number, topic, source, files, fingerprint, applied_by)
-		values ($1, $2, $3, $4, $5, $6, $7) returning id`,
-		campaign, number, c.Topic(), c.File.Source.Text, c.Files, c.fingerprint(), actor).Scan(&version)
+		insert into versions (campaign_id, number, topic, source, files, fingerprint, applied_by, event)
+		values ($1, $2, $3, $4, $5, $6, $7, nullif($8, '')) returning id`,
+		campaign, number, c.Topic(), c.File.Source.Text, c.Files, c.fingerprint(), actor, c.Event()).Scan(&version)
 	if err != nil {
 		return 0, fmt.Errorf("store version %d: %w", number, err)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func (k *checker) checkContent() {
-	k.c.Content = &delivery.Content{Campaign: k.c.Name(), Topic: k.c.Topic(), Confirms: k.c.Confirms(), Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged(), Others: map[string]*delivery.Parts{}}
+	k.c.Content = &delivery.Content{Campaign: k.c.Name(), Topic: k.c.Topic(), Confirms: k.c.Confirms(), Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged(), Others: map[string]*delivery.Parts{}, Event: k.c.event}
 	k.checkContentKeys()
 	// Also what there is for another channel is checked, so that all problems show at once.
 	if sms := k.c.Definition.Content.SMS; sms != nil {
@@ -114,7 +114,7 @@ func (k *checker) parse(src templates.Source, format templates.Format) *template
 }
 
 func (k *checker) templateScope() templates.Scope {
-	return templates.Scope{Schema: k.c.schema, Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged(), Confirms: k.c.Confirms()}
+	return templates.Scope{Schema: k.c.schema, Each: k.c.each, EachName: k.c.eachName, Merged: k.c.Merged(), Confirms: k.c.Confirms(), Event: k.c.event}
 }
 
 // file reads a template; each is read once, so that what is checked is what is stored.

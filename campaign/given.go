@@ -16,6 +16,9 @@ import (
 func (c *Campaign) clockOf(r *Run) segment.Clock {
 	clock := c.clock(r.Tick, r.AsOf)
 	clock.Given = r.given
+	if r.event != nil {
+		clock.Event = r.event
+	}
 	return clock
 }
 

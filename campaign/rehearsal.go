@@ -75,6 +75,9 @@ func (p *Planner) newRehearsal(ctx context.Context, s Start) (r *Run, c *Campaig
 	if c, err = p.Library.version(ctx, waits.w.versionID); err != nil {
 		return nil, nil, nil, err
 	}
+	if c.Triggered() {
+		return nil, nil, nil, &triggeredError{s.Campaign, c.Event()}
+	}
 	r = &Run{CampaignID: waits.w.campaignID, Campaign: s.Campaign, VersionID: waits.w.versionID}
 	p.freeze(r, c, s)
 	return r, c, waits, nil

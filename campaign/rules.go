@@ -21,6 +21,7 @@ func (k *checker) checkRules() {
 			k.keepSegments(rule.Segments())
 		}
 	}
+	k.joinTrigger()
 	for i, text := range a.Occasion {
 		at := occasion
 		if k.f.Has(strictyaml.Index(at, i)) { // a list; otherwise one text
@@ -45,7 +46,7 @@ func (k *checker) checkOccasion(at, text string) {
 	k.keepSegments(v.Segments())
 	q, err := segment.Audience(k.c.scope, nil, nil, &segment.Args{}, anyClock())
 	if err == nil {
-		_, err = v.SQL(q.Args, anyClock(), q.Aliases)
+		_, err = v.SQL(q.Args, k.anyClock(), q.Aliases)
 	}
 	if err != nil {
 		k.problem(at, "leave that part out", "campaigns can't use this yet: %v", errors.Unwrap(err))
@@ -106,6 +107,13 @@ func (k *checker) cutShort(at, text string) bool {
 		odd = odd || strings.Count(text, pair[:1]) > strings.Count(text, pair[1:])
 	}
 	return odd && k.commented(at)
+}
+
+// anyClock is that of the campaign's rules.
+func (k *checker) anyClock() segment.Clock {
+	clock := anyClock()
+	clock.Event = k.c.anyEvent(clock.Now)
+	return clock
 }
 
 // anyClock is for asking how a rule translates, not what it means today.

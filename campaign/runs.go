@@ -64,6 +64,8 @@ type Run struct {
 	first       []*Preview
 	messageBase int64
 	given       *segment.Given // what its rules need of all customers
+	event       *segment.Event // whose messages are planned; nil: no event triggers it
+	month       int            // of a run that an event makes
 }
 
 // Planner plans runs and changes their state. All fields are required but Log.
@@ -122,6 +124,9 @@ func (p *Planner) newRun(ctx context.Context, s Start) (*Run, *Campaign, error) 
 	c, r, err := p.Library.current(ctx, s.Campaign)
 	if err != nil {
 		return nil, nil, err
+	}
+	if c.Triggered() {
+		return nil, nil, &triggeredError{s.Campaign, c.Event()}
 	}
 	p.freeze(r, c, s)
 	return r, c, nil
@@ -278,7 +283,11 @@ func (p *Planner) run(ctx context.Context, db pg.DBTX, id int) (*Run, error) {
 
 // Pause stops a run; what is being handed over at this moment is still recorded.
 func (p *Planner) Pause(ctx context.Context, id int, actor, reason string) error {
-	return p.change(ctx, id, actor, "pause", []string{"sending"}, "paused", reason, nil)
+	from, err := p.climbing(ctx, id, "sending")
+	if err != nil {
+		return err
+	}
+	return p.change(ctx, id, actor, "pause", from, "paused", reason, nil)
 }
 
 // Resume lets a paused run send on. One that could not be planned, or whose planner died, is planned first.
@@ -309,7 +318,10 @@ func (p *Planner) replan(ctx context.Context, id int, actor, from string) error 
 // Cancel ends a run: what is planned will not be sent, and its occasions are free for a later run. The state is committed
 // before that is written for each message, which takes a while for many, so that all who send feel it at once.
 func (p *Planner) Cancel(ctx context.Context, id int, actor string) error {
-	err := p.change(ctx, id, actor, "cancel", []string{"planning", "sending", "paused"}, "cancelled", "cancelled by "+actor, nil)
+	from, err := p.climbing(ctx, id, "planning", "sending", "paused")
+	if err == nil {
+		err = p.change(ctx, id, actor, "cancel", from, "cancelled", "cancelled by "+actor, nil)
+	}
 	if err != nil {
 		return err
 	}
@@ -327,6 +339,9 @@ func (p *Planner) Retry(ctx context.Context, id int, actor string) (n int, err e
 		n, err = delivery.Retry(ctx, tx, id, p.Now())
 		if err == nil && n == 0 {
 			err = errNothing
+		}
+		if err == nil {
+			err = p.climbAgain(ctx, tx, id)
 		}
 		if err != nil {
 			return err

@@ -46,6 +46,7 @@ func (w *planWorker) Timeout(*river.Job[PlanArgs]) time.Duration { return time.H
 // AddWorkers registers the planner's jobs with a River client.
 func (p *Planner) AddWorkers(workers *river.Workers) {
 	river.AddWorker(workers, &planWorker{planner: p})
+	river.AddWorker(workers, &eventWorker{planner: p})
 }
 
 // tickEvery is how often due schedules are looked for, and orphansEvery runs without a planner.
@@ -54,13 +55,16 @@ const (
 	orphansEvery = 5 * time.Second
 )
 
-// RunSchedules makes runs of due ticks, and looks after runs whose planner died, until the context ends. Any number of
+// RunSchedules makes runs of due ticks, and looks after runs whose planner died and events whose job was lost, until the context ends. Any number of
 // processes may do so: a schedule is locked while its tick is taken, and next_at moves in the transaction that makes the
 // run and its job, so that no tick is lost and none comes twice.
 func (p *Planner) RunSchedules(ctx context.Context) {
 	var loops sync.WaitGroup
 	loops.Go(func() { p.every(ctx, tickEvery, p.takeDue) })
 	loops.Go(func() { p.every(ctx, orphansEvery, p.planOrphans) })
+	loops.Go(func() { p.every(ctx, eventsEvery, p.sweepEvents) })
+	loops.Go(func() { p.every(ctx, closeEvery, p.closeDays) })
+	loops.Go(func() { p.every(ctx, climbEvery, p.climbAll) })
 	loops.Wait()
 }
 

@@ -23,9 +23,10 @@ type EventType struct {
 	Data        []JSONPath // sorted by their keys
 }
 
-const eventNameForm = `^[A-Za-z][A-Za-z0-9_.-]{0,59}$`
+// EventNameForm is how events are named.
+const EventNameForm = `^[A-Za-z][A-Za-z0-9_.-]{0,59}$`
 
-var eventName = regexp.MustCompile(eventNameForm)
+var eventName = regexp.MustCompile(EventNameForm)
 
 // EventNameHint says how events are named.
 const EventNameHint = "such as check_in: a letter, then letters, digits, and _ . - between them, 60 at most"

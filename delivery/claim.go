@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/segment"
 )
 
 // BatchSize is how many messages a batch has at most: one River job.
@@ -20,10 +22,12 @@ type message struct {
 	Consent     *bool    // the ledger's latest word; nil: none
 	RowKeys     []string // rows of `each`, in the order of their occasions
 	NotAfter    *time.Time
-	throttle    *throttle  // of the recipient's domain; nil: none
-	Zone        *string    // the customer's, where quiet hours apply and it is not the company's
-	FirstTry    *time.Time // when it was first tried, where its version gives up after a time
-	Limits      *Limits    // of its version
+	throttle    *throttle      // of the recipient's domain; nil: none
+	Zone        *string        // the customer's, where quiet hours apply and it is not the company's
+	FirstTry    *time.Time     // when it was first tried, where its version gives up after a time
+	Limits      *Limits        // of its version
+	event       *segment.Event // that triggered it; nil: none did, or it is gone
+	eventAt     time.Time      // when that came
 }
 
 // claim commits up to n messages as claimed by this lease and returns them. It goes through the batch once, in the order of

@@ -9,6 +9,7 @@ import (
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/response"
+	"github.com/sapa-crm/sapa/segment"
 	"github.com/sapa-crm/sapa/templates"
 )
 
@@ -49,7 +50,7 @@ func NewComposer(s *customer.Schema, c *Content, channel string, tick time.Time)
 func (p *Composer) addPaths(paths [][]string) {
 	for _, path := range paths {
 		switch {
-		case len(path) < 2:
+		case len(path) < 2 || path[0] == "event":
 		case path[0] == "customer":
 			p.customerPaths = append(p.customerPaths, path[1:])
 		default:
@@ -68,6 +69,7 @@ func (p *Composer) RowPaths() [][]string { return p.rowPaths }
 type Person struct {
 	Customer map[string]any
 	Rows     []any
+	Event    *segment.Event // that triggered the message; nil: none did
 }
 
 // MessageURLs makes one message's public addresses.
@@ -151,6 +153,9 @@ func (p *Composer) vars(who Person, urls MessageURLs) map[string]any {
 		case "confirm_url":
 			vars[page] = urls.Confirm()
 		}
+	}
+	if who.Event != nil {
+		vars["event"] = who.Event.Vars()
 	}
 	switch {
 	case p.content.Each == nil:

@@ -50,15 +50,19 @@ func (f *filler) fill(ctx context.Context, claimed []*message) (ready []filled, 
 	if err != nil {
 		return nil, nil, err
 	}
-	still, err := f.stillMeant(ctx, claimed)
+	if err := f.findEvents(ctx, claimed); err != nil {
+		return nil, nil, err
+	}
+	stillOf, err := f.stillMeant(ctx, claimed)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, m := range claimed {
+		still := stillOf(m)
 		person, ok := people[m.CustomerKey]
 		its, meant := pick(rows, m, nil), pick(rows, m, still)
 		switch {
-		case !ok || (f.rows != nil && len(its) == 0):
+		case !ok || (f.rows != nil && len(its) == 0) || f.content.Event != nil && m.event == nil:
 			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonGone, at: f.engine.Now()})
 		case f.rows == nil && !still.means(m.CustomerKey, "") || f.rows != nil && len(meant) == 0:
 			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonChanged, at: f.engine.Now()})
@@ -116,12 +120,15 @@ func (s meant) means(customerKey, rowKey string) bool {
 }
 
 // stillMeant asks the run's rule again, when it was asked long ago: the oil may have been changed since.
-func (f *filler) stillMeant(ctx context.Context, claimed []*message) (meant, error) {
-	if f.engine.Now().Sub(f.lease.asOf) <= ruleHolds {
-		return nil, nil
-	}
+func (f *filler) stillMeant(ctx context.Context, claimed []*message) (func(*message) meant, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	if f.content.Event != nil {
+		return f.stillMeantByEvents(ctx, claimed)
+	}
+	if f.engine.Now().Sub(f.lease.asOf) <= ruleHolds {
+		return func(*message) meant { return nil }, nil
+	}
 	customers := make([]string, len(claimed))
 	for i, m := range claimed {
 		customers[i] = m.CustomerKey
@@ -130,11 +137,8 @@ func (f *filler) stillMeant(ctx context.Context, claimed []*message) (meant, err
 	if err != nil {
 		return nil, err
 	}
-	still := make(meant, len(keys))
-	for _, k := range keys {
-		still[k] = true
-	}
-	return still, nil
+	still := newMeant(keys)
+	return func(*message) meant { return still }, nil
 }
 
 // pick chooses the rows that are still there and still the customer's, and that the rule means.
@@ -163,7 +167,7 @@ func (f *filler) consents(m *message, person map[string]any) bool {
 }
 
 func (f *filler) compose(m *message, person map[string]any, rows []any) (filled, error) {
-	who := Person{Customer: person, Rows: rows}
+	who := Person{Customer: person, Rows: rows, Event: m.event}
 	if f.lease.channel != "email" {
 		return f.composeShort(m, who)
 	}
@@ -181,6 +185,6 @@ func (f *filler) compose(m *message, person map[string]any, rows []any) (filled,
 // address fills in what a message has of its account and of the ledger.
 func (f *filler) address(m *message, mail *channels.Message) {
 	mail.ID, mail.Token = m.ID, f.engine.URLs.MessageToken(m.ID)
-	mail.From, mail.To.Addr = f.account.From, m.Address
+	mail.From, mail.To.Addr, mail.Customer = f.account.From, m.Address, m.CustomerKey
 	mail.Date = f.engine.Now()
 }

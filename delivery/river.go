@@ -128,6 +128,7 @@ func (e *Engine) newRiver(more func(*river.Workers)) (*river.Client[pgxTx], erro
 	if more != nil {
 		more(workers)
 		queues[river.QueueDefault] = river.QueueConfig{MaxWorkers: 4}
+		queues[EventQueue] = river.QueueConfig{MaxWorkers: batchesAtOnce}
 	}
 	client, err := river.NewClient(riverpgxv5.New(e.Pool), &river.Config{
 		Schema:            e.DBSchema,
@@ -150,6 +151,9 @@ func (a Account) connections() int {
 	}
 	return DefaultConnections
 }
+
+// EventQueue is where the jobs of events wait: never behind the plans of runs.
+const EventQueue = "events"
 
 type sendWorker struct {
 	river.WorkerDefaults[SendArgs]

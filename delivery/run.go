@@ -64,7 +64,7 @@ func Finish(ctx context.Context, db pg.DBTX, run int) error {
 	_, err := db.Exec(ctx, `
 		with moved as (
 			update runs set state = 'done', reason = null, finished_at = clock_timestamp()
-			where id = @run and state = 'sending' and not exists (select from batches where run_id = @run and not done)
+			where id = @run and state = 'sending' and not open and not exists (select from batches where run_id = @run and not done)
 			returning id
 		) `+recordMoved, pgx.NamedArgs{"run": run, "action": "finish", "from": "sending", "to": "done"})
 	if err != nil {
@@ -111,7 +111,7 @@ func Cancel(ctx context.Context, db pg.DBTX, run int) error {
 
 // Retry plans failed and skipped messages of a run again, unless a later run has taken their occasions over or they
 // have no usable address; it returns how many. Everything that can skip a message is asked again by the claim and after
-// it, but for the cooldown, which only planning knows. The caller holds the campaign's lock. now is business time.
+// it, but for the cooldown, the budget and whether another channel reaches, which only planning knows. The caller holds the campaign's lock. now is business time.
 func Retry(ctx context.Context, tx pgx.Tx, run int, now time.Time) (int, error) {
 	var n int
 	err := tx.QueryRow(ctx, retrySQL, pgx.NamedArgs{"run": run, "now": now, "size": BatchSize}).Scan(&n)
@@ -127,17 +127,22 @@ with again as (
 	select m.id, m.state, coalesce(m.reason, '') as reason
 	from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
 	where r.id = @run and m.state in ('failed', 'skipped') and (m.address_id is not null or m.reason <> 'no address')
-	  and m.reason not in ('gone', 'cancelled', 'cooldown', 'erased') and m.reason not like 'bad address%'
+	  and m.reason not in ('gone', 'cancelled', 'cooldown', 'erased', 'no channel', 'budget') and m.reason not like 'bad address%'
 	  and (m.not_after is null or m.not_after > @now)
 	  and exists (select from occasions o where o.message_id = m.id)
 	  and not exists (select from occasions o where o.message_id = m.id and o.spent)
+	  and not exists ( -- of a ladder only the last rung, and when no other is spent
+	      select from occasions o join occasions l on (l.campaign_id, l.customer_key, l.occasion) = (o.campaign_id, o.customer_key, o.occasion) and l.step <> o.step
+	      where o.message_id = m.id and (l.spent or l.step > o.step and l.message_id between r.message_base + 1 and r.message_base + r.message_count))
 	order by m.id for update of m
 ), moved as (
 	update messages m set state = 'planned', reason = null, not_before = least(m.not_before, @now)
 	from again a where m.id = a.id
 	returning m.id, m.channel, m.customer_key, a.state, a.reason
 ), spent as (
-	update occasions o set spent = true from moved m where o.message_id = m.id
+	update occasions o set spent = true
+	from moved m join occasions own on own.message_id = m.id
+	where (o.campaign_id, o.customer_key, o.occasion) = (own.campaign_id, own.customer_key, own.occasion) and o.step <= own.step
 ), noted as ( -- planning did not note what it skipped
 	insert into contacts (customer, message_id)
 	select hashtextextended(m.customer_key, 0), m.id from moved m where exists (select from contact_runs where run_id = @run)
@@ -146,8 +151,8 @@ with again as (
 	update batches b set done = false, due_at = least(b.due_at, @now)
 	where b.run_id = @run and exists (select from moved m where m.id between b.lo and b.hi)
 ), added as (
-	insert into batches (run_id, lo, hi, due_at, channel, priority, triggered)
-	select @run::int, min(id), max(id), @now::timestamptz, channel, coalesce((select min(priority) from batches where run_id = @run), 3),
+	insert into batches (run_id, lo, hi, due_at, channel, climb_at, priority, triggered)
+	select @run::int, min(id), max(id), @now::timestamptz, channel, @now::timestamptz + (select climb_after from runs where id = @run), coalesce((select min(priority) from batches where run_id = @run), 3),
 	       exists (select from batches where run_id = @run and triggered)
 	from (select m.id, m.channel, (row_number() over (order by m.id) - 1) / @size::int as chunk
 	      from moved m

@@ -93,7 +93,7 @@ func (f *flow) trySeeds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	who := Person{Customer: people[f.sample.CustomerKey], Rows: pick(rows, f.sample, nil)}
+	who := Person{Customer: people[f.sample.CustomerKey], Rows: pick(rows, f.sample, nil), Event: f.sample.event}
 	original, err := f.fill.composer.Compose(who, PlainURLs{f.fill.content})
 	if err != nil {
 		return err

@@ -23,8 +23,8 @@ type runInfo struct {
 // errNoMessage: no run has a message of this id, though its token is ours: a test message, or another database's.
 var errNoMessage = errors.New("no such message")
 
-// runCache finds the run of a message by the range of ids that its run owns. Runs never change in what it keeps, so
-// entries stay; their number is bounded by runs that anybody still clicks on.
+// runCache finds the run of a message by the range of ids that its run owns. Runs
+// never change in what it keeps but that some grow, so entries stay; their number is bounded by runs that anybody still clicks on.
 type runCache struct {
 	db    pg.DBTX
 	mu    sync.RWMutex
@@ -46,7 +46,7 @@ func (c *runCache) of(ctx context.Context, messageID int64) (runInfo, error) {
 	c.mu.RLock()
 	run, ok := c.byKey[key]
 	c.mu.RUnlock()
-	if !ok {
+	if !ok || messageID > run.base+run.count { // a run to which events or rungs have added messages
 		var err error
 		if run, err = c.load(ctx, messageID); err != nil {
 			return runInfo{}, err

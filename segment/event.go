@@ -145,6 +145,11 @@ func (e *Event) AsOf(at time.Time) *Event {
 	return c
 }
 
+// Has says whether there is a value of the declared type within the data.
+func (e *Event) Has(keys []string) bool {
+	return e.values[customer.ValueName(customer.EventData, keys)] != nil
+}
+
 // At is when it happened.
 func (e *Event) At() time.Time {
 	at, _ := e.values["at"].(time.Time)

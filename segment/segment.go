@@ -33,7 +33,7 @@ type Scope struct {
 
 	extra []root
 	event *customer.Entity // of a campaign that an event triggers; nil: none does
-	names *Names // nil: neither segments nor what Sapa knows
+	names *Names           // nil: neither segments nor what Sapa knows
 }
 
 type root struct {

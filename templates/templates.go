@@ -44,6 +44,7 @@ type Scope struct {
 	EachName string             // its word, such as "vehicle"
 	Merged   bool               // merge: customer; the list Each.Name ("vehicles") instead of EachName
 	Confirms bool               // the campaign asks for a confirmation: there is confirm_url
+	Event    *customer.Entity   // the event that triggers the campaign; nil: none does
 	Locale   string             // for numbers and dates where vars have no "locale"; empty: the schema's default, then "en"
 }
 

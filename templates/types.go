@@ -122,6 +122,9 @@ func (s Scope) globals() map[string]typ {
 	if s.Schema != nil {
 		all["customer"] = typ{shape: rowShape, entity: s.Schema.Customer, path: []string{"customer"}, word: "customer"}
 	}
+	if s.Event != nil {
+		all["event"] = eventType(s.Event)
+	}
 	if s.Each != nil && s.Merged {
 		row := typ{shape: rowShape, entity: s.Each.Target, rel: s.Each, path: []string{s.Each.Name}, word: s.Each.Name}
 		all[s.Each.Name] = typ{shape: listShape, elem: &row}

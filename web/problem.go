@@ -62,6 +62,9 @@ func asProblem(err error) *problem {
 	if e, ok := errors.AsType[*problem](err); ok {
 		return e
 	}
+	if e, ok := errors.AsType[*campaign.EventError](err); ok {
+		return eventProblem(e)
+	}
 	detail, mend := inTwo(err)
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Detail: fmt.Sprintf("the body has more than %d bytes", large.Limit)}
@@ -73,6 +76,8 @@ func asProblem(err error) *problem {
 		return &problem{Status: http.StatusConflict, Code: "wrong_state", Detail: detail, Mend: "look at the run's state: GET /v1/runs/{run}"}
 	case errors.Is(err, campaign.ErrQuarantined):
 		return &problem{Status: http.StatusConflict, Code: "quarantined", Detail: detail, Mend: mend}
+	case errors.Is(err, campaign.ErrTriggered):
+		return &problem{Status: http.StatusConflict, Code: "triggered", Detail: detail, Mend: "POST /v1/events"}
 	case errors.Is(err, campaign.ErrUnapproved):
 		return &problem{Status: http.StatusConflict, Code: "not_approved", Detail: err.Error(), Mend: "on the machine: sapa approve"}
 	case errors.Is(err, delivery.ErrForeign):

@@ -31,7 +31,7 @@ func newApp(env func(string) string, stdin io.Reader, stdout, stderr io.Writer) 
 // commands lists every verb.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		newInitCommand(a), newImportCommand(a), newDoctorCommand(a), newMigrateCommand(a),
+		newInitCommand(a), newLayoutsCommand(a), newImportCommand(a), newDoctorCommand(a), newMigrateCommand(a),
 		newValidateCommand(a), newPreviewCommand(a), newApplyCommand(a), newApproveCommand(a), newSegmentCommand(a), newHolidaysCommand(a), newSchemaCommand(a),
 		newRunCommand(a), newServeCommand(a), newWorkCommand(a), newPauseCommand(a), newResumeCommand(a), newCancelCommand(a), newRetryCommand(a),
 		newEventCommand(a), newEventsCommand(a),
