@@ -200,6 +200,7 @@ func TestRolesAndRoutes(t *testing.T) {
 		"GET /alerts": "marketer agent operator", "GET /alerts.js": "marketer agent operator", "GET /alerts/{desk}": "marketer agent operator",
 		"POST /alerts/{desk}": "marketer agent operator", "GET /alerts/{desk}/feed": "marketer agent operator",
 		"GET /replies": "marketer agent operator", "POST /replies": "marketer agent operator", "GET /log": "marketer operator", "GET /users": "operator",
+		"GET /calls": "agent operator", "POST /calls": "agent operator", "POST /calls/{call}": "agent operator",
 	}
 	for _, route := range (&private{}).pageRoutes() {
 		may, ok := pages[route.pattern]
@@ -225,6 +226,7 @@ func TestRolesAndRoutes(t *testing.T) {
 		"GET /v1/runs": "marketer analyst operator", "GET /v1/runs/{run}": "marketer analyst operator", "POST /v1/campaigns/{campaign}/runs": "marketer operator",
 		"POST /v1/runs/{run}/pause": "marketer operator", "POST /v1/runs/{run}/resume": "marketer operator", "POST /v1/runs/{run}/cancel": "marketer operator",
 		"POST /v1/runs/{run}/retry": "marketer operator", "GET /v1/report": "marketer analyst operator", "GET /v1/log": "marketer operator",
+		"GET /v1/calls": "agent operator", "POST /v1/calls/next": "agent operator", "POST /v1/calls/{call}/done": "agent operator", "POST /v1/calls/{call}/release": "agent operator",
 	}
 	for _, route := range (&private{}).apiRoutes() {
 		may, ok := api[route.pattern]
@@ -233,7 +235,7 @@ func TestRolesAndRoutes(t *testing.T) {
 		}
 		seen = append(seen, route.pattern)
 		// A body with an unknown field, so that nobody starts anything.
-		method, path, _ := strings.Cut(strings.NewReplacer("{run}", "77", "{campaign}", "oil-change").Replace(route.pattern), " ")
+		method, path, _ := strings.Cut(strings.NewReplacer("{run}", "77", "{call}", "77", "{campaign}", "oil-change").Replace(route.pattern), " ")
 		body := ""
 		if method == "POST" {
 			body = `{"nothing": 1}`
