@@ -26,10 +26,11 @@ const Name = "letter"
 // Form says how a letter is written in a campaign file.
 func Form() channels.Form {
 	return channels.Form{
-		Channel: Name,
-		About:   "A letter or postcard on paper, printed by you or a print house",
-		Example: `letter: {text: "Dear {{ customer.name }}, …"}`,
-		Address: channels.PostAddress,
+		Channel:    Name,
+		About:      "A letter or postcard on paper, printed by you or a print house",
+		Example:    `letter: {text: "Dear {{ customer.name }}, …"}`,
+		Address:    channels.PostAddress,
+		Repeatable: true,
 		Parts: []channels.Part{
 			{
 				Key: "text", Kind: channels.Text, Required: true,
