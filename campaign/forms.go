@@ -21,8 +21,8 @@ func forms() []channels.Form {
 	}
 }
 
-// formOf is the form of a channel; nil where it has none.
-func formOf(channel string) *channels.Form {
+// FormOf is the form of a channel; nil where it has none.
+func FormOf(channel string) *channels.Form {
 	for _, f := range forms() {
 		if f.Channel == channel {
 			return &f
@@ -43,6 +43,6 @@ func available() []string {
 // addressless says that messages of a channel go to somebody of the company, or to a program, and need no address of the
 // customer.
 func addressless(channel string) bool {
-	f := formOf(channel)
+	f := FormOf(channel)
 	return f != nil && f.Address == channels.NoAddress
 }

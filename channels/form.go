@@ -8,6 +8,9 @@ type Form struct {
 	Example string // content as it is written: `letter: {text: "Dear {{ customer.name }}, …"}`
 	Address AddressKind
 	Parts   []Part
+	// Repeatable says that handing a message over twice does no harm: who gets it knows it again by its id. Such a message is
+	// never unknown: what a process held that died is handed over again.
+	Repeatable bool
 	// Check says what is wrong with an author's parts together; nil: nothing can be. It is given their keys, of Values
 	// KEY.NAME, in no order.
 	Check func(keys []string) error

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/channels/email"
 	"github.com/sapa-crm/sapa/channels/twilio"
@@ -54,9 +55,17 @@ func (s *session) accounts() (map[string]delivery.Account, error) {
 		if err != nil {
 			return nil, fmt.Errorf("sapa.yaml: channels.%s: %w", r.name, err)
 		}
-		accounts[r.name] = a
+		accounts[r.name] = formed(r.name, a)
 	}
 	return accounts, nil
+}
+
+// formed adds to an account what the channel's form says of it.
+func formed(channel string, a delivery.Account) delivery.Account {
+	if f := campaign.FormOf(channel); f != nil {
+		a.Addressless, a.Repeatable = f.Address == channels.NoAddress, f.Repeatable
+	}
+	return a
 }
 
 // account is the configured account of one channel; without one, the error says what to write.
@@ -72,7 +81,7 @@ func (s *session) account(channel string) (delivery.Account, error) {
 		if err != nil {
 			return delivery.Account{}, fmt.Errorf("sapa.yaml: channels.%s: %w", channel, err)
 		}
-		return a, nil
+		return formed(channel, a), nil
 	}
 	return delivery.Account{}, fmt.Errorf("this release of Sapa has no channel %q", channel)
 }
