@@ -34,11 +34,14 @@ func (e *Engine) persist(ctx context.Context, f func(context.Context) error) err
 	}
 }
 
-// patiently tries again for some seconds while the database is away or restarts.
+// startPatience is how long a process that starts waits for a database that is away, restarts or recovers.
+const startPatience = 30 * time.Second
+
+// patiently tries again for a while.
 func patiently(ctx context.Context, f func() error) error {
-	for wait := 50 * time.Millisecond; ; wait *= 2 {
+	for wait, until := 50*time.Millisecond, time.Now().Add(startPatience); ; wait = min(2*wait, time.Second) {
 		err := f()
-		if !pg.Fleeting(err) || wait > 2*time.Second {
+		if !pg.Fleeting(err) || time.Now().After(until) {
 			return err
 		}
 		select {
