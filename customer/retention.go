@@ -14,9 +14,11 @@ type Retention struct {
 	Hits      Age `yaml:"hits"`      // IP addresses and user agents of opens and clicks
 	Links     Age `yaml:"links"`     // personal parts of the short links in text messages
 	Letters   Age `yaml:"letters"`   // addresses and texts of letters on paper
+	Calls     Age `yaml:"calls"`     // names, scripts and notes of calls
 	Words     Age `yaml:"words"`     // servers' words about messages, which may quote addresses
 	Inbound   Age `yaml:"inbound"`   // senders and texts of customers' messages
 	Alerts    Age `yaml:"alerts"`    // what desks were told about customers
+	Events    Age `yaml:"events"`    // data of events, and the keys by which a repetition is known
 	Evidence  Age `yaml:"evidence"`  // of decisions that no longer count, or that withdrew a consent
 	Addresses Age `yaml:"addresses"` // addresses that no message went to for so long
 	Messages  Age `yaml:"messages"`  // whole months of messages and attempts
@@ -25,8 +27,8 @@ type Retention struct {
 // DefaultRetention is what holds for kinds that sapa.yaml does not name.
 func DefaultRetention() Retention {
 	return Retention{
-		Hits: Age{Days: 90}, Links: Age{Days: 365}, Letters: Age{Days: 365}, Words: Age{Days: 365}, Inbound: Age{Days: 365},
-		Alerts:   Age{Days: 90},
+		Hits: Age{Days: 90}, Links: Age{Days: 365}, Letters: Age{Days: 365}, Calls: Age{Days: 365}, Words: Age{Days: 365}, Inbound: Age{Days: 365},
+		Alerts: Age{Days: 90}, Events: Age{Days: 365},
 		Evidence: Age{Months: 60}, Addresses: Age{Days: 730},
 	}
 }

@@ -95,6 +95,7 @@ func (a *app) printErasure(e *privacy.Erasure, table string) {
 		{e.Links, "short links lose their personal part"},
 		{e.Words, "answers of servers lose their words"},
 		{e.Inbound, "messages from the customer lose sender and text"},
+		{e.Events, "events of the customer lose their data"},
 	} {
 		if line.n > 0 {
 			fmt.Fprintf(a.stdout, "  %s %s\n", thousands(int(line.n)), line.words)

@@ -130,6 +130,14 @@ func (e *eraser) places() []erasing {
 			where message_id = any(@messages) and (ip is not null or user_agent is not null)`},
 		{"short links", &e.Links, `update short_links set query = null where message_id = any(@messages) and query <> ''`},
 		{"letters", nil, `update letters set content = null where message_id = any(@messages) and content is not null`},
+		{"calls", nil, `
+			with notes as (
+				update call_tries set note = null where message_id = any(@messages) and note is not null
+			)
+			update calls
+			set customer_key = @pseudonym, name = null, reason = null, offer = null, script = null, keeper = null,
+			    claimed_by = null, claimed_at = null, claimed_until = null
+			where message_id = any(@messages)`},
 		{"consents", &e.Consents, `update consents set customer_key = @pseudonym, evidence = '{}' where customer_key = @key`},
 		{"inbound messages", &e.Inbound, `
 			update inbound set sender = null, body = null, sender_hash = '', customer_key = @pseudonym
@@ -142,6 +150,12 @@ func (e *eraser) places() []erasing {
 			)
 			insert into suppressions (channel, hash, reason, source, at) select * from moved on conflict do nothing`},
 		{"alerts", nil, `delete from alerts where customer_key = @key or message_id = any(@messages)`},
+		{"events", &e.Events, `
+			with settled as (
+				update triggers t set handled_at = clock_timestamp(), outcome = 'erased', trouble = null
+				from events e where e.customer_key = @key and t.event_id = e.id and t.handled_at is null
+			)
+			update events set customer_key = @pseudonym, data = '{}', key = null, digest = null where customer_key = @key`},
 		{"suppressions", &e.Suppressions, `update suppressions set address = null where hash = any(@hashes) and address is not null`},
 		{"addresses", &e.Addresses, `delete from addresses where id = any(@addresses)`},
 	}

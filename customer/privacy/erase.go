@@ -46,6 +46,7 @@ type Counts struct {
 	Links        int64 `json:"links"`        // short links whose personal part is gone
 	Words        int64 `json:"words"`        // servers' and providers' words that are gone
 	Inbound      int64 `json:"inbound"`      // messages of the customer, kept without sender and text
+	Events       int64 `json:"events"`       // that the customer had, kept under the pseudonym, without data
 }
 
 // none says that there was nothing to erase.

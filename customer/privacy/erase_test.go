@@ -16,13 +16,13 @@ import (
 
 // zulsPlaces are the tables that hold something of Zulkifli's after his history.
 func zulsPlaces() []string {
-	return []string{"addresses", "alerts", "attempts_2026_11", "consents", "delivery_reports", "hits", "inbound", "letters", "short_links", "suppressions"}
+	return []string{"addresses", "alerts", "attempts_2026_11", "call_tries", "calls", "consents", "delivery_reports", "events", "hits", "inbound", "letters", "short_links", "suppressions"}
 }
 
 // underKey counts rows that still have the customer's key, where none may be left.
 const underKey = `select (select count(*) from messages where customer_key = $1) + (select count(*) from occasions where customer_key = $1)
-	+ (select count(*) from consents where customer_key = $1) + (select count(*) from inbound where customer_key = $1)
-	+ (select count(*) from contacts where customer = hashtextextended($1, 0)) + (select count(*) from contact_locks where customer = hashtextextended($1, 0))`
+	+ (select count(*) from consents where customer_key = $1) + (select count(*) from inbound where customer_key = $1) + (select count(*) from events where customer_key = $1)
+	+ (select count(*) from calls where customer_key = $1) + (select count(*) from contacts where customer = hashtextextended($1, 0)) + (select count(*) from contact_locks where customer = hashtextextended($1, 0))`
 
 func TestErase(t *testing.T) {
 	t.Parallel()
@@ -36,7 +36,7 @@ func TestErase(t *testing.T) {
 	s.exec(`insert into contacts select hashtextextended(customer_key, 0), id from messages; insert into contact_locks select distinct customer from contacts`)
 	totals := s.totals()
 	e := s.erase("c1")
-	want := Counts{Messages: 3, Planned: 1, Occasions: 3, Addresses: 2, Suppressions: 1, Consents: 1, Hits: 2, Links: 2, Words: 3, Inbound: 2}
+	want := Counts{Messages: 3, Planned: 1, Occasions: 3, Addresses: 2, Suppressions: 1, Consents: 1, Hits: 2, Links: 2, Words: 3, Inbound: 2, Events: 1}
 	if diff := cmp.Diff(want, e.Counts); diff != "" {
 		t.Errorf("counts:\n%s", diff)
 	}

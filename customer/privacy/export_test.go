@@ -86,7 +86,9 @@ func TestExportErased(t *testing.T) {
   "messages": [],
   "occasions_of_dropped_months": [],
   "letters": [],
+  "calls": [],
   "alerts": [],
+  "events": [],
   "inbound": []
 }
 `

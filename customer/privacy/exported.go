@@ -65,10 +65,21 @@ func exported() []struct{ name, sql string } {
 		select json_build_object('message', m.id::text, 'code', l.code, 'size', l.size, 'content', l.content, 'composed_at', l.composed_at,
 			'confirmed_at', l.confirmed_at, 'returned_at', l.returned_at, 'return_reason', l.return_reason)::text
 		from messages m join letters l on l.message_id = m.id where m.customer_key = @key order by m.id`},
+		{"calls", `
+		select json_build_object('message', c.message_id::text, 'name', c.name, 'reason', c.reason, 'offer', c.offer, 'script', c.script,
+			'due_at', c.due_at, 'outcome', c.outcome, 'done_at', c.done_at,
+			'tries', (select coalesce(json_agg(json_build_object('at', t.at, 'agent', t.agent, 'outcome', t.outcome, 'note', t.note,
+					'call_back_at', t.call_back_at) order by t.number), '[]') from call_tries t where t.message_id = c.message_id))::text
+		from calls c where c.customer_key = @key order by c.message_id`},
 		{"alerts", `
 		select json_build_object('at', at, 'desk', desk, 'title', title, 'text', text, 'campaign', campaign, 'message', message_id::text,
 			'done_at', done_at)::text
 		from alerts where customer_key = @key order by id`},
+		{"events", `
+		select json_build_object('event', e.name, 'happened_at', e.happened_at, 'at', e.at, 'by', e.actor, 'key', e.key, 'data', e.data,
+			'triggered', (select coalesce(json_agg(json_build_object('campaign', c.name, 'outcome', t.outcome, 'run', t.run_id) order by c.name), '[]')
+				from triggers t join campaigns c on c.id = t.campaign_id where t.event_id = e.id))::text
+		from events e where e.customer_key = @key order by e.id`},
 		{"inbound", ownAddresses + `
 		select json_build_object('at', at, 'channel', channel, 'from', sender, 'to', recipient, 'text', body, 'media', media, 'kind', kind,
 			'message', message_id::text, 'seen_at', seen_at)::text

@@ -26,6 +26,10 @@ func (k *Keeper) steps() []step {
 		{"hits", r.Hits, aged{"hits", `ip = null, user_agent = null`, `(ip is not null or user_agent is not null)`, true}.do},
 		{"links", r.Links, monthly{{"short_links", `query = null`, `query <> ''`}}.do},
 		{"letters", r.Letters, monthly{{"letters", `content = null`, `content is not null`}}.do},
+		{"calls", r.Calls, monthly{
+			{"calls", `name = null, reason = null, offer = null, script = null`, `(name is not null or reason is not null or offer is not null or script is not null)`},
+			{"call_tries", `note = null`, `note is not null`},
+		}.do},
 		{"words", r.Words, monthly{
 			{"attempts", `words = null`, `words is not null`}, {"delivery_reports", `words = null`, `words is not null`},
 		}.do},
@@ -33,6 +37,7 @@ func (k *Keeper) steps() []step {
 			"inbound", `sender = null, body = null, sender_hash = ''`, `(sender is not null or body is not null or sender_hash <> '')`, true,
 		}.do},
 		{"alerts", r.Alerts, oldAlerts},
+		{"events", r.Events, aged{"events", `data = '{}', key = null, digest = null`, `(data <> '{}' or key is not null)`, true}.do},
 		{"evidence", r.Evidence, aged{"consents", `evidence = '{}'`, `evidence <> '{}' and (not granted or exists (
 			select from consents later
 			where later.customer_key = t.customer_key and later.id > t.id and later.channel = t.channel and later.topic = t.topic))`, false}.do},

@@ -52,7 +52,7 @@ func TestRetention(t *testing.T) {
 	s.zul()
 	s.young()
 	month := customer.Age{Days: 30}
-	k, log := s.keeper(customer.Retention{Hits: month, Links: month, Letters: month, Words: month, Inbound: month, Alerts: month, Evidence: month, Addresses: month}, january)
+	k, log := s.keeper(customer.Retention{Hits: month, Links: month, Letters: month, Calls: month, Words: month, Inbound: month, Alerts: month, Events: month, Evidence: month, Addresses: month}, january)
 	// Of the history: two hits, two links, two words of November's messages (and the other 5 + 1 answers), two texts, the
 	// evidence of a withdrawal and what was replaced, and the phone numbers, which no message of December uses; mail
 	// addresses are in a plan.
@@ -60,9 +60,11 @@ func TestRetention(t *testing.T) {
 		{"hits", "30d", january.AddDate(0, 0, -30), 2},
 		{"links", "30d", january.AddDate(0, 0, -30), 2},
 		{"letters", "30d", january.AddDate(0, 0, -30), 1},
+		{"calls", "30d", january.AddDate(0, 0, -30), 2},
 		{"words", "30d", january.AddDate(0, 0, -30), 8},
 		{"inbound", "30d", january.AddDate(0, 0, -30), 2},
 		{"alerts", "30d", january.AddDate(0, 0, -30), 1},
+		{"events", "30d", january.AddDate(0, 0, -30), 1},
 		{"evidence", "30d", january.AddDate(0, 0, -30), 2},
 		{"addresses", "30d", january.AddDate(0, 0, -30), 2},
 		{Kind: "messages", Age: "never"},
@@ -94,11 +96,11 @@ func TestRetention(t *testing.T) {
 	if found := holding(t, s.pool, "Superseded"); len(found) > 0 {
 		t.Errorf("still in %v", found)
 	}
-	line := "level=INFO msg=retention hits=2 links=2 letters=1 words=8 inbound=2 alerts=1 evidence=2 addresses=2\n"
+	line := "level=INFO msg=retention hits=2 links=2 letters=1 calls=2 words=8 inbound=2 alerts=1 events=1 evidence=2 addresses=2\n"
 	if diff := cmp.Diff(line, log.String()); diff != "" {
 		t.Errorf("log:\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{`sapa retention personal data {"hits": 2, "links": 2, "words": 8, "alerts": 1, "inbound": 2, "letters": 1, "evidence": 2, "addresses": 2}`},
+	if diff := cmp.Diff([]string{`sapa retention personal data {"hits": 2, "calls": 2, "links": 2, "words": 8, "alerts": 1, "events": 1, "inbound": 2, "letters": 1, "evidence": 2, "addresses": 2}`},
 		s.texts(`select concat_ws(' ', actor, action, subject, detail) from audit_log where action = 'retention'`)); diff != "" {
 		t.Error(diff)
 	}
@@ -117,7 +119,7 @@ func TestRetention(t *testing.T) {
 // everything counts rows of all tables, and what of personal data is in them.
 func (s *shop) everything() map[string]string {
 	said := map[string]string{}
-	for _, table := range []string{"addresses", "attempts", "consents", "delivery_reports", "hits", "inbound", "messages", "short_links", "suppressions", "audit_log", "upkeep"} {
+	for _, table := range []string{"addresses", "attempts", "calls", "call_tries", "consents", "delivery_reports", "hits", "inbound", "messages", "short_links", "suppressions", "audit_log", "upkeep"} {
 		said[table] = s.texts(`select md5(coalesce(string_agg(t::text, '' order by t::text), '')) from ` + table + ` t`)[0]
 	}
 	return said
@@ -133,7 +135,7 @@ func TestRetentionDefaults(t *testing.T) {
 	for _, kept := range done.Kinds {
 		got = append(got, kept.Kind+" "+kept.Age)
 	}
-	want := []string{"hits 90d", "links 365d", "letters 365d", "words 365d", "inbound 365d", "alerts 90d", "evidence 5y", "addresses 730d", "messages never"}
+	want := []string{"hits 90d", "links 365d", "letters 365d", "calls 365d", "words 365d", "inbound 365d", "alerts 90d", "events 365d", "evidence 5y", "addresses 730d", "messages never"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

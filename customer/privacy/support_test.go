@@ -102,6 +102,13 @@ func (s *shop) history(key string, place int64, email, phone, ip, agent, query s
 		mail, phone, email, key, ledgertest.Tick)
 	s.exec(`insert into letters (message_id, run_id, code, size, content, composed_at) values ($1, 1, 'LETTER' || $2::text, 'a4', jsonb_build_object('text', 'Halo ' || $3::text), $4)`,
 		text, key, phone, ledgertest.Tick)
+	s.exec(`insert into calls (message_id, run_id, customer_key, name, script, due_at) values ($1, $2, $3, 'of ' || $3::text, 'Ring ' || $4::text, $5)`, text, s.three.ID, key, phone, ledgertest.Tick)
+	s.exec(`insert into call_tries (message_id, number, agent, at, outcome, note) values ($1, 1, 'citra', $2, 'reached', 'Write to ' || $3::text)`, text, ledgertest.Tick, email)
+	s.exec(`insert into events (name, customer_key, happened_at, data, key, digest, actor, at)
+		values ('check_in', $1, $2, jsonb_build_object('phone', $3::text), 'visit of ' || $3::text, '\x01', 'gate', $2)`, key, ledgertest.Tick, phone)
+	s.exec(`insert into triggers (event_id, campaign_id) select max(id), 1 from events`)
+	s.exec(`insert into responses (message_id, kind, first_at) values ($1, 'call_reached', $2)`, text, ledgertest.Tick)
+	s.exec(`insert into response_totals (run_id, kind, total, uniq) values ($1, 'call_reached', 1, 1)`, s.three.ID)
 	s.exec(`insert into delivery_reports (message_id, provider_id, status, words, at, open) values ($1::bigint, 'SM' || $1::text, 'undelivered', 'not reached: ' || $2, $3, false)`, text, phone, ledgertest.Tick)
 	s.exec(`insert into inbound (at, channel, provider_id, sender, sender_hash, recipient, body, kind, message_id, customer_key)
 		select $1, 'sms', 'IN' || $2, $3, a.hash, '+628110001', 'Saya di ' || $4, 'reply', $5, $2 from addresses a where a.channel = 'sms' and a.normalised = $3`,
