@@ -118,12 +118,9 @@ func (p *postal) code(region string) (code, reason string) {
 	case p.country == "":
 		return strings.ToUpper(region), ""
 	}
-	if code := strings.ToUpper(p.country); validRegion(code) {
-		return code, ""
-	}
-	if len(p.country) == 3 {
+	if n := len(p.country); n == 2 || n == 3 {
 		if r, err := language.ParseRegion(p.country); err == nil && r.IsCountry() {
-			return r.String(), ""
+			return r.Canonicalize().String(), ""
 		}
 	}
 	if code, known := countryCodes()[strings.ToLower(p.country)]; known {
@@ -146,6 +143,9 @@ var countryCodes = sync.OnceValue(func() map[string]string {
 				continue
 			}
 			region := language.MustParseRegion(code)
+			if region.Canonicalize() != region {
+				continue // a country of former days
+			}
 			for _, speaker := range speakers {
 				if name := strings.ToLower(display.Regions(speaker).Name(region)); name != "" && codes[name] == "" {
 					codes[name] = code
