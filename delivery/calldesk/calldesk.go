@@ -208,6 +208,7 @@ type openCall struct {
 	version, run        int
 	notAfter            *time.Time
 	campaign, cancelled string
+	erased              bool
 }
 
 // open locks a call that is not done and that no other agent has.
@@ -216,14 +217,15 @@ func (d *Desk) open(ctx context.Context, tx pgx.Tx, agent string, id int64) (*op
 	var done *time.Time
 	err := tx.QueryRow(ctx, `
 		select c.customer_key, a.normalised, c.tries, c.claimed_by, c.claimed_until, coalesce(m.zone, $2), coalesce(c.outcome, ''), c.done_at,
-		       r.version_id, r.id, m.not_after, g.name, case when m.state = 'planned' then '' else concat_ws(': ', m.state, m.reason) end
+		       r.version_id, r.id, m.not_after, g.name, case when m.state = 'planned' then '' else concat_ws(': ', m.state, m.reason) end,
+		       exists (select from erasures e where e.pseudonym = c.customer_key)
 		from calls c
 		join runs r on r.id = c.run_id join campaigns g on g.id = r.campaign_id
 		join messages m on m.id = c.message_id
 		left join addresses a on a.id = m.address_id
 		where c.message_id = $1
 		for update of c`, id, d.Schema.Zone).
-		Scan(&o.customerKey, &o.phone, &o.tries, &o.claimedBy, &o.claimedUntil, &o.zone, &o.outcome, &done, &o.version, &o.run, &o.notAfter, &o.campaign, &o.cancelled)
+		Scan(&o.customerKey, &o.phone, &o.tries, &o.claimedBy, &o.claimedUntil, &o.zone, &o.outcome, &done, &o.version, &o.run, &o.notAfter, &o.campaign, &o.cancelled, &o.erased)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, fmt.Errorf("call %d: %w", id, ErrNotFound)

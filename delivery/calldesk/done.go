@@ -182,6 +182,9 @@ func (d *Desk) note(ctx context.Context, tx pgx.Tx, agent string, o *openCall, r
 	if r.Outcome == calls.CallBack {
 		back = &at
 	}
+	if o.erased { // while they were spoken to; nothing new is kept
+		r.Note = ""
+	}
 	_, err := tx.Exec(ctx, `
 		insert into call_tries (message_id, number, agent, at, outcome, note, call_back_at)
 		select $1, coalesce(max(number), 0) + 1, $2, $3, $4, nullif($5, ''), $6 from call_tries where message_id = $1`,
@@ -209,7 +212,7 @@ func (d *Desk) forbid(ctx context.Context, tx pgx.Tx, agent string, o *openCall,
 			return err
 		}
 	}
-	if outcome == calls.WrongNumber {
+	if outcome == calls.WrongNumber || o.erased {
 		return nil
 	}
 	_, err := d.Schema.ChangeConsent(ctx, tx, agent, customer.ConsentChange{
