@@ -20,7 +20,7 @@ func TestNormalisePost(t *testing.T) {
 		"Jörg|Am Markt 1||10117|Berlin||Deutschland":          "Jörg|Am Markt 1|10117 Berlin|DE",
 		"Ann|350 Fifth Ave|Suite 21|10118|New York|NY|us":     "Ann|350 Fifth Ave|Suite 21|New York NY 10118|US",
 		"Ann|1 High St||W1A 1AA|London||United Kingdom":       "Ann|1 High St|London|W1A 1AA|GB",
-		"Ann|1 High St||BT1 1AA|Belfast||UK":                   "Ann|1 High St|Belfast|BT1 1AA|GB",
+		"Ann|1 High St||BT1 1AA|Belfast||UK":                  "Ann|1 High St|Belfast|BT1 1AA|GB",
 		"Lim|7 Main Rd||018956|Singapore||SGP":                "Lim|7 Main Rd|Singapore 018956|SG",
 		"-|Jl. Merdeka 17|n/a|null|Semarang|--|":              "Jl. Merdeka 17|Semarang|ID",
 		"Budi|Jl. Me\u0301rdeka 17\u200b||50241|Semarang||":   "Budi|Jl. Mérdeka 17|Semarang 50241|ID",
