@@ -6,7 +6,8 @@
 //
 // The server is the one at $TEST_DATABASE_URL (a superuser's URL), else a throw-away cluster without fsync that is started
 // when a test binary first asks for it, and that stops and disappears with the test binary, however that ends.
-// Databases are cloned from a migrated template, which costs about a tenth of a second.
+// It is kept in memory where the system has room for it. Databases are cloned from a migrated template, which costs some
+// hundredths of a second.
 package pgtest
 
 import (
@@ -99,7 +100,7 @@ func newSettings(opts []Option) settings {
 func open(t testing.TB, srv *server, clauses string, set settings) *pgxpool.Pool {
 	t.Helper()
 	name := fmt.Sprintf("sapa_t_%08x", rand.Uint32())
-	if _, err := srv.admin.Exec(t.Context(), "create database "+ident(name)+" "+clauses); err != nil {
+	if _, err := srv.admin.Exec(t.Context(), "create database "+ident(name)+" "+clauses+srv.copying); err != nil {
 		t.Fatalf("create a test database: %v", err)
 	}
 	t.Cleanup(func() { srv.drop(t, name) })
