@@ -70,8 +70,9 @@ func (c *Campaign) fillLadderBooks(ctx context.Context, tx pgx.Tx, table string)
 	return nil
 }
 
-// Reach judges each channel for each of some people in the order in which a plan asks: erased, address, suppression, consent. place
+// reachSQL judges each channel for each of some people, in the order in which a plan asks: erased, address, suppression, consent. place
 // is the customer's order: the preferred channel first, then the campaign's order; tried channels are left out.
+// who names the person in table reach: a customer, or the message that another is to follow.
 const reachSQL = `
 with people as (
 	%s
@@ -86,7 +87,7 @@ with people as (
 	order by c.customer_key, k.channel, c.id desc
 )
 insert into reach
-select p.customer_key, k.channel, row_number() over (partition by p.customer_key order by k.channel is distinct from p.preferred, k.n), a.id, a.domain,
+select p.who, k.channel, row_number() over (partition by p.who order by k.channel is distinct from p.preferred, k.n), a.id, a.domain,
        case
        when p.fault is not null then p.fault
        when k.addressless then w.reason
@@ -107,16 +108,16 @@ cross join lateral (
 ) w
 where k.channel <> all(p.tried)`
 
-// What makes a choice of table reach: the first channel that reaches, else the first of all, with the reason that all share.
+// chosenSQL makes a choice of table reach: the first channel that reaches, else the first of all, with the reason that all share.
 const chosenSQL = `
-select customer_key,
+select who,
        (array_agg(channel order by reason is not null, place))[1] as channel, (array_agg(address_id order by reason is not null, place))[1] as address_id,
        (array_agg(domain order by reason is not null, place))[1] as domain,
        case when bool_and(reason is not null) then case when count(distinct reason) = 1 then min(reason) else 'no channel' end end as reason
-from reach group by customer_key`
+from reach group by who`
 
 // freshPeople are the people of table fresh, for reachSQL.
-const freshPeople = `select distinct on (f.customer_key) f.customer_key, f.region, f.raws, f.opteds, lower(btrim(f.preferred)) as preferred, f.fault, '{}'::text[] as tried
+const freshPeople = `select distinct on (f.customer_key) f.customer_key as who, f.customer_key, f.region, f.raws, f.opteds, lower(btrim(f.preferred)) as preferred, f.fault, '{}'::text[] as tried
 	from fresh f order by f.customer_key`
 
 // reachArgs are what reachSQL asks for.
@@ -135,7 +136,7 @@ func (c *Campaign) reachArgs(p *Planner) pgx.NamedArgs {
 func (p *Planner) fillReach(ctx context.Context, tx pgx.Tx, c *Campaign, people string) error {
 	_, err := tx.Exec(ctx, `
 		create temporary table reach (
-			customer_key text collate "C", channel text, place int, address_id bigint, domain text, reason text
+			who text collate "C", channel text, place int, address_id bigint, domain text, reason text
 		) on commit drop`)
 	if err == nil {
 		_, err = tx.Exec(ctx, fmt.Sprintf(reachSQL, people), c.reachArgs(p))
@@ -154,7 +155,7 @@ func (p *Planner) chooseChannels(ctx context.Context, tx pgx.Tx, c *Campaign) er
 	_, err := tx.Exec(ctx, `
 		update fresh f set channel = c.channel, address_id = c.address_id, domain = c.domain, fault = c.reason
 		from (`+chosenSQL+`) c
-		where c.customer_key = f.customer_key`)
+		where c.who = f.customer_key`)
 	if err != nil {
 		return fmt.Errorf("choose the channels: %w", err)
 	}

@@ -287,7 +287,8 @@ with left_over as (
 	      select not_before from dropped where state = 'planned') planned
 )
 update batches b
-set worker = null, done = r.n = 0, due_at = greatest(coalesce(r.due, b.due_at), @earliest::timestamptz)
+set worker = null, done = r.n = 0, due_at = greatest(coalesce(r.due, b.due_at), @earliest::timestamptz),
+    climb_at = case when b.climb_at is not null then '-infinity'::timestamptz end -- a next rung may be due
 from remaining r
 where b.id = @batch and b.worker = @worker and b.epoch = @epoch
 returning b.done, b.due_at, (select state::text from runs where id = b.run_id)`

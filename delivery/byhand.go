@@ -58,7 +58,7 @@ func closeLocked(ctx context.Context, tx pgx.Tx, batches []int64) error {
 		return nil
 	}
 	rows, _ := tx.Query(ctx, `
-		update batches b set done = true
+		update batches b set done = true, climb_at = case when b.climb_at is not null then '-infinity'::timestamptz end
 		where id = any($1) and worker is null and not exists (
 			select from messages m where m.id between b.lo and b.hi and m.state in ('planned', 'claimed'))
 		returning run_id`, batches)

@@ -64,7 +64,7 @@ func ReadProgress(ctx context.Context, db pg.DBTX, run int, now time.Time) (*Pro
 
 // Messages is how many messages of the run exist.
 func (p *Progress) Messages() int {
-	return p.Counts["audience"] - p.Counts["already"]
+	return p.Counts["audience"] + p.Counts["rung"] - p.Counts["already"]
 }
 
 // Waiting is how many are still to be handed over.

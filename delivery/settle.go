@@ -138,7 +138,7 @@ func closeBatches(ctx context.Context, db pg.DBTX, moved []settledMessage) error
 			return err
 		}
 		_, err = tx.Exec(ctx, `
-			update batches b set done = true
+			update batches b set done = true, climb_at = case when b.climb_at is not null then '-infinity'::timestamptz end
 			where id = any($1) and not exists (
 				select from messages m where m.id between b.lo and b.hi and m.state in ('planned', 'claimed'))`, batches)
 		return err

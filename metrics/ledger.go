@@ -73,7 +73,7 @@ func questions() []question {
 			from runs r
 			join run_totals t on t.run_id = r.id
 			cross join lateral (select channel from batches where run_id = r.id and not done limit 1) b
-			where r.state in ('planning', 'sending', 'paused') and t.state not in ('audience', 'already')
+			where r.state in ('planning', 'sending', 'paused') and t.state not in ('audience', 'already', 'rung')
 			group by b.channel, t.state`},
 		{desc("runs", "Runs that are under way, by their state.", "state"), 1, `
 			select s.state, count(r.id)::float8

@@ -14,6 +14,7 @@ func (p *printer) card(r *Run) {
 	}
 	p.calls(r)
 	p.cost(r)
+	p.channels(r)
 }
 
 func (p *printer) title(r *Run) {
@@ -79,7 +80,7 @@ func (p *printer) accounting(r *Run) {
 		{r.Unknown, "unknown", "handed over without an answer"},
 	}, "sent")
 	p.line("  %s", strings.Repeat("─", wide+10))
-	p.rows(wide, []row{{r.Audience, "audience", ""}}, "audience")
+	p.rows(wide, []row{{r.Audience, "audience", ""}, {r.Rungs, "rungs", "messages by a further channel, on top of the audience"}}, "audience")
 	if missing := r.Missing(); missing != 0 {
 		p.line("\n%s", p.bad(fmt.Sprintf("this does not add up: %s are not accounted for; see: sapa check", number(missing))))
 	}

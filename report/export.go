@@ -107,6 +107,10 @@ func csvFields() []csvField {
 		{"priced", known(func(r *Run) *int64 { return r.Priced })},
 		{"cost", costText},
 		{"currency", func(r *Run) string { return value(r.Currency) }},
+		{"rungs", count(func(r *Run) int64 { return r.Rungs })},
+		{"planned_cost", func(r *Run) string { return amountText(r.PlannedCost) }},
+		{"budget", func(r *Run) string { return amountText(r.Budget) }},
+		{"planned_currency", func(r *Run) string { return value(r.PlannedCurrency) }},
 		{"undelivered_causes", causesText},
 		{"failed_reasons", func(r *Run) string { return reasonsText(r, "failed") }},
 		{"skipped_reasons", func(r *Run) string { return reasonsText(r, "skipped") }},
@@ -120,11 +124,13 @@ func knownText(n *int64) string {
 	return strconv.FormatInt(*n, 10)
 }
 
-func costText(r *Run) string {
-	if r.Cost == nil {
+func costText(r *Run) string { return amountText(r.Cost) }
+
+func amountText(a *Amount) string {
+	if a == nil {
 		return ""
 	}
-	return r.Cost.String()
+	return a.String()
 }
 
 // causesText is "30003=2; 30005=1"; an error without a code is "?".

@@ -65,6 +65,13 @@ type Run struct {
 	CreatedAt  time.Time  `json:"created_at" db:"created_at"`
 	PlannedAt  *time.Time `json:"planned_at" db:"planned_at"`
 	FinishedAt *time.Time `json:"finished_at" db:"finished_at"`
+	ClimbsAt   *time.Time `json:"climbs_at,omitempty" db:"climbs_at"` // of a ladder: when it is looked at next; nil: nothing waits
+
+	PlannedCost     *Amount `json:"planned_cost,omitempty" db:"planned_cost"`         // of the messages planned so far, by the estimates of sapa.yaml
+	PlannedCurrency *string `json:"planned_currency,omitempty" db:"planned_currency"` // of it and of Budget
+	Budget          *Amount `json:"budget,omitempty" db:"budget"`                     // what PlannedCost may be at most; nil: not limited
+
+	Channels []Channel `json:"channels,omitempty" db:"-"` // of a run that was asked for alone, where it has several channels or rungs
 	Numbers
 	AddsUp bool `json:"adds_up" db:"adds_up"`
 	Rates
@@ -84,6 +91,7 @@ type Numbers struct {
 	Failed   int64 `json:"failed"`
 	Skipped  int64 `json:"skipped"`
 	HeldOut  int64 `json:"held_out" db:"held_out"`
+	Rungs    int64 `json:"rungs"` // messages of later rungs of a ladder, which come on top of Audience
 	Unknown  int64 `json:"unknown"`
 	Bounced  int64 `json:"bounced"` // among Failed
 
@@ -154,6 +162,11 @@ func Campaigns(ctx context.Context, db pg.DBTX, f Filter) (Report, error) {
 		runs, err := readRuns(ctx, tx, f)
 		if err != nil {
 			return err
+		}
+		if f.Run != 0 {
+			if err := readChannels(ctx, tx, &runs[0]); err != nil {
+				return err
+			}
 		}
 		r.Campaigns = group(names, runs)
 		return nil

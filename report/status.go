@@ -15,6 +15,7 @@ func WriteStatus(w io.Writer, r Report, o TableOptions) error {
 	case 1:
 		p.title(&runs[0])
 		p.accounting(&runs[0])
+		p.channels(&runs[0])
 	default:
 		p.grid(columnsOf(runs, nil, p.standing()), false)
 		var lines []string

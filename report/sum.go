@@ -35,6 +35,7 @@ func (n *Numbers) add(o *Numbers) {
 	n.Failed += o.Failed
 	n.Skipped += o.Skipped
 	n.HeldOut += o.HeldOut
+	n.Rungs += o.Rungs
 	n.Unknown += o.Unknown
 	n.Bounced += o.Bounced
 	n.Opened += o.Opened
@@ -141,9 +142,9 @@ func ratioKnown(part *int64, of int64) *float64 {
 	return ratio(*part, of)
 }
 
-// Missing is by how much the parts fall short of the audience: 0, always.
+// Missing is by how much the parts fall short of the audience and the later rungs of ladders: 0, always.
 func (n *Numbers) Missing() int64 {
-	return n.Audience - n.Already - n.Planned - n.Claimed - n.Sent - n.Failed - n.Skipped - n.HeldOut - n.Unknown
+	return n.Audience + n.Rungs - n.Already - n.Planned - n.Claimed - n.Sent - n.Failed - n.Skipped - n.HeldOut - n.Unknown
 }
 
 // Waiting is what is still to be handed over.

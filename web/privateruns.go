@@ -211,6 +211,7 @@ func (v runView) Accounting() []numberOf {
 		{Label: "skipped", Number: v.Skipped},
 		{Label: "held out", Number: v.HeldOut},
 		{Label: "unknown", Number: v.Unknown},
+		{Label: "of these by a further channel", Number: v.Rungs},
 	}
 	return slices.DeleteFunc(list, func(n numberOf) bool { return n.Number == 0 })
 }
