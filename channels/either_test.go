@@ -96,3 +96,42 @@ func TestEitherInquirer(t *testing.T) {
 		t.Error("one account is not itself")
 	}
 }
+
+// Find fits the ids that begin with the account's name, and finds nothing at both.
+func (a account) Find(_ context.Context, lost channels.Lost) (channels.Inquiry, error) {
+	if a == "away" {
+		return channels.Inquiry{}, errAway
+	}
+	for _, mark := range lost.Marks {
+		if mark == string(a) {
+			return channels.Inquiry{Price: string(a)}, nil
+		}
+	}
+	return channels.Inquiry{}, channels.ErrNoMessage
+}
+
+// A message is found where exactly one account has it, and both have been asked.
+func TestEitherFinder(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		first, second account
+		marks         []string
+		price         string
+		err           error
+	}{
+		{"one", "two", []string{"one"}, "one", nil},
+		{"one", "two", []string{"two"}, "two", nil},
+		{"one", "two", []string{"one", "two"}, "", channels.ErrNoMessage},
+		{"one", "two", nil, "", channels.ErrNoMessage},
+		{"away", "two", []string{"two"}, "", errAway},
+		{"one", "away", []string{"one"}, "", errAway},
+	} {
+		got, err := channels.EitherFinder(c.first, c.second).Find(t.Context(), channels.Lost{Marks: c.marks})
+		if got.Price != c.price || !errors.Is(err, c.err) {
+			t.Errorf("%+v: %+v %v", c, got, err)
+		}
+	}
+	if channels.EitherFinder(account("one"), nil) != channels.Finder(account("one")) {
+		t.Error("one account is not itself")
+	}
+}
