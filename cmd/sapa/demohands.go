@@ -10,7 +10,7 @@ import (
 
 	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/channels/calls"
-	"github.com/sapa-crm/sapa/channels/letter"
+	paper "github.com/sapa-crm/sapa/channels/letter"
 	"github.com/sapa-crm/sapa/delivery/calldesk"
 	"github.com/sapa-crm/sapa/internal/pg"
 
@@ -31,7 +31,7 @@ func (d *demo) handiwork(ctx context.Context) error {
 
 // postCards prints the postcards of those whom nothing else reaches, and says that they were posted.
 func (d *demo) postCards(ctx context.Context) error {
-	waiting, err := letter.List(ctx, d.pool, false)
+	waiting, err := paper.List(ctx, d.pool, false)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (d *demo) postCards(ctx context.Context) error {
 		}
 		defer files.discard()
 		began := time.Now()
-		printed, err := d.printLetters(ctx, d.session, letter.BatchID{Run: w.Run}, files)
+		printed, err := d.printLetters(ctx, d.session, paper.BatchID{Run: w.Run}, files)
 		if err := errors.Join(err, files.keep()); err != nil {
 			return err
 		}

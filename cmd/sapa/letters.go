@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sapa-crm/sapa/channels"
-	"github.com/sapa-crm/sapa/channels/letter"
+	paper "github.com/sapa-crm/sapa/channels/letter"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
 )
@@ -33,7 +33,7 @@ func (s *session) letterURLs() []string {
 }
 
 func (s *session) letterAccount(l *customer.LetterSettings) (delivery.Account, error) {
-	channel, err := letter.New(letter.Config{
+	channel, err := paper.New(paper.Config{
 		Pool: s.pool, Files: os.DirFS(filepath.Join(s.projectDir, "templates")), Print: letterSettings(s.config), Now: s.businessTime,
 	})
 	if err != nil {
@@ -43,12 +43,12 @@ func (s *session) letterAccount(l *customer.LetterSettings) (delivery.Account, e
 }
 
 // letterSettings are what all letters of the company have in common.
-func letterSettings(cfg *customer.Config) letter.Settings {
+func letterSettings(cfg *customer.Config) paper.Settings {
 	l := cfg.Channels.Letter
 	if l == nil {
 		l = &customer.LetterSettings{}
 	}
-	return letter.Settings{
+	return paper.Settings{
 		Sender: cfg.Company.Name, Return: l.Lines(cfg.Company), Country: cfg.HomeCountry(), Bleed: l.Bleed, Permit: l.PermitLines(), Duplex: l.Duplex,
 	}
 }
@@ -80,7 +80,7 @@ func runLetters(ctx context.Context, a *app, o lettersOptions) error {
 		return err
 	}
 	defer s.close()
-	list, err := letter.List(ctx, s.pool, o.all)
+	list, err := paper.List(ctx, s.pool, o.all)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func runLetters(ctx context.Context, a *app, o lettersOptions) error {
 	return nil
 }
 
-func (a *app) lettersTable(list []letter.Listed) {
+func (a *app) lettersTable(list []paper.Listed) {
 	t := a.table("run", "campaign", "to print", "to post", "posted", "came back", "withdrawn", "batches")
 	for _, l := range list {
 		batches := ""

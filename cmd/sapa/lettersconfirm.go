@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sapa-crm/sapa/access"
-	"github.com/sapa-crm/sapa/channels/letter"
+	paper "github.com/sapa-crm/sapa/channels/letter"
 	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
@@ -28,7 +28,7 @@ the pile. Best confirm first and post then.`,
 }
 
 func runLettersConfirm(ctx context.Context, a *app, arg string) error {
-	id, err := letter.ParseBatch(arg)
+	id, err := paper.ParseBatch(arg)
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("%w; see: sapa letters", err)}
 	}
@@ -38,7 +38,7 @@ func runLettersConfirm(ctx context.Context, a *app, arg string) error {
 	}
 	defer s.close()
 	var posted int
-	var out []letter.Posted
+	var out []paper.Posted
 	err = pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		posted, out, err = a.confirmLetters(ctx, tx, id)
 		return err
@@ -58,8 +58,8 @@ func runLettersConfirm(ctx context.Context, a *app, arg string) error {
 }
 
 // confirmLetters says how many letters are sent now, and which of the batches must not be.
-func (a *app) confirmLetters(ctx context.Context, tx pgx.Tx, id letter.BatchID) (posted int, out []letter.Posted, err error) {
-	batches, letters, err := letter.ToConfirm(ctx, tx, id)
+func (a *app) confirmLetters(ctx context.Context, tx pgx.Tx, id paper.BatchID) (posted int, out []paper.Posted, err error) {
+	batches, letters, err := paper.ToConfirm(ctx, tx, id)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -72,7 +72,7 @@ func (a *app) confirmLetters(ctx context.Context, tx pgx.Tx, id letter.BatchID) 
 	if err != nil {
 		return 0, nil, err
 	}
-	if err := letter.Confirm(ctx, tx, batches, moved, a.actor(), now); err != nil {
+	if err := paper.Confirm(ctx, tx, batches, moved, a.actor(), now); err != nil {
 		return 0, nil, err
 	}
 	for _, l := range letters {
@@ -86,7 +86,7 @@ func (a *app) confirmLetters(ctx context.Context, tx pgx.Tx, id letter.BatchID) 
 	})
 }
 
-func batchNames(batches []letter.BatchID) []string {
+func batchNames(batches []paper.BatchID) []string {
 	names := make([]string, len(batches))
 	for i, b := range batches {
 		names[i] = b.String()

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sapa-crm/sapa/access"
-	"github.com/sapa-crm/sapa/channels/letter"
+	paper "github.com/sapa-crm/sapa/channels/letter"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
@@ -37,7 +37,7 @@ house: a line for each piece, in the order of the PDF.`,
 }
 
 func runLettersPrint(ctx context.Context, a *app, arg string, o lettersPrintOptions) error {
-	id, err := letter.ParseBatch(arg)
+	id, err := paper.ParseBatch(arg)
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("%w; see: sapa letters", err)}
 	}
@@ -74,13 +74,13 @@ func runLettersPrint(ctx context.Context, a *app, arg string, o lettersPrintOpti
 }
 
 // printLetters writes the files, and makes the batch when they are whole.
-func (a *app) printLetters(ctx context.Context, s *session, id letter.BatchID, files *outFiles) (printed *letter.Printed, err error) {
-	order := letter.Order{Batch: id, Actor: a.actor(), Now: a.now(), Settings: letterSettings(s.config), PDF: files.files[0]}
+func (a *app) printLetters(ctx context.Context, s *session, id paper.BatchID, files *outFiles) (printed *paper.Printed, err error) {
+	order := paper.Order{Batch: id, Actor: a.actor(), Now: a.now(), Settings: letterSettings(s.config), PDF: files.files[0]}
 	if len(files.files) > 1 {
 		order.CSV = files.files[1]
 	}
 	err = pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		if printed, err = letter.Print(ctx, tx, order); err != nil {
+		if printed, err = paper.Print(ctx, tx, order); err != nil {
 			return err
 		}
 		if err := files.finish(); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sapa-crm/sapa/access"
-	"github.com/sapa-crm/sapa/channels/letter"
+	paper "github.com/sapa-crm/sapa/channels/letter"
 	"github.com/sapa-crm/sapa/internal/pg"
 	"github.com/sapa-crm/sapa/response"
 )
@@ -39,7 +39,7 @@ recorded (exit code 3). Recording one again changes nothing.`,
 }
 
 func runLettersReturned(ctx context.Context, a *app, args []string, o lettersReturnedOptions) error {
-	if _, ok := letter.ReasonOf(o.reason); !ok {
+	if _, ok := paper.ReasonOf(o.reason); !ok {
 		return &exitError{exitUsage, fmt.Errorf("--reason: no reason %q; it is one of moved, unknown, refused, other", o.reason)}
 	}
 	lines, err := o.lines(a, args)
@@ -109,22 +109,22 @@ func readLines(r io.Reader) (lines []string, err error) {
 // returned records one letter in a transaction of its own, and says what was recorded.
 func (a *app) returned(ctx context.Context, s *session, line, word string) (said string, err error) {
 	if fields := strings.Fields(line); len(fields) > 1 {
-		if _, own := letter.ReasonOf(fields[len(fields)-1]); own {
+		if _, own := paper.ReasonOf(fields[len(fields)-1]); own {
 			line, word = strings.Join(fields[:len(fields)-1], " "), fields[len(fields)-1]
 		}
 	}
-	code, err := letter.ReadCode(line)
+	code, err := paper.ReadCode(line)
 	if err != nil {
 		return "", err
 	}
-	reason, _ := letter.ReasonOf(word)
-	var back letter.Back
+	reason, _ := paper.ReasonOf(word)
+	var back paper.Back
 	err = pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		if back, err = letter.Return(ctx, tx, code, reason, a.now()); err != nil || back.Before != nil {
+		if back, err = paper.Return(ctx, tx, code, reason, a.now()); err != nil || back.Before != nil {
 			return err
 		}
 		err := response.RecordUndelivered(ctx, tx, []response.Undelivered{{
-			Message: back.Message, Run: back.Run, Channel: letter.Name, Code: reason.Code, Words: reason.Words, Suppress: "letter came back: " + reason.Word,
+			Message: back.Message, Run: back.Run, Channel: paper.Name, Code: reason.Code, Words: reason.Words, Suppress: "letter came back: " + reason.Word,
 		}}, a.now())
 		if err != nil {
 			return err

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const postcards = `campaign: oil-change
+topic: service
+audience: {where: "true"}
+channels: [letter]
+content:
+  letter:
+    text: |
+      # Waktunya ganti oli
+
+      Halo **{{ customer.name }}**, mobil Anda sudah waktunya ganti oli.
+    size: postcard-a6
+    front: card.png
+    link: "{{ 'https://bengkel.example/booking' | link }}"
+`
+
+// posting is a world with five customers who have postal addresses, the last one none that can be used.
+func posting(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.exec(`create table public.customers (id bigint primary key, name text, street text, postcode text, city text)`)
+	w.exec(`insert into public.customers select i, 'Budi ' || i, 'Jl. Merdeka ' || i, '5024' || i, 'Semarang' from generate_series(1, 4) i`)
+	w.exec(`insert into public.customers values (5, 'Citra', 'Jl. Merdeka 5', '50245', '-'), (6, 'Dewi', null, null, null)`)
+	w.file("sapa.yaml", `customers:
+  table: customers
+  key: id
+  name: name
+  region: {default: ID}
+  post: {lines: [street], postcode: postcode, city: city}
+channels: {letter: {}}
+company: {name: Bengkel Maju, address: "Jl. Pemuda 12, Semarang 50132"}
+public_url: `+w.public+"\n")
+	picture, err := os.ReadFile(filepath.Join("testdata", "card.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.file("templates/card.png", string(picture))
+	w.file("campaigns/oil-change.yaml", postcards)
+	w.ok("migrate")
+	w.ok("apply")
+	return w
+}
+
+// TestLetters goes a letter's whole way: composed, printed, one cancelled and one erased, confirmed, followed by a scan of
+// its code, and one that came back.
+func TestLetters(t *testing.T) {
+	t.Parallel()
+	w := posting(t)
+	w.servePublic()
+	w.want(exitOK, "no letters wait\n", "letters")
+	run := w.start("run", "oil-change", "--yes")
+	w.until("all letters are composed", func() bool {
+		return w.number(`select count(*) from messages where channel = 'letter' and state = 'planned' and not_before > '9000-01-01'`) == 4
+	})
+	if code, printed := run.wait(); code != exitOK {
+		t.Fatalf("run: exit code %d\n%s", code, printed)
+	}
+	if diff := cmp.Diff([]string{"bad address: no city", "no address"},
+		w.texts(`select reason from messages where state = 'skipped' order by 1`)); diff != "" {
+		t.Error(diff)
+	}
+	w.printAndConfirm()
+	w.scanAndReturn()
+}
+
+func (w *world) printAndConfirm() {
+	t := w.t
+	out, again, csv := filepath.Join(w.dir, "l.pdf"), filepath.Join(w.dir, "again.pdf"), filepath.Join(w.dir, "l.csv")
+	w.want(exitOK, "batch 1-1: 4 pieces on 8 pages in l.pdf\nwhen they are posted: sapa letters confirm 1-1\n", "letters", "print", "1", "--out", out, "--csv", csv)
+	w.want(exitOK, "batch 1-1, as before: 4 pieces on 8 pages in again.pdf\nwhen they are posted: sapa letters confirm 1-1\n", "letters", "print", "1-1", "-o", again)
+	first, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := os.ReadFile(again)
+	if err != nil || !bytes.Equal(first, second) {
+		t.Errorf("printed again, other bytes: %v", err)
+	}
+	addresses, err := os.ReadFile(csv)
+	if err != nil || !regexp.MustCompile(`(?m)^3,[0-9A-Z]{8},postcard-a6,5,2,Budi 3,Jl. Merdeka 3,Semarang 50243,,,,,ID,`+regexp.QuoteMeta(w.public)+`/s/\w{8}$`).Match(addresses) {
+		t.Errorf("%v\n%s", err, addresses)
+	}
+	w.ok("erase", "2", "--yes")
+	code := w.texts(`select left(l.code, 4) || '-' || right(l.code, 4) from letters l where content is null`)[0]
+	w.want(exitPartial, "3 letters of 1-1 count as sent\ntake these out of the pile, they were cancelled or erased after printing:\n  "+code+
+		"\nsapa: 1 letters must not be posted\n", "letters", "confirm", "1-1")
+	w.want(exitFailed, "sapa: batch 1-1 is confirmed already: there is nothing to do\n", "letters", "confirm", "1-1")
+	if diff := cmp.Diff([]string{"done"}, w.texts(`select state from runs`)); diff != "" {
+		t.Error(diff)
+	}
+	w.ok("check")
+	if files, _ := filepath.Glob(filepath.Join(w.dir, ".sapa-letters-*")); len(files) > 0 {
+		t.Errorf("left behind: %v", files)
+	}
+}
+
+func (w *world) scanAndReturn() {
+	t := w.t
+	link := w.texts(`select content ->> 'link' from letters where content is not null order by message_id`)[0]
+	if status, location, _ := w.fetch("GET", link, browser, nil); status != 302 && status != 303 || location != "https://bengkel.example/booking" {
+		t.Errorf("%d to %s", status, location)
+	}
+	w.until("the scan is counted as a click", func() bool { return w.number(`select count(*) from hits where kind = 'click'`) == 1 })
+	codes := w.texts(`select code from letters where confirmed_at is not null order by message_id`)
+	w.file("back.txt", codes[1]+" moved\n\n"+strings.ToLower(codes[1])+"\nK3F92XQ8\n")
+	code, printed := w.sapa("letters", "returned", "--file", filepath.Join(w.dir, "back.txt"))
+	for _, want := range []string{
+		": the customer has moved; its address gets no letters any more\n", codes[1] + " was recorded before, ", "K3F92XQ8: \"K3F92XQ8\" is no code: a character is wrong",
+		"sapa: 1 of 3 codes were not recorded\n",
+	} {
+		if !strings.Contains(printed, want) {
+			t.Errorf("no %q in\n%s", want, printed)
+		}
+	}
+	if code != exitPartial {
+		t.Errorf("exit code %d", code)
+	}
+	want := []string{"letter came back: moved: Budi 3, Jl. Merdeka 3, Semarang 50243, ID"}
+	if diff := cmp.Diff(want, w.texts(`select reason || ': ' || replace(address, E'\n', ', ') from suppressions where channel = 'letter'`)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"1 the customer has moved: 1"}, w.texts(`select code || ' ' || words || ': ' || messages from report_undelivered`)); diff != "" {
+		t.Error(diff)
+	}
+	audit := []string{
+		`letters printed run 1 {"again": false, "batch": "1-1", "pieces": 4}`, `letters printed run 1 {"again": true, "batch": "1-1", "pieces": 4}`,
+		`letters confirmed run 1 {"posted": 3, "batches": ["1-1"], "withdrawn": 1}`,
+	}
+	if diff := cmp.Diff(audit, w.texts(`select concat_ws(' ', action, subject, detail) from audit_log where actor = 'ani' and action like 'letters %' order by id`)); diff != "" {
+		t.Error(diff)
+	}
+	if printed := w.ok("letters", "--all"); !regexp.MustCompile(`(?s)oil-change.*3 .*1 .*1 .*1-1: 4, printed`).MatchString(printed) {
+		t.Error(printed)
+	}
+	if printed := w.ok("run", "oil-change", "--again", "later", "--yes"); !strings.Contains(printed, "suppressed") {
+		t.Errorf("%s %s", printed, time.Now())
+	}
+}
+
+func TestLettersRefuses(t *testing.T) {
+	t.Parallel()
+	w := posting(t)
+	w.want(exitUsage, "sapa: \"x\" is neither a run such as 7 nor a batch such as 7-1; see: sapa letters\n", "letters", "print", "x", "--out", "x.pdf")
+	w.want(exitUsage, "sapa: say where the PDF goes, such as --out letters.pdf\n", "letters", "print", "1")
+	w.want(exitFailed, "sapa: no letters of run 1 wait to be printed: there is nothing to do\n", "letters", "print", "1", "--out", filepath.Join(w.dir, "x.pdf"))
+	w.want(exitFailed, "sapa: run 1 has no printed letters: there is nothing to do; print them first: sapa letters print 1\n", "letters", "confirm", "1")
+	w.want(exitUsage, "sapa: --reason: no reason \"lost\"; it is one of moved, unknown, refused, other\n", "letters", "returned", "x", "--reason", "lost")
+	w.want(exitUsage, "sapa: say which codes came back, or --file FILE; see: sapa letters returned --help\n", "letters", "returned")
+	if files, _ := filepath.Glob(filepath.Join(w.dir, "*.pdf")); len(files) > 0 {
+		t.Errorf("made: %v", files)
+	}
+}
