@@ -218,7 +218,7 @@ func (f *feed) send(ctx context.Context) error {
 	}
 	f.last = id
 	var event strings.Builder
-	fmt.Fprintf(&event, "id: %s\nevent: list\n", id)
+	fmt.Fprintf(&event, "id: %s\nevent: list\ndata: <!-- the list -->\n", id) // browsers drop an event without data
 	for line := range strings.Lines(list.String()) {
 		fmt.Fprintf(&event, "data: %s\n", strings.NewReplacer("\r", "", "\n", "").Replace(line))
 	}

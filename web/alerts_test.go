@@ -142,13 +142,19 @@ func TestAlertFeed(t *testing.T) {
 	if strings.Contains(list, "Ani") || !strings.Contains(list, "Citra") {
 		t.Errorf("the list: %s", list)
 	}
-	again := s.feed(cookie, third)
+	_, err = response.MarkAlertsDone(t.Context(), s.pool, []int64{3}, "agent", s.now())
+	s.must(err)
+	last, list := feed.event()
+	if last == third || list != "<!-- the list -->\n" { // a browser drops what has no data
+		t.Errorf("the empty list: %q", list)
+	}
+	again := s.feed(cookie, last)
 	if line := again.line(); line != ":" {
 		t.Errorf("a browser that has the list is told %q", line)
 	}
 	missed := s.feed(cookie, second)
-	if id, _ := missed.event(); id != third {
-		t.Errorf("a browser that has an older list is told %s, want %s", id, third)
+	if id, _ := missed.event(); id != last {
+		t.Errorf("a browser that has an older list is told %s, want %s", id, last)
 	}
 }
 

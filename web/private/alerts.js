@@ -46,12 +46,13 @@
 
   list.addEventListener("submit", (e) => {
     e.preventDefault();
+    if (e.submitter.ariaDisabled === "true") return; // it is on its way
     const data = new URLSearchParams({ id: e.submitter.value });
-    e.submitter.disabled = true;
+    e.submitter.ariaDisabled = "true"; // and not disabled, which would take the focus away
     fetch(e.target.action, { method: "POST", body: data }).then((answer) => {
       if (!answer.ok || new URL(answer.url).pathname !== location.pathname) throw answer.status;
     }).catch(() => {
-      e.submitter.disabled = false;
+      e.submitter.ariaDisabled = "false";
       say("That could not be saved; try again.");
     });
   });
