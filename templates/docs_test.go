@@ -92,11 +92,14 @@ func TestReferenceExamplesParse(t *testing.T) {
 	for i := 1; i < len(blocks); i += 2 {
 		language, text, _ := strings.Cut(blocks[i], "\n")
 		word, scope, _ := strings.Cut(language, " ")
-		format, ok := map[string]Format{"liquid": Text, "html": HTML}[word]
+		format, ok := map[string]Format{"liquid": Text, "html": HTML, "mjml": HTML}[word]
 		if !ok {
 			continue
 		}
 		found++
+		if word == "mjml" {
+			text = compiled(t, text)
+		}
 		if _, problems := Parse(Source{Text: text}, format, testScope(scope)); len(problems) > 0 {
 			t.Errorf("an example of the reference has problems:\n%s\n%v", text, problems.Err())
 		}
@@ -104,4 +107,14 @@ func TestReferenceExamplesParse(t *testing.T) {
 	if found < 5 {
 		t.Errorf("only %d examples were found", found)
 	}
+}
+
+// compiled is the HTML of MJML that is in order.
+func compiled(t *testing.T, mjml string) string {
+	t.Helper()
+	c, problems := CompileMJML(Source{Text: mjml})
+	if len(problems) > 0 {
+		t.Fatalf("the MJML has problems:\n%s\n%v", mjml, problems.Err())
+	}
+	return c.HTML
 }

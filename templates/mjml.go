@@ -155,9 +155,10 @@ type madeOf struct {
 	pieces []piece // in the order of out, none within another
 }
 
-// span is the place in the author's file of n bytes at off of what was made: where the first of them is the author's own,
-// or else of the first part that is. The zero Span: nothing there is.
-func (m *madeOf) span(off, n int) diag.Span {
+// span is the place in the author's file of n bytes at off of the text that was made: of the first part of them that is the
+// author's own. Where none is, because the compiler read and wrote it, it is the only place with the same words; or the file
+// as a whole.
+func (m *madeOf) span(text string, off, n int) diag.Span {
 	i, _ := slices.BinarySearchFunc(m.pieces, off, func(p piece, off int) int {
 		if p.out+p.len <= off {
 			return -1
@@ -165,6 +166,10 @@ func (m *madeOf) span(off, n int) diag.Span {
 		return 1
 	})
 	if i == len(m.pieces) || m.pieces[i].out >= off+max(1, n) {
+		words := text[min(off, len(text)):min(off+n, len(text))]
+		if len(words) > 3 && strings.Count(m.src.Text, words) == 1 {
+			return m.src.span(strings.Index(m.src.Text, words), n)
+		}
 		return diag.Span{Line: m.src.Line, Col: max(m.src.Col, min(m.src.Line, 1))}
 	}
 	p := m.pieces[i]

@@ -17,7 +17,7 @@ func TestLayouts(t *testing.T) {
 	says := map[string][]string{
 		"greeting.mjml.liquid": {"Selamat ulang tahun, Siti!", "Cuci mobil gratis", "https://t.example/0?pelanggan=7"},
 		"reminder.mjml.liquid": {"Waktunya ganti oli", "H 1234 AB", "25 November 2026", "https://t.example/0?plat=H%201234%20AB"},
-		"offer.mjml.liquid":    {"Siti, setiap servis lebih hemat 20%", "0 menit", "Rp 49.000", "https://t.example/0?pelanggan=7"},
+		"offer.mjml.liquid":    {"Siti, setiap servis lebih hemat 20%", "0 menit", "49.000", "https://t.example/0?pelanggan=7"},
 	}
 	if len(layouts) != len(says) {
 		t.Errorf("%d layouts", len(layouts))

@@ -39,7 +39,7 @@ func (s Source) name() string {
 // span translates a range of bytes of Text to a range of the file.
 func (s Source) span(off, n int) diag.Span {
 	if s.made != nil {
-		return s.made.span(off, n)
+		return s.made.span(s.Text, off, n)
 	}
 	off = min(off, len(s.Text))
 	before := s.Text[:off]

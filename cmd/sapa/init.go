@@ -14,6 +14,7 @@ import (
 
 	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/sandbox/workshop"
+	"github.com/sapa-crm/sapa/templates"
 )
 
 func newInitCommand(a *app) *cobra.Command {
@@ -21,9 +22,10 @@ func newInitCommand(a *app) *cobra.Command {
 		Use:   "init [FOLDER]",
 		Short: "Write a project with starters for birthday, oil change (by mail and by text) and up-sell",
 		Long: `Writes a project that works at once, over small sample files: sapa.yaml, campaigns/,
-templates/, data/. Begin with the commands that it prints, then put your own tables into
-sapa.yaml and your own words into the campaigns. A file that is there already is an error,
-and then nothing is written.`,
+templates/, data/; in templates/ also the mails of "sapa layouts", for campaigns of your own.
+Begin with the commands that it prints, then put your own tables into sapa.yaml and your own
+words into the campaigns. A file that is there already is an error, and then nothing is
+written.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := a.dir
@@ -79,6 +81,13 @@ func starterFiles() (map[string]string, error) {
 		return nil, err
 	}
 	files["campaigns/.schema.json"] = string(schema)
+	layouts, err := templates.Layouts()
+	if err != nil {
+		return nil, err
+	}
+	for name, text := range layouts {
+		files["templates/"+name] = text
+	}
 	files[".gitignore"] = "/.sapa/\n*.rejects.csv\n"
 	return files, nil
 }

@@ -16,7 +16,7 @@ import (
 // The starter works as its words say, from the files to mails and texts.
 func TestStarter(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newBareWorld(t)
 	printed := w.ok("init")
 	for _, m := range regexp.MustCompile(`(?m)^  sapa import (.*)$`).FindAllStringSubmatch(printed, -1) {
 		w.ok("migrate")
@@ -28,6 +28,11 @@ func TestStarter(t *testing.T) {
 			t.Errorf("the words don't name the preview of %s:\n%s", name, printed)
 		}
 		w.ok("preview", name, "--as-of", "2026-11-22")
+	}
+	w.useLayouts()
+	w.want(exitOK, "4 campaigns and 1 segment are in order.\n", "validate")
+	if mail := w.ok("preview", "birthday", "--as-of", "2026-11-22"); !strings.Contains(mail, "HADIAH DARI KAMI") {
+		t.Errorf("the preview is not that of the layout:\n%s", mail)
 	}
 	path := filepath.Join(w.dir, "sapa.yaml")
 	text, err := os.ReadFile(path)
@@ -60,5 +65,18 @@ func TestStarter(t *testing.T) {
 	slices.Sort(texts)
 	if d := cmp.Diff(want, texts); d != "" {
 		t.Error(d)
+	}
+}
+
+// useLayouts puts the layouts that the starter brings along into its campaigns.
+func (w *world) useLayouts() {
+	w.t.Helper()
+	for campaign, layout := range map[string]string{"birthday": "greeting", "oil-change": "reminder", "upsell": "offer"} {
+		name := filepath.Join("campaigns", campaign+".yaml")
+		text, err := os.ReadFile(filepath.Join(w.dir, name))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.file(name, strings.Replace(string(text), "html: "+campaign+".html.liquid", "html: "+layout+".mjml.liquid", 1))
 	}
 }

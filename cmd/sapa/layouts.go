@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sapa-crm/sapa/internal/diag"
+	"github.com/sapa-crm/sapa/templates"
+)
+
+// layoutSuffix is how the file of a layout is named.
+const layoutSuffix = ".mjml.liquid"
+
+func newLayoutsCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "layouts [NAME…]",
+		Short: "Write mails to begin with into templates/: greeting, reminder, offer",
+		Long: `Lists the mails that Sapa brings along, or writes those that you name into templates/, for you
+to put your own words, colors and columns there. They are written in MJML, look right on
+phones and computers, in light and in dark, and without images. A campaign names one with
+html: greeting.mjml.liquid. A file that is there already is an error, and then nothing is
+written. "sapa init" writes all of them.`,
+		RunE: func(_ *cobra.Command, args []string) error { return runLayouts(a, args) },
+	}
+}
+
+func runLayouts(a *app, names []string) error {
+	layouts, err := templates.Layouts()
+	if err != nil {
+		return err
+	}
+	known := slices.Sorted(maps.Keys(layouts))
+	for i, name := range known {
+		known[i] = strings.TrimSuffix(name, layoutSuffix)
+	}
+	if len(names) == 0 {
+		for _, name := range known {
+			fmt.Fprintln(a.stdout, name)
+		}
+		return nil
+	}
+	for _, name := range names {
+		file := layoutFile(a.dir, name)
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("there is no layout %q; %s", name, diag.DidYouMean(name, known))
+		}
+		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is there already; nothing was written", file)
+		}
+	}
+	for _, name := range names {
+		file := layoutFile(a.dir, name)
+		if err := writeFile(file, layouts[name+layoutSuffix]); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.stdout, "%s: name it in a campaign: html: %s\n", file, path.Base(filepath.ToSlash(file)))
+	}
+	return nil
+}
+
+func layoutFile(dir, name string) string {
+	return filepath.Join(dir, "templates", name+layoutSuffix)
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Layouts are listed, and written where nothing is yet.
+func TestLayouts(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	a := newApp(func(string) string { return "" }, nil, &out, &out)
+	a.dir = t.TempDir()
+	run := func(names ...string) string {
+		out.Reset()
+		if err := runLayouts(a, names); err != nil {
+			return err.Error()
+		}
+		return out.String()
+	}
+	file := filepath.Join(a.dir, "templates", "greeting.mjml.liquid")
+	for _, step := range []struct{ names, want string }{
+		{"", "greeting\noffer\nreminder\n"},
+		{"greeting", file + ": name it in a campaign: html: greeting.mjml.liquid\n"},
+		{"offer greeting", file + " is there already; nothing was written"},
+		{"ofer", `there is no layout "ofer"; did you mean "offer"?`},
+	} {
+		if d := cmp.Diff(step.want, run(strings.Fields(step.names)...)); d != "" {
+			t.Errorf("sapa layouts %s: %s", step.names, d)
+		}
+	}
+	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), `<mjml lang="id">`) {
+		t.Errorf("%v: %s", err, text)
+	}
+	if _, err := os.Stat(filepath.Join(a.dir, "templates", "offer.mjml.liquid")); !os.IsNotExist(err) {
+		t.Errorf("something was written: %v", err)
+	}
+}
