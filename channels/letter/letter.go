@@ -81,9 +81,9 @@ func (c *Channel) Name() string { return Name }
 // Account is "letter": there is no provider.
 func (c *Channel) Account() string { return Name }
 
-// Open has nothing to connect to: the database is there or each letter is Unavailable.
+// Open looks whether the database is there: it is all that there is to connect to.
 func (c *Channel) Open(ctx context.Context) (channels.Session, error) {
-	if err := ctx.Err(); err != nil {
+	if err := c.cfg.Pool.Ping(ctx); err != nil {
 		return nil, channels.Unavailable(fmt.Errorf("open the list of letters: %w", err))
 	}
 	return newSession(c), nil
