@@ -149,7 +149,11 @@ func (k *checker) checkValues(parts *delivery.Parts, part channels.Part, n stric
 				continue
 			}
 		}
-		k.addTemplate(parts, part.Key+"."+e.Key, e.Value, templates.Subject)
+		format := templates.Subject
+		if part.Links {
+			format = templates.Text
+		}
+		k.addTemplate(parts, part.Key+"."+e.Key, e.Value, format)
 	}
 }
 

@@ -35,6 +35,7 @@ type Part struct {
 	Required bool
 	Choices  []string                // of a Choice: what may be written; the first is what holds where nothing is
 	Check    func(text string) error // of a Constant: what is wrong with it; of Values: with a name; nil: nothing can be
+	Links    bool                    // of Values: a value may hold links, and become several lines
 }
 
 // PartKind is how a part is written, and what reaches the channel.

@@ -21,7 +21,7 @@ func WhatsAppForm() channels.Form {
 		Example: `whatsapp: {template: HX…, variables: {1: "{{ customer.first_name }}"}}`,
 		Parts: []channels.Part{
 			{Key: "template", About: "The content template's SID, HX…, from Twilio's console", Kind: channels.Constant, Check: checkTemplate},
-			{Key: "variables", About: "What the template's variables become for each customer: {1: …, 2: …}", Kind: channels.Values, Check: checkVariable},
+			{Key: "variables", About: "What the template's variables become for each customer: {1: …, 2: …}", Kind: channels.Values, Check: checkVariable, Links: true},
 			{Key: "text", About: "Instead of a template: a text for customers who wrote to us within the last 24 hours", Kind: channels.Text},
 		},
 		Check: checkWhatsApp,
