@@ -432,3 +432,42 @@ func TestTriggeredIsNotRunByHand(t *testing.T) {
 }
 
 var _ delivery.Library = (*campaign.Library)(nil)
+
+func TestWhyTriggered(t *testing.T) {
+	t.Parallel()
+	s := club(t)
+	ask := func(key string) (gets bool, schedule, preview string) {
+		t.Helper()
+		w, err := s.planner.Why(t.Context(), "checkin", key, time.Time{})
+		s.must(err)
+		for _, c := range w.Checks {
+			if c.Name == "schedule" {
+				schedule = c.Text
+			}
+		}
+		p, err := s.campaign("checkin").Preview(t.Context(), s.pool, key, time.Time{}, s.now(), "http://127.0.0.1:9")
+		s.must(err)
+		return w.Gets, schedule, p.Message.Subject
+	}
+	gets, schedule, subject := ask("1")
+	if !gets || schedule != "goes when the event check_in comes: asked as if it came now, with an example of what sapa.yaml declares, since none of theirs is known" ||
+		subject != "gate 1 check_in 2026 Budi 1" {
+		t.Errorf("%v %s\n%s", gets, schedule, subject)
+	}
+	s.event(checkIn("1", `{"gate": "staff", "amount": 3}`))
+	gets, schedule, subject = ask("1")
+	if gets || schedule != "goes when the event check_in comes: asked as if it came now, with the data of their last one, event 1 of 2026-11-23 09:00" ||
+		subject != "staff 3 check_in 2026 Budi 1" {
+		t.Errorf("%v %s\n%s", gets, schedule, subject)
+	}
+}
+
+// campaign is the checked file of the campaign that was applied.
+func (s *shop) campaign(name string) *campaign.Campaign {
+	s.t.Helper()
+	var source string
+	s.must(s.pool.QueryRow(s.t.Context(), `select v.source from campaigns c join versions v on v.id = c.version_id where c.name = $1`, name).Scan(&source))
+	c, problems := campaign.Check("campaigns/"+name+".yaml", source, nil, s.schema, s.library.Base())
+	s.must(problems.Err())
+	return c
+}

@@ -60,6 +60,11 @@ func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, no
 	if err != nil {
 		return nil, err
 	}
+	if ledger {
+		if key, err = c.pretendFor(ctx, db, r, key); err != nil {
+			return nil, err
+		}
+	}
 	p, err := c.choose(ctx, db, r, key, ledger)
 	if err != nil {
 		return nil, err
@@ -82,6 +87,7 @@ func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, no
 	if err != nil {
 		return nil, err
 	}
+	person.Event = c.clockOf(r).Event
 	if err = p.compose(c, composer, person, publicURL, now); err != nil {
 		return nil, fmt.Errorf("the message for customer %s would fail: %w", p.CustomerKey, err)
 	}

@@ -16,6 +16,9 @@ import (
 // if somebody ran the campaign by hand now. It says when the campaign runs.
 func (q *inquiry) schedule(ctx context.Context, asOf bool) (string, error) {
 	cal := q.c.calendar
+	if q.c.Triggered() {
+		return q.trigger(ctx)
+	}
 	if cal == nil {
 		q.today = true
 		return "runs only by hand: sapa run " + q.out.Campaign, nil
@@ -136,6 +139,9 @@ func (q *inquiry) expected() bool {
 
 // dated says whether a date decides on one of the reasons, and whether another is there to stay.
 func (q *inquiry) dated() (dated, lasting bool) {
+	if q.c.Triggered() { // no date alone brings the message
+		return false, false
+	}
 	for _, r := range q.out.Reasons {
 		switch r.Check {
 		case "customer", "rule", "occasion", "cooldown", "time", "quiet", "cap", "schedule":

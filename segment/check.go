@@ -46,7 +46,6 @@ func analyseWithin(s *source, scope *Scope, w want, chain []string) (root node, 
 	if root != nil && depth(root) > maxDepth {
 		c.problem(root.at(), "", "the rule is nested more than %d levels deep", maxDepth)
 	} else if root != nil {
-		c.placeOfEvent(root)
 		if product := tooLong(root); product != nil {
 			c.problem(product.at(), "", "a product of so many factors has more digits than databases calculate with")
 		}

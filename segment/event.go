@@ -221,11 +221,6 @@ func (l lowering) eventValue(n node) (node, bool) {
 // isEvent says whether the variable is the event, whose values are constants.
 func (s *Scope) isEvent(e *customer.Entity) bool { return s.event != nil && s.event == e }
 
-// rowsOfTables are the roots that stand for rows of tables.
-func (s *Scope) tableRoots() []root {
-	return slices.DeleteFunc(s.roots(), func(r root) bool { return s.isEvent(r.entity) })
-}
-
 // eventColumn is the problem of a name that an event does not have.
 func (c *checker) eventColumn(e *customer.Entity, at span, name string) node {
 	hint := diag.DidYouMean(name, e.Names())
@@ -237,21 +232,4 @@ func (c *checker) eventColumn(e *customer.Entity, at span, name string) node {
 
 func eventDeclaration(e *customer.Entity, keys []string, word string) string {
 	return fmt.Sprintf("events: {%s: {data: {%s: %s}}}", e.Event, customer.WrittenPath(keys), word)
-}
-
-// placeOfEvent refuses to place customers among all by a value of an event: it would have to be found out for each event.
-func (c *checker) placeOfEvent(root node) {
-	if c.scope.event == nil || root == nil {
-		return
-	}
-	if n, ok := findNode[*standing](root); ok && c.readsEvent(n) {
-		c.problem(n.at(), "compare the event's value with a column or a number", "a place among all customers can't depend on the event")
-	}
-}
-
-func (c *checker) readsEvent(n node) bool {
-	if col, ok := n.(*column); ok && c.scope.isEvent(col.path.from.entity) {
-		return true
-	}
-	return slices.ContainsFunc(children(n), c.readsEvent)
 }
