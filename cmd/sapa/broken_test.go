@@ -86,7 +86,7 @@ sapa.yaml:1:20: no table or view "custommers" in schema "public"
 
 func TestMissingThings(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newBareWorld(t)
 	noProject := "sapa: no sapa.yaml: go to your project's folder, name it with --project, or make one with: sapa init\n"
 	w.want(exitFailed, noProject, "validate")
 	w.want(exitFailed, noProject, "run", "hello")

@@ -153,7 +153,7 @@ func (w *world) project(text string) {
 
 func TestStrangeDatabaseWithUUIDs(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newBareWorld(t)
 	w.exec(sales)
 	w.asRole(`grant create on database `+w.pool.Config().ConnConfig.Database+` to ROLE`, `grant usage on schema "Sales", crm to ROLE`,
 		`grant select on "Sales"."Customer", "Sales"."Order.Line", crm."Dealer" to ROLE`)
@@ -201,7 +201,7 @@ func (w *world) someone(l letter, subject, name, key string) {
 
 func TestStrangeDatabaseRefusals(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newBareWorld(t)
 	w.exec(sales)
 	w.asRole(`grant usage on schema "Sales", crm to ROLE`, `grant select on "Sales"."Customer", "Sales"."Membership" to ROLE`)
 	w.project(salesProject)
@@ -258,7 +258,7 @@ insert into crm.visits ("memberNo", day, spent) select "memberNo", date '2026-11
 
 func TestStrangeDatabaseWithTextKeys(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newBareWorld(t)
 	w.exec(club)
 	w.exec(`create schema greetings`)
 	w.asRole(`alter schema greetings owner to ROLE`, `grant usage on schema crm to ROLE`, `grant select on crm.members, crm."Visits", crm."Clubs" to ROLE`)
