@@ -4,14 +4,15 @@ import (
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/channels/alert"
 	"github.com/sapa-crm/sapa/channels/calls"
+	"github.com/sapa-crm/sapa/channels/kinds"
 	"github.com/sapa-crm/sapa/channels/letter"
 	"github.com/sapa-crm/sapa/channels/twilio"
 	"github.com/sapa-crm/sapa/channels/webhook"
 )
 
-// forms are the channels whose content is described by a form: a line for each.
+// forms are the channels whose content is described by a form: a line for each, and those that package kinds lists.
 func forms() []channels.Form {
-	return []channels.Form{
+	list := []channels.Form{
 		alert.Form(),
 		calls.Form(),
 		letter.Form(),
@@ -19,6 +20,10 @@ func forms() []channels.Form {
 		webhook.Form(),
 		twilio.WhatsAppForm(),
 	}
+	for _, k := range kinds.All() {
+		list = append(list, k.Form)
+	}
+	return list
 }
 
 // FormOf is the form of a channel; nil where it has none.

@@ -68,6 +68,7 @@ type ChannelsConfig struct {
 	Calls    *CallsSettings    `yaml:"calls"`
 	Webhook  *WebhookSettings  `yaml:"webhook"`
 	Alert    *AlertSettings    `yaml:"alert"`
+	Further  Sections          `yaml:",inline"`
 }
 
 // EmailSettings is one account at an SMTP server.
@@ -119,12 +120,14 @@ func (cfg *Config) HomeCountry() string {
 }
 
 // LoadConfig reads sapa.yaml from its text. ${NAME} is replaced by what env says; a variable that env answers with ""
-// counts as not set. All problems are reported at once, and with any there is no Config.
-func LoadConfig(name, text string, env func(string) string) (*Config, diag.List) {
+// counts as not set. further are the channels that read their own sections. All problems are reported at once, and with any there is no Config.
+func LoadConfig(name, text string, env func(string) string, further ...string) (*Config, diag.List) {
 	f, problems := strictyaml.Parse(name, text)
 	cfg := &Config{File: f, Retention: DefaultRetention(), Customers: CustomersConfig{Consent: Consent{Granted: true}}}
 	problems = append(problems, f.Expand(env)...)
+	cfg.Channels.Further = expected(further)
 	problems = append(problems, f.Decode(cfg)...)
+	cfg.Channels.Further = cfg.Channels.Further.present()
 	problems = append(problems, cfg.check(len(problems) == 0)...)
 	hideSecrets(f)
 	if len(problems) > 0 {

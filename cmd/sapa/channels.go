@@ -41,7 +41,7 @@ func (s *session) registry() []registered {
 			"sms", t != nil, func() []string { return twilioURLs(t) }, func() (delivery.Account, error) { return smsAccount(t, s.businessTime) },
 			`sms: {twilio: "${TWILIO_URL}", from: "+628111234567"}`,
 		},
-	}, s.phoneAccounts(), s.callsAccounts(), s.companyAccounts(), s.letterAccounts())
+	}, s.phoneAccounts(), s.callsAccounts(), s.companyAccounts(), s.kindsHere(), s.letterAccounts())
 }
 
 // accounts are the configured accounts by channel.

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sapa-crm/sapa/campaign"
+	"github.com/sapa-crm/sapa/channels/kinds"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/diag"
@@ -158,7 +159,10 @@ func (a *app) loadConfig() (*customer.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, problems := customer.LoadConfig("sapa.yaml", string(text), a.env)
+	config, problems := customer.LoadConfig("sapa.yaml", string(text), a.env, kinds.Names(kinds.All())...)
+	if config != nil {
+		problems = append(problems, readSections(config.Channels.Further, kinds.All())...)
+	}
 	return config, findings(problems)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sapa-crm/sapa/channels/kinds"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/pg"
@@ -16,7 +17,7 @@ func (a *app) warmUps(ctx context.Context, db pg.DBTX) ([]delivery.WarmUpState, 
 	if err != nil {
 		return nil, nil //nolint:nilerr // the runs can be looked at without it
 	}
-	config, problems := customer.LoadConfig("sapa.yaml", string(text), a.env)
+	config, problems := customer.LoadConfig("sapa.yaml", string(text), a.env, kinds.Names(kinds.All())...)
 	if len(problems) > 0 || !warming(config.Channels) {
 		return nil, nil // sapa validate says what is wrong
 	}
