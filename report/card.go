@@ -9,7 +9,7 @@ import (
 func (p *printer) card(r *Run) {
 	p.title(r)
 	p.accounting(r)
-	if r.Sent+r.Bounced+r.Opens+r.MachineOpens > 0 {
+	if r.Sent+r.Bounced+r.Opens+r.MachineOpens > 0 && (len(r.Calls) == 0 || r.Unsubscribed+r.Clicked+value(r.Replied) > 0) {
 		p.cameBack(r)
 	}
 	p.calls(r)

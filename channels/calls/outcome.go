@@ -37,11 +37,7 @@ func ParseOutcome(text string) (Outcome, error) {
 	for i, known := range Outcomes() {
 		names[i] = known.Arg()
 	}
-	hint := diag.DidYouMean(text, names)
-	if hint != "" {
-		hint = "; " + hint
-	}
-	return "", fmt.Errorf("no outcome %q%s\n  write one of: %s", text, hint, strings.Join(names, ", "))
+	return "", fmt.Errorf("no outcome %q; %s", text, diag.DidYouMean(text, names))
 }
 
 // Arg is the outcome as one word, for command lines and forms: no-answer.
