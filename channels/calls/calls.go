@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -27,10 +28,10 @@ func (*Channel) Name() string { return Name }
 // Account implements channels.Channel: there is one list.
 func (*Channel) Account() string { return "calls" }
 
-// Open implements channels.Channel.
+// Open implements channels.Channel: it asks whether the list is there.
 func (c *Channel) Open(ctx context.Context) (channels.Session, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, channels.Unavailable(err)
+	if _, err := c.db.Exec(ctx, `select from calls limit 0`); err != nil {
+		return nil, channels.Unavailable(fmt.Errorf("open the list of calls: %w", err))
 	}
 	return &session{c.db}, nil
 }
@@ -51,6 +52,10 @@ func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 		if !ok {
 			return nil
 		}
+		if err := unfit(m); err != nil {
+			done(m, channels.Receipt{}, channels.Permanent(err))
+			continue
+		}
 		if err := permit(m); err != nil {
 			done(m, channels.Receipt{}, channels.Unavailable(err))
 			continue
@@ -61,6 +66,17 @@ func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 			return err
 		}
 	}
+}
+
+// unfit says why nobody could make a call.
+func unfit(m *channels.Message) error {
+	switch {
+	case m.To.Addr == "":
+		return errors.New("there is no number to call")
+	case strings.TrimSpace(m.Parts[Script]) == "":
+		return errors.New("nothing is left of the script for this customer")
+	}
+	return nil
 }
 
 // errUnknown is the verdict on a message that the ledger does not have.
