@@ -32,7 +32,7 @@ func newPages(s *Server) *pages {
 		"octets": octets,
 		"number": grouped,
 	}
-	for _, name := range []string{"list", "message", "text", "call", "help", "error"} {
+	for _, name := range []string{"list", "message", "text", "call", "letters", "help", "error"} {
 		p.views[name] = template.Must(template.New("layout.html").Funcs(functions).
 			ParseFS(pageFiles, "page/layout.html", "page/"+name+".html"))
 	}
@@ -48,6 +48,8 @@ func (p *pages) handler() http.Handler {
 	mux.HandleFunc("POST /messages/{id}/reply", p.reply)
 	mux.HandleFunc("GET /messages/{id}/html", p.html)
 	mux.HandleFunc("GET /messages/{id}/raw", p.raw)
+	mux.HandleFunc("GET /letters", p.letters)
+	mux.HandleFunc("GET /letters/{file}", p.printedLetters)
 	mux.HandleFunc("GET /api/counts", p.apiCounts)
 	mux.HandleFunc("GET /api/log", p.apiLog)
 	mux.HandleFunc("GET /api/messages", p.apiList)
