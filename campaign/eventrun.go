@@ -16,7 +16,7 @@ import (
 )
 
 // The messages of a triggered campaign belong to one run for each version and business day, to which events add messages at
-// its end (docs/adr/0007-events-share-a-run-a-day.md). While its day lasts the run is open: it is sending, also when nothing
+// its end (docs/adr/0009-events-share-a-run-a-day.md). While its day lasts the run is open: it is sending, also when nothing
 // is left to send.
 
 // dayRun finds or makes the run of the event's day, and holds it. Who makes it holds the campaign, too.

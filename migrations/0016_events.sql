@@ -35,7 +35,7 @@ create index triggers_messages on triggers (run_id, lo) where lo is not null;
 -- The event that triggers a version; null: none does.
 alter table versions add column event text;
 
--- A run of a triggered campaign has the messages of all events of a business day (docs/adr/0007). While the day lasts it is
+-- A run of a triggered campaign has the messages of all events of a business day (docs/adr/0009). While the day lasts it is
 -- open: it goes on sending when nothing is left to send.
 alter table runs add column event text;
 alter table runs add column open boolean not null default false;
