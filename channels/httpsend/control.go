@@ -9,26 +9,26 @@ import (
 
 // control looks at the address that a name has led to, before anything is sent there: whoever controls the name must not
 // be able to make us speak to a machine of the company's own network, or to a cloud's metadata service.
-func (a *Account) control(_ context.Context, _, address string, _ syscall.RawConn) error {
+func (c *Channel) control(_ context.Context, _, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return err
 	}
-	if ip := to.Addr().Unmap().WithZone(""); !a.may(ip) {
+	if ip := to.Addr().Unmap().WithZone(""); !c.may(ip) {
 		return fmt.Errorf("the name leads to %s, an address of a private network; if it is meant, name the network in networks:", ip)
 	}
 	return nil
 }
 
 // may says whether the settings name an address, or everybody may be spoken to there.
-func (a *Account) may(ip netip.Addr) bool {
-	if thisMachine(a.url.Hostname()) && ip.IsLoopback() {
+func (c *Channel) may(ip netip.Addr) bool {
+	if thisMachine(c.url.Hostname()) && ip.IsLoopback() {
 		return true
 	}
-	if written, err := netip.ParseAddr(a.url.Hostname()); err == nil {
+	if written, err := netip.ParseAddr(c.url.Hostname()); err == nil {
 		return written.Unmap().WithZone("") == ip
 	}
-	for _, n := range a.cfg.Networks {
+	for _, n := range c.cfg.Networks {
 		if n.Contains(ip) {
 			return true
 		}

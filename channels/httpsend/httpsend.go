@@ -2,8 +2,8 @@
 // which the message counts as handed over, the time limits, and whom not to connect to. A channel adds how a message
 // becomes a request and how an answer is read:
 //
-//	account, err := httpsend.New(httpsend.Config{
-//		URL: "https://api.example/send", Compose: compose, Read: read,
+//	channel, err := httpsend.New(httpsend.Config{
+//		Name: "chat", URL: "https://api.example/send", Compose: compose, Read: read,
 //	})
 //
 // It speaks HTTP/1.1 (RFC 9112) over a connection of its own, and not by net/http's client, for the engine must know whether
@@ -38,6 +38,7 @@ const (
 
 // Config is one account: where requests go and what is in them.
 type Config struct {
+	Name string // the channel's word in campaign files
 	// URL is the server's: https, or http on this machine. Nothing else is ever connected to.
 	URL string
 	// Networks are private networks in which the URL's host may be. Without them, a host name that leads to a loopback,
@@ -58,15 +59,15 @@ type Config struct {
 	Repeatable bool
 }
 
-// Account opens sessions. It is safe for concurrent use.
-type Account struct {
+// Channel is one account. It is safe for concurrent use.
+type Channel struct {
 	cfg  Config
 	url  *url.URL
 	addr string // host and port
 }
 
 // New checks the configuration. It does not connect. Its errors never repeat the URL, which may hold a token.
-func New(cfg Config) (*Account, error) {
+func New(cfg Config) (*Channel, error) {
 	u, err := url.Parse(cfg.URL)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
@@ -80,15 +81,23 @@ func New(cfg Config) (*Account, error) {
 		cfg.Read = func(_ *channels.Message, a Answer) (channels.Receipt, error) { return Judge(a, cfg.Repeatable) }
 	}
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
-	return &Account{cfg: cfg, url: u, addr: net.JoinHostPort(u.Hostname(), port)}, nil
+	return &Channel{cfg: cfg, url: u, addr: net.JoinHostPort(u.Hostname(), port)}, nil
 }
 
+var _ channels.Channel = (*Channel)(nil)
+
+// Name is the channel's word in campaign files.
+func (c *Channel) Name() string { return c.cfg.Name }
+
+// Account is the server, as String.
+func (c *Channel) Account() string { return c.String() }
+
 // String is the server without what may be secret in the URL, such as "https://api.example".
-func (a *Account) String() string { return a.url.Scheme + "://" + a.url.Host }
+func (c *Channel) String() string { return c.url.Scheme + "://" + c.url.Host }
 
 // Open connects. The error is an Unavailable.
-func (a *Account) Open(ctx context.Context) (channels.Session, error) {
-	s := &session{account: a}
+func (c *Channel) Open(ctx context.Context) (channels.Session, error) {
+	s := &session{channel: c}
 	if err := s.connect(ctx); err != nil {
 		return nil, channels.Unavailable(err)
 	}
@@ -96,12 +105,12 @@ func (a *Account) Open(ctx context.Context) (channels.Session, error) {
 }
 
 // dial connects within the time limit.
-func (a *Account) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, a.cfg.ConnectTimeout, errNoConnection)
+func (c *Channel) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.ConnectTimeout, errNoConnection)
 	defer cancel()
-	conn, err := (&net.Dialer{ControlContext: a.control}).DialContext(ctx, "tcp", a.addr)
-	if err == nil && a.url.Scheme == "https" {
-		conn, err = a.secure(ctx, conn)
+	conn, err := (&net.Dialer{ControlContext: c.control}).DialContext(ctx, "tcp", c.addr)
+	if err == nil && c.url.Scheme == "https" {
+		conn, err = c.secure(ctx, conn)
 	}
 	switch {
 	case err == nil:
@@ -109,11 +118,11 @@ func (a *Account) dial(ctx context.Context) (net.Conn, error) {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
-	return nil, fmt.Errorf("can't reach %s: %w", a, err)
+	return nil, fmt.Errorf("can't reach %s: %w", c, err)
 }
 
-func (a *Account) secure(ctx context.Context, raw net.Conn) (net.Conn, error) {
-	conn := tls.Client(raw, &tls.Config{ServerName: a.url.Hostname(), RootCAs: a.cfg.RootCAs, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+func (c *Channel) secure(ctx context.Context, raw net.Conn) (net.Conn, error) {
+	conn := tls.Client(raw, &tls.Config{ServerName: c.url.Hostname(), RootCAs: c.cfg.RootCAs, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return nil, err

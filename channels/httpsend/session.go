@@ -18,14 +18,14 @@ import (
 
 // session is one kept connection; it connects again by itself when the server has closed an idle one.
 type session struct {
-	account *Account
+	channel *Channel
 	conn    net.Conn // nil: none now
 	in      *bufio.Reader
 	broken  error // set for good by whatever ends the session
 }
 
 func (s *session) connect(ctx context.Context) error {
-	conn, err := s.account.dial(ctx)
+	conn, err := s.channel.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 }
 
 func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(*channels.Message) error) (channels.Receipt, error) {
-	request, err := s.account.compose(ctx, m)
+	request, err := s.channel.compose(ctx, m)
 	if err != nil {
 		return channels.Receipt{}, err
 	}
@@ -77,12 +77,12 @@ func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(
 		return channels.Receipt{}, channels.Unavailable(err) // nothing is wrong with the connection
 	}
 	at := time.Now()
-	answer, err := s.exchange(request, at.Add(s.account.cfg.AnswerTimeout))
+	answer, err := s.exchange(request, at.Add(s.channel.cfg.AnswerTimeout))
 	if err != nil {
 		s.hangUp()
-		return channels.Receipt{HandedOver: at}, s.account.lost(err)
+		return channels.Receipt{HandedOver: at}, s.channel.lost(err)
 	}
-	receipt, err := s.account.cfg.Read(m, answer)
+	receipt, err := s.channel.cfg.Read(m, answer)
 	receipt.HandedOver, receipt.Words = at, cut(receipt.Words, channels.MaxWords)
 	if receipt.Code == 0 {
 		receipt.Code = answer.Status
@@ -94,15 +94,15 @@ func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(
 }
 
 // compose asks the channel for the request. One that would go to somebody else is a mistake of the channel's.
-func (a *Account) compose(ctx context.Context, m *channels.Message) (*http.Request, error) {
-	request, err := a.cfg.Compose(ctx, m)
+func (c *Channel) compose(ctx context.Context, m *channels.Message) (*http.Request, error) {
+	request, err := c.cfg.Compose(ctx, m)
 	switch {
 	case err != nil && channels.VerdictOf(err) == channels.VerdictUnknown:
 		return nil, channels.Permanent(err)
 	case err != nil:
 		return nil, err
-	case request.URL.Scheme != a.url.Scheme || request.URL.Host != a.url.Host:
-		return nil, channels.Permanent(fmt.Errorf("the request would go to another server than %s", a))
+	case request.URL.Scheme != c.url.Scheme || request.URL.Host != c.url.Host:
+		return nil, channels.Permanent(fmt.Errorf("the request would go to another server than %s", c))
 	}
 	return request, nil
 }
@@ -126,12 +126,12 @@ func allowed(ctx context.Context, m *channels.Message, permit func(*channels.Mes
 }
 
 // lost is the verdict on a message that was handed over and not answered.
-func (a *Account) lost(err error) error {
+func (c *Channel) lost(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fmt.Errorf("no answer within %s", a.cfg.AnswerTimeout)
+		err = fmt.Errorf("no answer within %s", c.cfg.AnswerTimeout)
 	}
-	err = fmt.Errorf("the message was handed over and %s did not answer: %w", a, err)
-	if a.cfg.Repeatable {
+	err = fmt.Errorf("the message was handed over and %s did not answer: %w", c, err)
+	if c.cfg.Repeatable {
 		return channels.RetryAfter(err, 0)
 	}
 	return channels.Unknown(err)

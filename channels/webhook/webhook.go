@@ -56,7 +56,7 @@ type Channel struct {
 	url     string
 	key     []byte
 	now     func() time.Time
-	account *httpsend.Account
+	account *httpsend.Channel
 }
 
 var _ channels.Channel = (*Channel)(nil)
@@ -75,7 +75,7 @@ func New(cfg Config) (*Channel, error) {
 		cfg.Timeout = defaultTimeout
 	}
 	c.account, err = httpsend.New(httpsend.Config{
-		URL: c.url, Networks: cfg.Networks, AnswerTimeout: cfg.Timeout, RootCAs: cfg.RootCAs,
+		Name: "webhook", URL: c.url, Networks: cfg.Networks, AnswerTimeout: cfg.Timeout, RootCAs: cfg.RootCAs,
 		Compose: c.compose, Read: c.read, Repeatable: true,
 	})
 	if err != nil {
@@ -94,10 +94,10 @@ func key(s secret.Text) ([]byte, error) {
 }
 
 // Name is "webhook".
-func (c *Channel) Name() string { return "webhook" }
+func (c *Channel) Name() string { return c.account.Name() }
 
 // Account is the receiver's server, without what may be secret in its URL.
-func (c *Channel) Account() string { return c.account.String() }
+func (c *Channel) Account() string { return c.account.Account() }
 
 // String is the account, so that no way of printing a Channel shows its secrets.
 func (c *Channel) String() string { return c.Account() }
