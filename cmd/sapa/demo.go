@@ -103,6 +103,9 @@ func startDemo(ctx context.Context, parent *app, o demoOptions) (*demo, error) {
 	}
 	d.mail, err = sandbox.Start(ctx, sandbox.Config{
 		SMTPAddr: free(ctx, "127.0.0.1:2525"), HTTPAddr: free(ctx, "127.0.0.1:8025"), Dir: mailDir, Log: d.log(), Now: d.now,
+		Misbehave: []sandbox.Rule{{
+			Name: "no WhatsApp", Stage: sandbox.AtCarrier, Channel: sandbox.ChannelWhatsApp, Fail: 63024, Share: 0.08, Help: "a number without WhatsApp",
+		}},
 		InboundURL: "http://" + d.public.Addr().String() + "/hooks/sms/inbound",
 	})
 	if err != nil {

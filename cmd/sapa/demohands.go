@@ -17,9 +17,46 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// climb waits until those who turned out to have no WhatsApp were texted instead: the next rung of the ladder.
+func (d *demo) climb(ctx context.Context) error {
+	if err := d.mail.WaitCallbacks(ctx); err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, time.Minute)
+	defer stop()
+	for {
+		if err := d.planner.Climb(ctx); err != nil { // sapa serve does it every few seconds
+			return err
+		}
+		var without, texted int
+		err := d.pool.QueryRow(ctx, `
+			select count(distinct m.id), count(distinct m.id) filter (where t.state = 'sent')
+			from messages m join delivery_reports r on r.message_id = m.id and r.status = 'undelivered'
+			join occasions o on o.message_id = m.id
+			left join occasions n on (n.campaign_id, n.customer_key, n.occasion, n.step) = (o.campaign_id, o.customer_key, o.occasion, o.step + 1)
+			left join messages t on t.id = n.message_id
+			where m.channel = 'whatsapp'`).Scan(&without, &texted)
+		if err != nil {
+			return fmt.Errorf("wait for the next rung: %w", err)
+		}
+		if without > 0 && texted == without {
+			fmt.Fprintf(d.stdout, "\n%s had no WhatsApp, and were texted instead.\n", thousands(without))
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("of %d customers without WhatsApp %d were texted within a minute", without, texted)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 // handiwork is what people of the workshop do: postcards are printed and posted, a customer is called, and a member who comes
 // in on their birthday is announced at the front desk.
 func (d *demo) handiwork(ctx context.Context) error {
+	if err := d.climb(ctx); err != nil {
+		return err
+	}
 	if err := d.postCards(ctx); err != nil {
 		return err
 	}
@@ -35,8 +72,12 @@ func (d *demo) postCards(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	folder, err := d.mail.Letters()
+	if err != nil {
+		return err
+	}
 	for _, w := range waiting {
-		file := filepath.Join(d.dir, fmt.Sprintf("postcards-%d.pdf", w.Run))
+		file := filepath.Join(folder, fmt.Sprintf("postcards-%d.pdf", w.Run))
 		files, err := createFiles(file)
 		if err != nil {
 			return err
@@ -44,7 +85,10 @@ func (d *demo) postCards(ctx context.Context) error {
 		defer files.discard()
 		began := time.Now()
 		printed, err := d.printLetters(ctx, d.session, paper.BatchID{Run: w.Run}, files)
-		if err := errors.Join(err, files.keep()); err != nil {
+		if err == nil {
+			err = files.keep()
+		}
+		if err != nil {
 			return err
 		}
 		fmt.Fprintf(d.stdout, "\n%d postcards on %d pages in %.1f s, for those whom nothing else reaches: %s\n",
