@@ -186,12 +186,18 @@ func (c *checker) topicChannels(path string, t *TopicConfig, cfg *Config) {
 			c.problem(at, diag.DidYouMean(channel, Channels()), "unknown channel %q", channel)
 		case slices.Contains(t.Channels[:i], channel):
 			c.problem(at, "", "%s stands here already", channel)
-		case channel == "email" && cfg.Customers.Email.Column == "", channel == "sms" && cfg.Customers.Phone.Column == "":
-			column := map[string]string{"email": "email", "sms": "phone"}[channel]
+		case channel == "email" && cfg.Customers.Email.Column == "", byPhone(channel) && cfg.Customers.Phone.Column == "":
+			column := "phone"
+			if channel == "email" {
+				column = "email"
+			}
 			c.problem(at, "below customers:, write  "+column+": name_of_the_column", "no column is mapped for the address of channel %s", channel)
 		}
 	}
 }
+
+// byPhone says whether a channel's addresses are the customers' numbers.
+func byPhone(channel string) bool { return slices.Contains([]string{"sms", "whatsapp", "voice", "calls"}, channel) }
 
 // topicList are the topics in the file's order.
 func (cfg *Config) topicList() []Topic {

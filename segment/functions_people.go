@@ -177,7 +177,10 @@ func (c *checker) knowsChannel(name string, at span) bool {
 		return false
 	}
 	if _, ok := c.scope.Schema.Address(name); !ok {
-		column := map[string]string{"email": "email", "sms": "phone"}[name]
+		column := "phone"
+		if name == "email" {
+			column = "email"
+		}
 		c.problem(at, "in sapa.yaml, below customers:, write  "+column+": name_of_the_column", "no column is mapped for the address of channel %s", name)
 		return false
 	}

@@ -44,5 +44,8 @@ func (s *session) answers() map[string]response.Answers {
 	if sms := s.config.Channels.SMS; sms != nil {
 		answers["sms"] = response.Answers(sms.Answers)
 	}
+	if whatsApp := s.config.Channels.WhatsApp; whatsApp != nil {
+		answers["whatsapp"] = response.Answers(whatsApp.Answers)
+	}
 	return answers
 }
