@@ -65,7 +65,7 @@ type Content struct {
 // Email is the content of an e-mail. HTML and Text are templates, or names of files in templates/ ending in .liquid.
 type Email struct {
 	Subject string       `yaml:"subject,required" jsonschema:"required" jsonschema_description:"Liquid"`
-	HTML    string       `yaml:"html" jsonschema_description:"Liquid, or the name of a file in templates/ ending in .liquid"`
+	HTML    string       `yaml:"html" jsonschema_description:"Liquid in HTML or MJML, or the name of a file in templates/ ending in .liquid; .mjml.liquid is MJML"`
 	Text    string       `yaml:"text" jsonschema_description:"Liquid, or the name of a file in templates/; made from the HTML where it is left out"`
 	ReplyTo ReplyAddress `yaml:"reply_to" jsonschema_description:"Where replies go, when not to the account's own address"`
 }

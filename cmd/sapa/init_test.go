@@ -30,7 +30,7 @@ func TestStarter(t *testing.T) {
 		w.ok("preview", name, "--as-of", "2026-11-22")
 	}
 	w.useLayouts()
-	w.want(exitOK, "4 campaigns and 1 segment are in order.\n", "validate")
+	w.ok("validate")
 	if mail := w.ok("preview", "birthday", "--as-of", "2026-11-22"); !strings.Contains(mail, "HADIAH DARI KAMI") {
 		t.Errorf("the preview is not that of the layout:\n%s", mail)
 	}
