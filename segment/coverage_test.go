@@ -19,6 +19,7 @@ import (
 // function of the table, each operator and each kind of node.
 func TestGeneratorDrawsEverything(t *testing.T) {
 	t.Parallel()
+	alone(t)
 	const drawn, enough = 2000, 10
 	w := newWorld(1)
 	questions := w.questions()

@@ -50,6 +50,7 @@ func bigLedger(t *testing.T) (*pgxpool.Pool, *customer.Schema) {
 // where asking customer by customer would touch billions.
 func TestFactsAreAskedAsSets(t *testing.T) {
 	t.Parallel()
+	alone(t)
 	pool, schema := bigLedger(t)
 	scope := testScope(schema)
 	clock := Clock{Today: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), Now: time.Date(2026, 11, 22, 1, 0, 0, 0, time.UTC), Zone: time.UTC}

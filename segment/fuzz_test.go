@@ -16,6 +16,7 @@ import (
 // FuzzParseRule: whatever is written, nothing panics. What is accepted becomes SQL that consists of the translation's own
 // words, of names in the schema and of bound parameters; PostgreSQL accepts it; and it chooses whom the VM chooses.
 func FuzzParseRule(f *testing.F) {
+	alone(f)
 	for _, rule := range seeds(f) {
 		f.Add(rule)
 	}
@@ -41,6 +42,7 @@ func FuzzParseRule(f *testing.F) {
 
 // FuzzParseValue does the same for values, whose text SQL and VM must write alike.
 func FuzzParseValue(f *testing.F) {
+	alone(f)
 	for _, rule := range seeds(f) {
 		f.Add(rule)
 	}

@@ -56,6 +56,7 @@ func plantedMistakes() map[mutation]string {
 // translation must make SQL and VM disagree on one of 20,000 random rules.
 func TestPlantedMistakesAreFound(t *testing.T) {
 	t.Parallel()
+	alone(t)
 	w := newWorld(2)
 	db := pgtest.Empty(t, pgtest.ICU("en-x-icu"), pgtest.TimeZone("Asia/Tokyo"), pgtest.Setting("jit", "off"))
 	w.create(t, db)
