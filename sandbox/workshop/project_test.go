@@ -54,6 +54,9 @@ func TestTheProjectFitsTheWorkshop(t *testing.T) {
 	create(t, pool, Config{Customers: 200, Vehicles: 260, Today: day(2026, 11, 22), Seed: 1})
 	now := time.Date(2026, 11, 22, 1, 0, 0, 0, time.UTC)
 	campaigns := load(t, pool)
+	parts := map[string][2]string{
+		"check-in": {"title", "has a birthday today"}, "flowers": {"script", "Tahun lalu Anda memesan bunga"}, "oil-change": {"variables.2", " "},
+	}
 	var names []string
 	for _, c := range campaigns {
 		names = append(names, c.Name())
@@ -61,9 +64,9 @@ func TestTheProjectFitsTheWorkshop(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.Name(), err)
 		}
-		if p.Message.HTML == "" {
-			if text := p.Message.Text; !strings.Contains(text, "sudah waktunya ganti oli") || !strings.Contains(text, "/s/") {
-				t.Errorf("%s: %q", c.Name(), text)
+		if p.Channel != "email" {
+			if want := parts[c.Name()]; !strings.Contains(p.Message.Parts[want[0]], want[1]) {
+				t.Errorf("%s: part %s is %q, want %q in it", c.Name(), want[0], p.Message.Parts[want[0]], want[1])
 			}
 			continue
 		}
@@ -77,7 +80,7 @@ func TestTheProjectFitsTheWorkshop(t *testing.T) {
 			_ = os.WriteFile(filepath.Join(out, c.Name()+".txt"), []byte(p.Message.Subject+"\n\n"+p.Message.Text), 0o600)
 		}
 	}
-	if diff := cmp.Diff([]string{"birthday", "oil-change", "upsell"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"birthday", "check-in", "flowers", "oil-change", "upsell"}, names); diff != "" {
 		t.Error(diff)
 	}
 	for _, c := range campaigns { // customer 3 has no first name
@@ -120,8 +123,8 @@ func TestWriteProjectKeepsWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"campaigns/birthday.yaml", "campaigns/oil-change.yaml", "campaigns/upsell.yaml", "sapa.yaml", "segments/good-customers.yaml",
-		"templates/birthday.html.liquid", "templates/upsell.html.liquid",
+		"campaigns/birthday.yaml", "campaigns/check-in.yaml", "campaigns/flowers.yaml", "campaigns/oil-change.yaml", "campaigns/upsell.yaml",
+		"sapa.yaml", "segments/good-customers.yaml", "templates/birthday.html.liquid", "templates/postcard.png", "templates/upsell.html.liquid",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
