@@ -51,16 +51,13 @@ func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, perm
 func (s *session) Close() error { return nil }
 
 func (s *session) take(ctx context.Context, m *channels.Message, permit func(*channels.Message) error) error {
-	p := &Piece{
-		Code: newCode(), Size: m.Parts["size"],
-		Content: Content{Address: m.To.Addr, Text: m.Parts["text"], Window: m.Parts["window"], Link: strings.TrimSpace(m.Parts["link"])},
-	}
+	p := pieceOf(m, newCode())
 	front, err := s.front(ctx, m.Parts["front"])
 	if err != nil {
 		return err
 	}
 	p.front = front.picture
-	if err := s.channel.fits(&s.canvas, p); err != nil {
+	if err := fits(&s.channel.cfg.Print, &s.canvas, p); err != nil {
 		return channels.Permanent(err)
 	}
 	if err := permit(m); err != nil {
@@ -73,7 +70,7 @@ func (s *session) take(ctx context.Context, m *channels.Message, permit func(*ch
 }
 
 // fits lays a piece out without printing it.
-func (c *Channel) fits(canvas *canvas, p *Piece) error {
+func fits(settings *Settings, canvas *canvas, p *Piece) error {
 	f, err := formatOf(p.Size)
 	switch {
 	case err != nil:
@@ -86,7 +83,7 @@ func (c *Channel) fits(canvas *canvas, p *Piece) error {
 		return errors.New("the link is not one address such as https://bengkel.example/booking")
 	}
 	p.Size = f.name
-	d := drawing{canvas: canvas, settings: &c.cfg.Print, piece: p, emit: func(bool) error { return nil }}
+	d := drawing{canvas: canvas, settings: settings, piece: p, emit: func(bool) error { return nil }}
 	return d.draw()
 }
 

@@ -57,7 +57,9 @@ func TestUnfitLettersFailAlone(t *testing.T) {
 			"permanent: the text does not fit on the postcard: at 7.5 points it needs 122 mm, and there are 58",
 		},
 		"long letter": {
-			func(m *channels.Message) { m.Parts["size"], m.Parts["text"] = "a4", strings.Repeat("Waktunya ganti oli.\n\n", 400) },
+			func(m *channels.Message) {
+				m.Parts["size"], m.Parts["text"] = "a4", strings.Repeat("Waktunya ganti oli.\n\n", 400)
+			},
 			"permanent: the letter has more than 10 pages",
 		},
 		"two links": {
@@ -133,8 +135,8 @@ func TestOpenEnded(t *testing.T) {
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	for want, s := range map[string]Settings{
-		"bleed: a picture goes 0 to 10 mm beyond the edge, not 11":         {Bleed: 11},
-		"the sender can't be printed: the font has no '車' (U+8ECA)":        {Sender: "車"},
+		"bleed: a picture goes 0 to 10 mm beyond the edge, not 11":        {Bleed: 11},
+		"the sender can't be printed: the font has no '車' (U+8ECA)":       {Sender: "車"},
 		"the sender can't be printed: the font has no '\\u202e' (U+202E)": {Return: []string{"a\u202eb"}},
 	} {
 		if err := s.check(); err == nil || err.Error() != want {

@@ -61,6 +61,13 @@ func TestLetters(t *testing.T) {
 	w := posting(t)
 	w.servePublic()
 	w.want(exitOK, "no letters wait\n", "letters")
+	w.ok("preview", "oil-change", "--pdf", filepath.Join(w.dir, "proof.pdf"))
+	if proof, err := os.ReadFile(filepath.Join(w.dir, "proof.pdf")); err != nil || bytes.Count(proof, []byte("/Type/Page/")) != 2 {
+		t.Errorf("the proof has not two sides: %v", err)
+	}
+	if _, printed := w.sapa("preview", "oil-change", "--customer", "5", "--pdf", filepath.Join(w.dir, "no.pdf")); !strings.Contains(printed, "--pdf: no letter reaches them: no city") {
+		t.Error(printed)
+	}
 	run := w.start("run", "oil-change", "--yes")
 	w.until("all letters are composed", func() bool {
 		return w.number(`select count(*) from messages where channel = 'letter' and state = 'planned' and not_before > '9000-01-01'`) == 4

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sapa-crm/sapa/access"
+	"github.com/sapa-crm/sapa/campaign"
 	paper "github.com/sapa-crm/sapa/channels/letter"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
@@ -143,4 +144,28 @@ func (o *outFiles) discard() {
 		_ = f.Close()
 		_ = os.Remove(f.Name())
 	}
+}
+
+// printProof prints a previewed letter.
+func (s *session) printProof(a *app, p *campaign.Preview, name string) error {
+	switch {
+	case p.Channel != paper.Name:
+		return &exitError{exitUsage, errors.New("--pdf: the message is no letter; of a campaign with several channels, say --channel letter")}
+	case p.Address == "":
+		return errors.New("--pdf: no letter reaches them: no address")
+	case p.Unusable != "":
+		return fmt.Errorf("--pdf: no letter reaches them: %s", p.Unusable)
+	}
+	m := *p.Message
+	m.To.Addr = p.Number
+	files, err := createFiles(name)
+	if err != nil {
+		return err
+	}
+	defer files.discard()
+	templates := os.DirFS(filepath.Join(s.projectDir, "templates"))
+	if err := paper.Proof(files.files[0], letterSettings(s.config), templates, &m, a.now()); err != nil {
+		return fmt.Errorf("print customer %s's letter: %w", p.CustomerKey, err)
+	}
+	return errors.Join(files.finish(), files.keep())
 }
