@@ -8,34 +8,34 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Channel is the channel by which a campaign's newest version sends. The error is ErrNotFound's where there is none.
-func (l *Library) Channel(ctx context.Context, name string) (string, error) {
+// Channels are those by which a campaign's newest version sends. The error is ErrNotFound's where there is none.
+func (l *Library) Channels(ctx context.Context, name string) ([]string, error) {
 	c, _, err := l.current(ctx, name)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return c.Channel(), nil
+	return c.Channels(), nil
 }
 
-// RunChannel is the channel by which a run sends: that of its messages, which exist whether or not its version still fits
+// RunChannels are the channels by which a run sends: those of its messages, which exist whether or not its version still fits
 // the company's tables, else the version's. The error is ErrNotFound's where there is no such run.
-func (l *Library) RunChannel(ctx context.Context, run int) (string, error) {
+func (l *Library) RunChannels(ctx context.Context, run int) ([]string, error) {
 	var version int
-	var channel *string
+	var channels []string
 	err := l.db.QueryRow(ctx, `
-		select version_id, (select b.channel from batches b where b.run_id = r.id limit 1) from runs r where r.id = $1`, run).Scan(&version, &channel)
+		select version_id, array(select distinct b.channel from batches b where b.run_id = r.id order by 1) from runs r where r.id = $1`, run).Scan(&version, &channels)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return "", fmt.Errorf("run %d: %w; see: sapa status --all", run, ErrNotFound)
+		return nil, fmt.Errorf("run %d: %w; see: sapa status --all", run, ErrNotFound)
 	}
 	if err != nil {
-		return "", fmt.Errorf("read run %d: %w", run, err)
+		return nil, fmt.Errorf("read run %d: %w", run, err)
 	}
-	if channel != nil {
-		return *channel, nil
+	if len(channels) > 0 {
+		return channels, nil
 	}
 	c, err := l.version(ctx, version)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return c.Channel(), nil
+	return c.Channels(), nil
 }

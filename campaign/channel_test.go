@@ -2,6 +2,7 @@ package campaign_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/sapa-crm/sapa/campaign"
@@ -14,16 +15,16 @@ func TestChannelOfCampaignAndRun(t *testing.T) {
 	s.apply("all", "campaign: all\naudience: {where: \"true\"}\ncontent: {sms: {text: Halo}}\n", nil)
 	run, _ := s.start("all")
 	s.apply("all", "campaign: all\naudience: {where: \"true\"}\ncontent: {email: {subject: Halo, text: Halo}}\n", nil)
-	if channel, err := s.library.Channel(t.Context(), "all"); err != nil || channel != "email" {
-		t.Error(channel, err)
+	if channels, err := s.library.Channels(t.Context(), "all"); err != nil || !slices.Equal(channels, []string{"email"}) {
+		t.Error(channels, err)
 	}
-	if channel, err := s.library.RunChannel(t.Context(), run.ID); err != nil || channel != "sms" {
-		t.Error(channel, err)
+	if channels, err := s.library.RunChannels(t.Context(), run.ID); err != nil || !slices.Equal(channels, []string{"sms"}) {
+		t.Error(channels, err)
 	}
-	if _, err := s.library.Channel(t.Context(), "al"); !errors.Is(err, campaign.ErrNotFound) {
+	if _, err := s.library.Channels(t.Context(), "al"); !errors.Is(err, campaign.ErrNotFound) {
 		t.Error(err)
 	}
-	if _, err := s.library.RunChannel(t.Context(), run.ID+1); !errors.Is(err, campaign.ErrNotFound) {
+	if _, err := s.library.RunChannels(t.Context(), run.ID+1); !errors.Is(err, campaign.ErrNotFound) {
 		t.Error(err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/customer"
 )
 
@@ -222,5 +221,3 @@ func (s *shop) climbedRight() {
 		}
 	}
 }
-
-var _ = campaign.Start{}

@@ -68,12 +68,12 @@ func (c *Campaign) safeguards() delivery.Safeguards {
 	return delivery.Safeguards{Bounces: p.Bounces, Failures: p.Failures, Unsubscribes: p.Unsubscribes, Content: p.Content, After: int(p.After)}
 }
 
-// seeds are the addresses of the campaign's channel that get a copy of each run: its own, and those of sapa.yaml.
-func (c *Campaign) seeds() []string {
-	var list []string
+// seeds are the addresses that get a copy of each run, by channel: the campaign's own, and those of sapa.yaml.
+func (c *Campaign) seeds() map[string][]string {
+	list := map[string][]string{}
 	for _, s := range slices.Concat(c.Definition.Seeds, c.schema.Rails.Seeds) {
-		if s.Channel == c.Channel() && !slices.Contains(list, s.Address) {
-			list = append(list, s.Address)
+		if c.uses(s.Channel) && !slices.Contains(list[s.Channel], s.Address) {
+			list[s.Channel] = append(list[s.Channel], s.Address)
 		}
 	}
 	return list

@@ -46,13 +46,15 @@ func (p *Planner) Rehearse(ctx context.Context, s Start, show int, publicURL str
 		}
 		plan.Refused = strings.TrimSuffix(err.Error()+"\n"+plan.Refused, "\n")
 	}
-	composer, err := delivery.NewComposer(c.schema, c.Content, c.Channel(), r.Tick)
-	if err != nil {
-		return nil, nil, err
+	composers := map[string]*delivery.Composer{}
+	for _, channel := range c.Channels() {
+		if composers[channel], err = delivery.NewComposer(c.schema, c.Content, channel, r.Tick); err != nil {
+			return nil, nil, err
+		}
 	}
 	out := &Rehearsal{Plan: plan, Messages: []*Preview{}, Looked: len(r.first)}
 	for _, one := range r.first {
-		failed, err := p.rehearse(ctx, c, composer, one, s.PublicURL)
+		failed, err := p.rehearse(ctx, c.By(one.Channel), composers[one.Channel], one, s.PublicURL)
 		switch {
 		case err != nil:
 			return nil, nil, err
@@ -104,12 +106,12 @@ func readFirst(ctx context.Context, tx pgx.Tx, c *Campaign, n int) ([]*Preview, 
 		rowKeys = "(select array_agg(f.row_key order by f.occasion) from fresh f where f.customer_key = d.customer_key)"
 	}
 	rows, _ := tx.Query(ctx, `
-		select d.customer_key, `+rowKeys+`, coalesce(a.normalised, '')
+		select d.customer_key, `+rowKeys+`, coalesce(a.normalised, ''), coalesce(d.channel, $2)
 		from drafts d left join addresses a on a.id = d.address_id
-		where d.reason is null order by d.n limit $1`, n)
+		where d.reason is null order by d.n limit $1`, n, c.Channel())
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Preview, error) {
 		one := &Preview{Due: true}
-		return one, row.Scan(&one.CustomerKey, &one.Rows, &one.Address)
+		return one, row.Scan(&one.CustomerKey, &one.Rows, &one.Address, &one.Channel)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the plan's first messages: %w", err)

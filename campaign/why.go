@@ -31,6 +31,7 @@ type Why struct {
 	Customer    *segment.Trace `json:"customer,omitempty"`
 	Rows        []WhyRow       `json:"rows"`
 	Checks      []WhyCheck     `json:"checks"`
+	Channels    []WhyChannel   `json:"channels,omitempty"` // of a campaign with several, in the customer's order
 	Earlier     []Earlier      `json:"earlier,omitempty"`
 	Next        string         `json:"next,omitempty"`      // the first date on which the rule, the occasion and the cooldown would let it go
 	NextGets    bool           `json:"next_gets,omitempty"` // on that date nothing else stands in the way, as far as is known

@@ -23,7 +23,11 @@ func (q *inquiry) askLedger(ctx context.Context) error {
 		q.check("erasure", false, "they were erased on %s", q.day(erased))
 		return nil
 	}
-	for _, ask := range []func(context.Context) error{q.askOccasions, q.askAddress, q.askConsent, q.askCooldown, q.askTime, q.askRails} {
+	asks := []func(context.Context) error{q.askOccasions, q.askAddress, q.askConsent, q.askCooldown, q.askTime, q.askRails}
+	if q.c.laddered() {
+		asks = append([]func(context.Context) error{q.askOccasions, q.askChannels}, asks[3:]...)
+	}
+	for _, ask := range asks {
 		if err := ask(ctx); err != nil {
 			return err
 		}
@@ -44,10 +48,13 @@ func (q *inquiry) askOccasions(ctx context.Context) error {
 	rows, _ := q.tx.Query(ctx, `
 		select o.occasion, coalesce(m.state::text, '') as state, coalesce(m.reason, '') as reason, coalesce(m.run_id, 0) as run,
 		       coalesce(s.at, o.planned_at) as at, o.spent
-		from occasions o
+		from ( -- of a ladder the last rung
+			select distinct on (o.occasion) * from occasions o
+			where o.campaign_id = $1 and o.customer_key = $2
+			order by o.occasion, o.spent desc, o.step desc
+		) o
 		left join messages m on m.id = o.message_id
 		left join lateral (select a.at from attempts a where a.message_id = m.id and m.state = 'sent' order by a.number desc limit 1) s on true
-		where o.campaign_id = $1 and o.customer_key = $2 and o.step = 0
 		order by o.planned_at desc, o.occasion`, q.r.CampaignID, q.out.CustomerKey)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Earlier])
 	if err != nil {

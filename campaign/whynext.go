@@ -146,7 +146,7 @@ func (q *inquiry) dated() (dated, lasting bool) {
 		switch r.Check {
 		case "customer", "rule", "occasion", "cooldown", "time", "quiet", "cap", "schedule":
 			dated = true
-		case "consent":
+		case "consent", "channel":
 			dated, lasting = dated || q.paused, lasting || !q.paused
 		case "erasure":
 			return false, true

@@ -47,7 +47,7 @@ type Content struct {
 
 	Safeguards Safeguards
 	Limits     Limits
-	Seeds      []string // addresses of the channel that get one copy of each run
+	Seeds      map[string][]string // by channel: addresses that get one copy of each run
 }
 
 // Email is the content of a version's e-mail.

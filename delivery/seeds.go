@@ -47,23 +47,29 @@ func (u PlainURLs) Click(part response.Part, link int, query string) (string, er
 // seeded are the runs whose seeds this process has seen to, or does at this moment.
 type seeded struct {
 	mu   sync.Mutex
-	runs map[int]bool
+	runs map[seededRun]bool
 }
 
-func (s *seeded) begin(run int) bool {
+// seededRun is what a run sends by one channel.
+type seededRun struct {
+	run     int
+	channel string
+}
+
+func (s *seeded) begin(run seededRun) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.runs[run] {
 		return false
 	}
 	if s.runs == nil {
-		s.runs = map[int]bool{}
+		s.runs = map[seededRun]bool{}
 	}
 	s.runs[run] = true
 	return true
 }
 
-func (s *seeded) again(run int) {
+func (s *seeded) again(run seededRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.runs, run)
@@ -72,20 +78,23 @@ func (s *seeded) again(run int) {
 // copySeeds sends the run's seeds their copies, made for one of the customers who were just handed over, unless that was done
 // before. What goes wrong with them is logged and noted beside them, and never the run's trouble.
 func (f *flow) copySeeds(ctx context.Context) {
-	e, run := f.engine, f.lease.run
-	if len(f.fill.content.Seeds) == 0 || !e.seeded.begin(run) {
+	e, run := f.engine, seededRun{f.lease.run, f.lease.channel}
+	if len(f.seeds()) == 0 || !e.seeded.begin(run) {
 		return
 	}
 	if err := f.trySeeds(ctx); err != nil {
 		e.seeded.again(run)
 		if ctx.Err() == nil && f.permit() == nil {
-			e.Log.Warn("seeds", slog.Int("run", run), slog.Any("error", err))
+			e.Log.Warn("seeds", slog.Int("run", run.run), slog.Any("error", err))
 		}
 	}
 }
 
+// seeds are those of the channel.
+func (f *flow) seeds() []string { return f.fill.content.Seeds[f.lease.channel] }
+
 func (f *flow) trySeeds(ctx context.Context) error {
-	missing, err := f.missingSeeds(ctx, f.fill.content.Seeds)
+	missing, err := f.missingSeeds(ctx, f.seeds())
 	if err != nil || len(missing) == 0 {
 		return err
 	}
@@ -99,7 +108,7 @@ func (f *flow) trySeeds(ctx context.Context) error {
 		return err
 	}
 	for _, address := range missing {
-		if err := f.seed(ctx, original, address, slices.Index(f.fill.content.Seeds, address)+1); err != nil {
+		if err := f.seed(ctx, original, address, slices.Index(f.seeds(), address)+1); err != nil {
 			return err
 		}
 	}

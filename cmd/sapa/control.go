@@ -126,12 +126,14 @@ func (s *session) sendsHere(ctx context.Context, run int) (bool, error) {
 	if err != nil || n > 0 {
 		return false, err
 	}
-	channel, err := s.library.RunChannel(ctx, run)
+	channels, err := s.library.RunChannels(ctx, run)
 	if err != nil {
 		return false, err
 	}
-	if err := s.preflight(ctx, channel); err != nil {
-		return false, fmt.Errorf("nobody else is sending, and from here it can't be done: %w", err)
+	for _, channel := range channels {
+		if err := s.preflight(ctx, channel); err != nil {
+			return false, fmt.Errorf("nobody else is sending, and from here it can't be done: %w", err)
+		}
 	}
 	return true, nil
 }

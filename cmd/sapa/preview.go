@@ -18,8 +18,8 @@ import (
 )
 
 type previewOptions struct {
-	customer, sendTo, asOf, html string
-	json                         bool
+	customer, sendTo, asOf, html, pdf, channel string
+	json                                       bool
 }
 
 func newPreviewCommand(a *app) *cobra.Command {
@@ -37,6 +37,8 @@ account in sapa.yaml, and to nobody else. Of a text message it says what it cost
 	c.Flags().StringVar(&o.sendTo, "send-to", "", "send the message to this address or number: yours")
 	c.Flags().StringVar(&o.asOf, "as-of", "", "as of this date, or date and time (default: now)")
 	c.Flags().StringVar(&o.html, "html", "", "write the HTML part to this file")
+	c.Flags().StringVar(&o.pdf, "pdf", "", "of a letter: print it to this file")
+	c.Flags().StringVar(&o.channel, "channel", "", "of a campaign with several: the message by this one (default: the first that reaches the customer)")
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c
 }
@@ -57,13 +59,18 @@ func runPreview(ctx context.Context, a *app, name string, o previewOptions) erro
 			return &exitError{exitUsage, fmt.Errorf("--as-of %w", err)}
 		}
 	}
-	p, err := c.Preview(ctx, s.pool, o.customer, tick, a.now(), s.exampleURL())
+	p, err := s.previewBy(ctx, a, c, o, tick)
 	if err != nil {
 		return err
 	}
 	if o.html != "" {
 		if err := os.WriteFile(filepath.Clean(o.html), []byte(p.Message.HTML), 0o600); err != nil {
 			return fmt.Errorf("write the HTML part: %w", err)
+		}
+	}
+	if o.pdf != "" {
+		if err := s.printProof(a, p, o.pdf); err != nil {
+			return err
 		}
 	}
 	if o.json {
@@ -75,6 +82,30 @@ func runPreview(ctx context.Context, a *app, name string, o previewOptions) erro
 		err = s.sendPreview(ctx, a, p, o.sendTo)
 	}
 	return err
+}
+
+// previewBy composes the message by the channel that was asked for, or else by the first that reaches the customer.
+func (s *session) previewBy(ctx context.Context, a *app, c *campaign.Campaign, o previewOptions, tick time.Time) (first *campaign.Preview, err error) {
+	channels := c.Channels()
+	if o.channel != "" {
+		if _, err := c.On(o.channel); err != nil {
+			return nil, &exitError{exitUsage, err}
+		}
+		channels = []string{o.channel}
+	}
+	for _, channel := range channels {
+		p, err := c.By(channel).Preview(ctx, s.pool, o.customer, tick, a.now(), s.exampleURL())
+		if err != nil {
+			return nil, err
+		}
+		if p.Due && p.Skipped == "" {
+			return p, nil
+		}
+		if first == nil {
+			first = p
+		}
+	}
+	return first, nil
 }
 
 func (a *app) printPreview(p *campaign.Preview) {

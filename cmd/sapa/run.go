@@ -69,12 +69,14 @@ func runRun(ctx context.Context, a *app, name string, o runOptions) error {
 	if o.dryRun {
 		return s.dryRun(ctx, a, planner, start, o)
 	}
-	channel, err := s.library.Channel(ctx, name)
+	channels, err := s.library.Channels(ctx, name)
 	if err != nil {
 		return s.notApplied(a, name, err)
 	}
-	if err := s.preflight(ctx, channel); err != nil {
-		return fmt.Errorf("nothing was planned: %w", err)
+	for _, channel := range channels {
+		if err := s.preflight(ctx, channel); err != nil {
+			return fmt.Errorf("nothing was planned: %w", err)
+		}
 	}
 	s.warnUnapplied(ctx, a, name)
 	run, plan, err := planner.Start(ctx, start)
@@ -202,6 +204,7 @@ func (a *app) printPlan(title string, p *campaign.Plan) {
 	for _, reason := range sortedKeys(p.Skipped) {
 		fmt.Fprintf(a.stdout, "  skipped, %s: %s\n", reason, thousands(p.Skipped[reason]))
 	}
+	a.printChannels(p)
 	if p.First != nil && p.Last != nil {
 		fmt.Fprintf(a.stdout, "  go from %s to %s\n", clockText(*p.First), clockText(*p.Last))
 	}
@@ -214,6 +217,24 @@ func (a *app) printPlan(title string, p *campaign.Plan) {
 	}
 	if p.Zones > 0 {
 		fmt.Fprintf(a.stdout, "  %s with a time zone that is not an IANA name: the default is taken\n", counted(p.Zones, "customer"))
+	}
+}
+
+// printChannels says what goes by which channel, and what that costs; nothing where there is one, and no cost is known.
+func (a *app) printChannels(p *campaign.Plan) {
+	for _, c := range p.Channels {
+		switch {
+		case c.Cost != nil:
+			fmt.Fprintf(a.stdout, "  by %s: %s, estimated at %s (%s each)\n", c.Channel, thousands(c.Messages), c.Cost, c.Each)
+		case len(p.Channels) > 1:
+			fmt.Fprintf(a.stdout, "  by %s: %s\n", c.Channel, thousands(c.Messages))
+		}
+	}
+	if p.Budget != nil && p.Left != nil {
+		fmt.Fprintf(a.stdout, "  of the budget of %s, %s is left\n", p.Budget, p.Left)
+	}
+	if p.Odd > 0 {
+		fmt.Fprintf(a.stdout, "  %s with a preferred channel that is not the name of one: it is ignored\n", counted(p.Odd, "customer"))
 	}
 }
 
@@ -380,6 +401,9 @@ func stopped(p *delivery.Progress) bool {
 	case "done", "cancelled":
 		return true
 	case "sending":
+		if p.Open && p.Waiting() == 0 {
+			return true
+		}
 		return (p.Resting != nil || p.ByHand) && (p.Reason == "" || p.WarmingUp())
 	case "paused":
 		return !strings.HasPrefix(p.Reason, byHand)
@@ -416,6 +440,8 @@ func (a *app) conclude(p *delivery.Progress, asJSON bool) error {
 		}
 	}
 	switch {
+	case p.State == "sending" && p.Open && p.Waiting() == 0:
+		fmt.Fprintf(a.stderr, "run %d waits for more events of its day\n", p.Run)
 	case p.State == "sending" && p.ByHand:
 		fmt.Fprintf(a.stderr, "%s wait for people: letters at sapa letters, calls at sapa calls\n", thousands(p.Waiting()))
 		return nil
