@@ -141,10 +141,14 @@ func (p *Planner) readyEvent(ctx context.Context, r *Run, c *Campaign) error {
 // thisMonth counts from January 2026, by the database's clock.
 const thisMonth = `(extract(year from now())::int - 2026) * 12 + extract(month from now())::int - 1`
 
-// planEvent plans the messages that the event means, in one transaction, into the run of its day. It holds the event's row,
-// so that nobody else does; then it locks in the order in which everybody does: run, address book, campaign.
+// planEvent plans the messages that the event means, in one transaction, into the run of its day. It locks
+// in the order in which everybody does: run, erasures, address book, campaign; and the event's row, so that nobody else plans it.
 func (p *Planner) planEvent(ctx context.Context, h *handling, r *Run, c *Campaign) error {
 	return pg.InTx(ctx, p.Pool, func(tx pgx.Tx) error {
+		r.ID = 0
+		if err := p.holdDay(ctx, tx, r); err != nil {
+			return err
+		}
 		if err := customer.ShareErasures(ctx, tx); err != nil {
 			return err
 		}

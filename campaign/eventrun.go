@@ -19,17 +19,16 @@ import (
 // its end (docs/adr/0009-events-share-a-run-a-day.md). While its day lasts the run is open: it is sending, also when nothing
 // is left to send.
 
-// dayRun finds or makes the run of the event's day, and holds it. Who makes it holds the campaign, too.
+// dayRun makes the run of the event's day where holdDay has found none. Who makes it holds the campaign.
 func (p *Planner) dayRun(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) error {
-	found, err := p.holdDay(ctx, tx, r)
-	if err != nil || found {
-		return err
+	if r.ID != 0 {
+		return nil
 	}
 	if _, err := tx.Exec(ctx, `select from campaigns where id = $1 for no key update`, r.CampaignID); err != nil {
 		return fmt.Errorf("lock the campaign: %w", err)
 	}
 	var made bool
-	err = tx.QueryRow(ctx, `select exists (select from runs where `+ofDay+`)`, r.CampaignID, r.VersionID, r.Tick).Scan(&made)
+	err := tx.QueryRow(ctx, `select exists (select from runs where `+ofDay+`)`, r.CampaignID, r.VersionID, r.Tick).Scan(&made)
 	switch {
 	case err != nil:
 		return fmt.Errorf("look for the run of the day: %w", err)
@@ -41,17 +40,15 @@ func (p *Planner) dayRun(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) er
 
 const ofDay = `campaign_id = $1 and version_id = $2 and tick = $3 and event is not null and state <> 'cancelled'`
 
-func (p *Planner) holdDay(ctx context.Context, tx pgx.Tx, r *Run) (found bool, err error) {
-	err = tx.QueryRow(ctx, `
+// holdDay finds and holds the run of the event's day, where there is one.
+func (p *Planner) holdDay(ctx context.Context, tx pgx.Tx, r *Run) error {
+	err := tx.QueryRow(ctx, `
 		select id, state::text, message_base + message_count from runs where `+ofDay+` order by id desc limit 1 for no key update`,
 		r.CampaignID, r.VersionID, r.Tick).Scan(&r.ID, &r.State, &r.messageBase)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("look for the run of the day: %w", err)
 	}
-	if err != nil {
-		return false, fmt.Errorf("look for the run of the day: %w", err)
-	}
-	return true, nil
+	return nil
 }
 
 // makeDay makes a run that has no messages yet.

@@ -20,6 +20,8 @@ type Progress struct {
 	Reasons map[string]int `json:"reasons"`          // of failed and skipped: "failed: refused"
 	// Resting is until when nothing can be done: all that is left waits for another attempt, or for its hour.
 	Resting *time.Time `json:"resting_until,omitempty"`
+	// Open says that the run waits for more events of its day, and is sending also when nothing is left to send.
+	Open bool `json:"open,omitempty"`
 	// ByHand says that all that is left waits for people: letters to be posted, calls to be made.
 	ByHand bool `json:"waits_for_people,omitempty"`
 }
@@ -34,9 +36,9 @@ const restless = 5 * time.Second
 func ReadProgress(ctx context.Context, db pg.DBTX, run int, now time.Time) (*Progress, error) {
 	p := &Progress{Run: run, Counts: map[string]int{}, Reasons: map[string]int{}}
 	err := db.QueryRow(ctx, `
-		select state::text, coalesce(reason, ''), (
+		select state::text, coalesce(reason, ''), open, (
 			select case when count(worker) = 0 and min(due_at) > $2 then min(due_at) end from batches where run_id = $1 and not done)
-		from runs where id = $1`, run, now.Add(restless)).Scan(&p.State, &p.Reason, &p.Resting)
+		from runs where id = $1`, run, now.Add(restless)).Scan(&p.State, &p.Reason, &p.Open, &p.Resting)
 	if err != nil {
 		return nil, fmt.Errorf("read run %d: %w", run, err)
 	}
