@@ -7,7 +7,7 @@ help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: postgres build ## a workshop with 20,000 customers, three campaigns, their mail and texts, and a report
+demo: postgres build ## a workshop with 20,000 customers, five campaigns by mail, WhatsApp, text and postcard, calls, an alert, and a report
 	@bin/sapa demo
 
 .PHONY: build

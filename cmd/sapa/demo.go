@@ -33,11 +33,12 @@ func newDemoCommand(a *app) *cobra.Command {
 	var o demoOptions
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "See the whole of it: an invented workshop, three campaigns, simulated customers, a report",
+		Short: "See the whole of it: an invented workshop, five campaigns, simulated customers, a report",
 		Long: `Makes an invented Indonesian car workshop in a private PostgreSQL (DATABASE_URL is not
-touched), runs its birthday, oil-change and up-sell campaigns as of today, by mail and by text, through
-a sandbox that catches everything, simulates customers who open, click, answer and
-unsubscribe, and prints the report. Nothing leaves this machine. It begins anew every time.`,
+touched), runs its campaigns as of today by mail, WhatsApp and text through a sandbox that catches
+everything, prints the postcards of those whom nothing else reaches, fills a list of calls, lets a
+member check in on their birthday, simulates customers who open, click, answer and unsubscribe, and
+prints the report. Nothing leaves this machine. It begins anew every time.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runDemo(c.Context(), a, o) },
 	}

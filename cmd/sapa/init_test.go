@@ -22,7 +22,7 @@ func TestStarter(t *testing.T) {
 		w.ok("migrate")
 		w.ok(append([]string{"import"}, append(strings.Fields(strings.Replace(m[1], "data/", filepath.Join(w.dir, "data")+"/", 1)), "--yes")...)...)
 	}
-	w.want(exitOK, "4 campaigns and 1 segment are in order.\n", "validate")
+	w.want(exitOK, "6 campaigns and 1 segment are in order.\n", "validate")
 	for _, name := range []string{"birthday", "oil-change-sms"} {
 		if !strings.Contains(printed, "  sapa preview "+name+" --as-of 2026-11-22\n") {
 			t.Errorf("the words don't name the preview of %s:\n%s", name, printed)
