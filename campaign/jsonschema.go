@@ -53,6 +53,25 @@ func (Definition) JSONSchemaExtend(s *jsonschema.Schema) {
 	}
 	channels := property(s, "channels")
 	channels.Items.Enum, channels.MinItems, channels.UniqueItems = anys(available()), &one, true
+	s.AllOf = contentOfChannels()
+}
+
+// contentOfChannels says that each channel that is named has content, and that several are named.
+func contentOfChannels() []*jsonschema.Schema {
+	one := uint64(1)
+	content := func(is *jsonschema.Schema) *jsonschema.Schema {
+		s := &jsonschema.Schema{Properties: jsonschema.NewProperties()}
+		s.Properties.Set("content", is)
+		return s
+	}
+	named := &jsonschema.Schema{Required: []string{"channels"}}
+	list := []*jsonschema.Schema{{If: &jsonschema.Schema{Not: named}, Then: content(&jsonschema.Schema{MaxProperties: &one})}}
+	for _, channel := range available() {
+		names := &jsonschema.Schema{Required: []string{"channels"}, Properties: jsonschema.NewProperties()}
+		names.Properties.Set("channels", &jsonschema.Schema{Contains: &jsonschema.Schema{Const: channel}})
+		list = append(list, &jsonschema.Schema{If: names, Then: content(&jsonschema.Schema{Required: []string{channel}})})
+	}
+	return list
 }
 
 // anys is a list for an enum.
