@@ -48,7 +48,7 @@ comment on table call_tries is 'what agents said of each time that they called';
 
 create view report_calls as
 select c.message_id, c.run_id, g.name as campaign, c.customer_key, m.state::text as state, m.reason, c.outcome,
-       (select count(*) from call_tries t where t.message_id = c.message_id) as tries, l.agent, l.at as last_at,
+       (select count(*) from call_tries t where t.message_id = c.message_id) as tries, l.agent as called_by, l.at as last_at,
        case when c.done_at is null then c.due_at end as due_at
 from calls c
 join runs r on r.id = c.run_id
@@ -61,7 +61,7 @@ comment on column report_calls.state is 'of its message: planned while it is ope
 comment on column report_calls.reason is 'of failed and skipped';
 comment on column report_calls.outcome is 'reached, interested, order, wrong number, no answer or do not call; null while it is open, and where it was skipped';
 comment on column report_calls.tries is 'how often somebody called';
-comment on column report_calls.agent is 'who called last';
+comment on column report_calls.called_by is 'who called last';
 comment on column report_calls.last_at is 'when that was';
 comment on column report_calls.due_at is 'of an open one: from when on it is offered to agents';
 

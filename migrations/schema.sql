@@ -722,7 +722,7 @@ create table zones (
 --   reason text: of failed and skipped
 --   outcome text: reached, interested, order, wrong number, no answer or do not call; null while it is open, and where it was skipped
 --   tries bigint: how often somebody called
---   agent text: who called last
+--   called_by text: who called last
 --   last_at timestamp with time zone: when that was
 --   due_at timestamp with time zone: of an open one: from when on it is offered to agents
 
