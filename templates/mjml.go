@@ -54,8 +54,7 @@ func CompileMJML(src Source) (*Compiled, diag.List) {
 		return nil, m.diags
 	}
 	m.tags = tags
-	m.scan()
-	if len(m.diags) > 0 {
+	if m.scan(); len(m.diags) > 0 || !m.checkRoot() {
 		return nil, m.diags
 	}
 	m.check()

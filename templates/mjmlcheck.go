@@ -28,9 +28,6 @@ func (t *mjmlTags) known(tag string) bool {
 
 // check reports tags and attributes that there are not, and those in the wrong place.
 func (m *mjmlFile) check() {
-	if !m.checkRoot() {
-		return
-	}
 	classes := m.classes()
 	for _, e := range m.all {
 		if !m.tags.known(e.tag) {
@@ -44,6 +41,7 @@ func (m *mjmlFile) check() {
 	}
 }
 
+// checkRoot says whether the file is one mail.
 func (m *mjmlFile) checkRoot() bool {
 	body := func(e *mjmlElement) bool { return e.tag == "mj-body" && e.parent != nil && e.parent.parent == nil }
 	switch {
