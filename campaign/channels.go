@@ -12,7 +12,7 @@ import (
 
 // contentHint is how the content of a channel is written.
 func contentHint(channel string) string {
-	if f := formOf(channel); f != nil {
+	if f := FormOf(channel); f != nil {
 		return "such as  " + f.Example
 	}
 	if channel == "sms" {
@@ -40,7 +40,7 @@ func (k *checker) checkChannels() {
 
 // addressHint is how the address of a channel is mapped in sapa.yaml.
 func addressHint(channel string) string {
-	f := formOf(channel)
+	f := FormOf(channel)
 	switch {
 	case channel == "sms" || f != nil && f.Address == channels.PhoneAddress:
 		return "phone: name_of_the_column"
