@@ -60,13 +60,13 @@ func (p *pages) printedLetters(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, http.StatusNotFound, "There are no such letters.")
 		return
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	f, err := root.Open(name)
 	if err != nil {
 		p.fail(w, http.StatusNotFound, "There are no such letters.")
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	w.Header().Del("Content-Security-Policy") // browsers show PDFs by pages of their own, which it would bind
 	w.Header().Set("Content-Type", "application/pdf")
 	http.ServeContent(w, r, name, time.Time{}, f)

@@ -83,7 +83,7 @@ func (o lettersReturnedOptions) lines(a *app, args []string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read codes: %w", err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		more, err := readLines(f)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", o.file, err)
