@@ -192,13 +192,22 @@ func (p *Planner) store(ctx context.Context, tx pgx.Tx, e *Event, data map[strin
 	if out.At.IsZero() {
 		out.At = now
 	}
+	if e.Key != "" { // mostly, so that repetitions use up no numbers; two at once meet at the index
+		before, err := p.repeated(ctx, tx, e, digest)
+		if before != nil || err != nil {
+			return before, err
+		}
+	}
 	err = tx.QueryRow(ctx, `
 		insert into events (name, customer_key, happened_at, data, key, digest, actor, at)
 		values ($1, $2, $3, $4::jsonb, nullif($5, ''), $6, $7, $8)
 		on conflict (key) where key is not null do nothing
 		returning id, happened_at, at`, e.Name, e.Customer, out.At, text, e.Key, digest, e.Actor, now).Scan(&out.ID, &out.At, &out.ReceivedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return p.repeated(ctx, tx, e, digest)
+		if out, err = p.repeated(ctx, tx, e, digest); err == nil && out == nil {
+			err = errors.New("the event with the same key was erased at this moment; send it again")
+		}
+		return out, err
 	}
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && (strings.HasPrefix(refused.Code, "22") || refused.Code == "54001") {
 		return nil, invalidEvent("", "the data can't be stored: %s", refused.Message)
@@ -237,7 +246,7 @@ func (e *Event) canonical(data map[string]any) (text string, digest []byte, err 
 	return string(b), h.Sum(nil), nil
 }
 
-// repeated is the answer that the event of the same key had.
+// repeated is the answer that the event of the same key had; nil where there is none.
 func (p *Planner) repeated(ctx context.Context, tx pgx.Tx, e *Event, digest []byte) (*Received, error) {
 	out := &Received{Repeated: true, Campaigns: []string{}}
 	var before []byte
@@ -246,6 +255,9 @@ func (p *Planner) repeated(ctx context.Context, tx pgx.Tx, e *Event, digest []by
 		       array(select c.name from triggers t join campaigns c on c.id = t.campaign_id where t.event_id = e.id order by c.name)
 		from events e where e.key = $1`, e.Key).
 		Scan(&out.ID, &out.Event, &out.Customer, &out.At, &out.ReceivedAt, &out.Warnings, &before, &out.Campaigns)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("look for the event with the same key: %w", err)
 	}
