@@ -189,14 +189,19 @@ func TestFixedChoice(t *testing.T) {
 // Suppressed addresses are named by their channel, with what lifts them.
 func TestBlockedChannels(t *testing.T) {
 	t.Parallel()
-	s := newClub(t, "email", "sms")
-	for channel, one := range map[string][2]string{"sms": {"+628112345671", "stop"}, "email": {"ani@example.com", "hard bounce"}} {
+	s := newClub(t, "email", "sms", "whatsapp", "voice")
+	const number = "+628112345671"
+	for channel, one := range map[string][2]string{
+		"sms": {number, "stop"}, "whatsapp": {number, "stop"}, "voice": {number, "stop"}, "email": {"ani@example.com", "hard bounce"},
+	} {
 		if err := customer.Suppress(t.Context(), s.pool, channel, one[0], customer.Suppression{Reason: one[1], Source: "test", At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	a := s.do("GET", s.urls.Preferences(s.run.Base+1), "", "Accept-Language", "en")
-	for _, want := range []string{"reply START to one of our texts", "E-mail: we no longer use your address or number"} {
+	for _, want := range []string{
+		"reply START to one of our texts", "E-mail: we no longer use your address or number", "WhatsApp: you once replied STOP", "you once pressed the key",
+	} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("no %q in\n%s", want, a.body)
 		}

@@ -16,7 +16,8 @@ type preferenceText struct {
 	pauseTitle, pause, pauseLabel string
 	paused, resume, resumeLabel   string // DATE
 	endTitle, end, endLabel       string
-	stopped, suppressed, hungUp   string
+	stopped, stoppedThere         string
+	suppressed, hungUp            string
 	nobodyTitle, nobody           string
 	email, voice                  string
 	done                          map[response.Done]string
@@ -57,8 +58,10 @@ func (w *preferenceText) blocked(b response.Block) string {
 	switch {
 	case b.ByStop && b.Channel == "voice":
 		return w.hungUp
+	case b.ByStop && b.Channel == "sms":
+		return w.stopped
 	case b.ByStop:
-		return w.channel(b.Channel) + ": " + w.stopped
+		return w.channel(b.Channel) + ": " + w.stoppedThere
 	}
 	return w.channel(b.Channel) + ": " + w.suppressed
 }
@@ -75,7 +78,9 @@ func indonesianPreferences(company string) *preferenceText {
 		pauseTitle: "Jeda", pause: "Tidak menerima apa pun selama 30 hari. Setelah itu pilihan Anda berlaku lagi.", pauseLabel: "Jeda 30 hari",
 		paused: "Tidak ada yang kami kirimkan sampai DATE. Setelah itu pilihan Anda berlaku lagi.", resume: "Kalau jeda diakhiri, pilihan Anda langsung berlaku lagi.", resumeLabel: "Akhiri jeda sekarang",
 		endTitle: "Berhenti dari semuanya", end: "Tidak menerima apa pun lagi dari " + company + ", lewat saluran mana pun.", endLabel: "Berhenti menerima semuanya",
-		stopped: "Anda pernah membalas BERHENTI, jadi nomor Anda tidak kami kirimi pesan di sana, apa pun pilihan Anda di sini. " +
+		stopped: "SMS: Anda pernah membalas BERHENTI, jadi nomor Anda tidak kami kirimi SMS, apa pun pilihan Anda di sini. " +
+			"Untuk menerimanya lagi, balas MULAI pada salah satu SMS kami.",
+		stoppedThere: "Anda pernah membalas BERHENTI, jadi nomor Anda tidak kami kirimi pesan di sana, apa pun pilihan Anda di sini. " +
 			"Untuk menerimanya lagi, balas MULAI pada salah satu pesan kami di sana.",
 		hungUp: "Telepon otomatis: Anda pernah menekan tombol untuk berhenti, jadi nomor Anda tidak kami telepon lagi, apa pun pilihan Anda di sini. " +
 			"Hubungi " + company + " untuk mengubahnya.",
@@ -105,7 +110,9 @@ func englishPreferences(company string) *preferenceText {
 		pauseTitle: "Take a break", pause: "Get nothing for 30 days. After that, your choices apply again.", pauseLabel: "Pause for 30 days",
 		paused: "We send you nothing until DATE. After that, your choices apply again.", resume: "If you end the pause, your choices apply again at once.", resumeLabel: "End the pause now",
 		endTitle: "Unsubscribe from everything", end: "Get nothing from " + company + " any more, on any channel.", endLabel: "Stop all messages",
-		stopped: "you once replied STOP, so we send nothing to your number there, whatever you choose here. " +
+		stopped: "SMS: you once replied STOP, so we send no texts to your number, whatever you choose here. " +
+			"To get them again, reply START to one of our texts.",
+		stoppedThere: "you once replied STOP, so we send nothing to your number there, whatever you choose here. " +
 			"To get our messages again, reply START to one of them.",
 		hungUp: "Automated calls: you once pressed the key that ends them, so we do not call your number, whatever you choose here. " +
 			"Please ask " + company + " to change that.",
