@@ -57,9 +57,9 @@ func (r *resolver) post(t *catalogTable, p *Post) {
 	r.column(post+".country", t, p.Country, Text, Enum)
 }
 
-// postColumns are the columns of the postal address in the order in which they are written into the address book, "" for what
+// PostColumns are the columns of the postal address in the order in which they are written into the address book, "" for what
 // is not mapped: the name, the lines, postcode, city, province, country.
-func (s *Schema) postColumns() []string {
+func (s *Schema) PostColumns() []string {
 	if s.Post == nil {
 		return nil
 	}
@@ -73,7 +73,7 @@ func (s *Schema) postColumns() []string {
 
 // joinedPost is JoinPost of a row's columns.
 func (s *Schema) joinedPost(row map[string]any) string {
-	columns := s.postColumns()
+	columns := s.PostColumns()
 	values := make([]string, len(columns))
 	for i, column := range columns {
 		if v := row[column]; column != "" && v != nil {
@@ -87,7 +87,7 @@ func (s *Schema) joinedPost(row map[string]any) string {
 // missing as empty ones, the blanks within each made single, line breaks made commas. It is null for whoever has neither street
 // nor postcode nor city. JoinPost does the same in Go.
 func (s *Schema) postSQL(alias string) string {
-	columns := s.postColumns()
+	columns := s.PostColumns()
 	texts := make([]string, len(columns))
 	for i, column := range columns {
 		texts[i] = "''"

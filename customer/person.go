@@ -64,7 +64,7 @@ func (s *Schema) People(ctx context.Context, db Querier, keys []string) (map[str
 		need(s.Consent.Columns[channel])
 	}
 	need(s.Region.Column)
-	for _, column := range s.postColumns() {
+	for _, column := range s.PostColumns() {
 		need(column)
 	}
 	fetch, err := NewFetch(s.Customer, paths)

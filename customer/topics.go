@@ -192,6 +192,8 @@ func (c *checker) topicChannels(path string, t *TopicConfig, cfg *Config) {
 				column = "email"
 			}
 			c.problem(at, "below customers:, write  "+column+": name_of_the_column", "no column is mapped for the address of channel %s", channel)
+		case channel == "letter" && cfg.Customers.Post == nil:
+			c.problem(at, "below customers:, write  post: {lines: [street], postcode: postcode, city: city}", "no column is mapped for the address of channel letter")
 		}
 	}
 }

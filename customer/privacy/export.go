@@ -58,6 +58,11 @@ func readMapped(ctx context.Context, db customer.Querier, s *customer.Schema, ke
 			paths = append(paths, []string{f.Column})
 		}
 	}
+	for _, column := range s.PostColumns() {
+		if column != "" {
+			paths = append(paths, []string{column})
+		}
+	}
 	for _, column := range s.Consent.Columns {
 		paths = append(paths, []string{column})
 	}
