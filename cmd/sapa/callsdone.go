@@ -144,8 +144,11 @@ func runCallsExport(ctx context.Context, a *app, arg, file string) error {
 func (s *session) exportCalls(ctx context.Context, a *app, w io.Writer, run int) (int, error) {
 	buffered := bufio.NewWriter(w)
 	n, err := report.WriteCallsCSV(ctx, s.pool, buffered, run)
-	if err := errors.Join(err, buffered.Flush()); err != nil {
+	if err != nil {
 		return n, err
+	}
+	if err := buffered.Flush(); err != nil {
+		return n, fmt.Errorf("write calls of run %d: %w", run, err)
 	}
 	return n, access.Record(ctx, s.pool, access.Entry{
 		Actor: a.actor(), Action: "export calls", Subject: fmt.Sprintf("run %d", run), Detail: map[string]any{"calls": n},
