@@ -51,16 +51,10 @@ create table letter_pictures (
 comment on table letter_pictures is 'pictures of letters and postcards, by the SHA-256 of the file';
 
 create view report_letters as
-select c.name as campaign, l.run_id, l.batch, l.size, count(*) as pieces,
-       count(*) filter (where l.batch is not null) as printed,
-       count(*) filter (where l.confirmed_at is not null) as posted,
-       count(*) filter (where l.return_reason = 'moved') as moved,
-       count(*) filter (where l.return_reason = 'unknown') as "unknown",
-       count(*) filter (where l.return_reason = 'refused') as refused,
-       count(*) filter (where l.return_reason = 'other') as other
+select l.message_id, l.run_id, c.name as campaign, l.size, l.batch, b.printed_at, l.confirmed_at as posted_at, l.returned_at, l.return_reason
 from letters l
 join runs r on r.id = l.run_id
 join campaigns c on c.id = r.campaign_id
-group by c.name, l.run_id, l.batch, l.size;
+left join letter_batches b on (b.run_id, b.number) = (l.run_id, l.batch);
 
-comment on view report_letters is 'Letters and postcards of each run and batch: printed, posted, and come back by reason.';
+comment on view report_letters is 'Letters and postcards on paper: when each was printed, posted, and came back, and why.';

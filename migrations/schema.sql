@@ -733,32 +733,30 @@ create table zones (
 --   channel text
 --   messages bigint: messages by this channel, whatever became of them
 --   waiting bigint: planned and claimed
---   sent bigint
---   failed bigint
---   skipped bigint
---   unknown bigint
---   delivered bigint
---   undelivered bigint
---   opened bigint
---   clicked bigint
---   replied bigint
---   unsubscribed bigint
+--   sent bigint: accepted by the provider
+--   failed bigint: refused for good, or given up
+--   skipped bigint: deliberately not sent
+--   unknown bigint: handed over without an answer: may have arrived
+--   delivered bigint: messages that arrived, by the provider's reports
+--   undelivered bigint: messages that the provider accepted and could not deliver
+--   opened bigint: messages opened by a person at least once
+--   clicked bigint: messages with at least one click of a person
+--   replied bigint: messages that were answered
+--   unsubscribed bigint: messages from which somebody unsubscribed
 --   planned bigint: messages that were to be sent when they were planned
 --   planned_cost numeric: what these cost by the estimate of yaml; null where it has none
 --   currency text: of planned_cost, ISO 4217
 
--- view report_letters: Letters and postcards of each run and batch: printed, posted, and come back by reason.
---   campaign text
+-- view report_letters: Letters and postcards on paper: when each was printed, posted, and came back, and why.
+--   message_id bigint
 --   run_id integer
---   batch integer
+--   campaign text
 --   size text
---   pieces bigint
---   printed bigint
---   posted bigint
---   moved bigint
---   unknown bigint
---   refused bigint
---   other bigint
+--   batch integer
+--   printed_at timestamp with time zone
+--   posted_at timestamp with time zone
+--   returned_at timestamp with time zone
+--   return_reason text
 
 -- view report_links: One row per run and tracked link, also those that nobody followed.
 --   run_id integer
@@ -798,6 +796,9 @@ create table zones (
 --   encoding text: of a text message: GSM-7 or UCS-2
 --   price numeric(12,6): what the provider charged, once it has said so
 --   currency text: of the price, ISO 4217
+--   step smallint: which rung of a ladder it is; 0: the first
+--   follows bigint: the message of the rung before
+--   because text: and why this one follows: no response, undelivered, failed or skipped with its reason
 
 -- view report_reasons: Failed and skipped messages of each run by reason.
 --   run_id integer
