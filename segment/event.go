@@ -223,9 +223,9 @@ func (s *Scope) isEvent(e *customer.Entity) bool { return s.event != nil && s.ev
 
 // eventColumn is the problem of a name that an event does not have.
 func (c *checker) eventColumn(e *customer.Entity, at span, name string) node {
-	hint := diag.DidYouMean(name, e.Names())
-	if !strings.HasPrefix(hint, "did you mean") {
-		hint = "declare it in sapa.yaml: " + eventDeclaration(e, []string{name}, "text")
+	hint := "declare it in sapa.yaml: " + eventDeclaration(e, []string{name}, "text")
+	if near := diag.DidYouMean(name, e.Names()); strings.HasPrefix(near, "did you mean") {
+		hint = near + " or " + hint
 	}
 	return c.problem(at, hint, "unknown value %q of the event %s: sapa.yaml does not declare it", name, e.Event)
 }

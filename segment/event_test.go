@@ -129,7 +129,7 @@ func TestEventMessages(t *testing.T) {
 	}
 	triggered := segment.NewScope(schema).WithEvent(schema.EventEntity("check_in"))
 	for rule, want := range map[string]string{
-		`event.gatee == "x"`:                         `unknown value "gatee" of the event check_in: sapa.yaml does not declare it; did you mean "gate"?`,
+		`event.gatee == "x"`:                         `unknown value "gatee" of the event check_in: sapa.yaml does not declare it; did you mean "gate"? or declare it in sapa.yaml: events: {check_in: {data: {gatee: text}}}`,
 		`event.weather == "x"`:                       `unknown value "weather" of the event check_in: sapa.yaml does not declare it; declare it in sapa.yaml: events: {check_in: {data: {weather: text}}}`,
 		`event.data.weather == "x"`:                  `unknown value "weather" in event.data: sapa.yaml does not declare it; known here: gate; or declare it in sapa.yaml: events: {check_in: {data: {weather: text}}}`,
 		`event.gate > 3`:                             `event.gate is text and 3 is a whole number: they can't be compared by >; write "3" in quotes`,

@@ -2,8 +2,10 @@ package templates
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/internal/diag"
 )
 
 // eventType is what is known of the event that triggers a campaign.
@@ -35,4 +37,17 @@ func dataType(c customer.Column, keys []string, word string) typ {
 		t.fields[name] = columnType(p.Kind)
 	}
 	return t
+}
+
+// fieldHint is for a name that a row of the engine's own does not have.
+func (t typ) fieldHint(name string) string {
+	hint := diag.DidYouMean(name, sortedKeys(t.fields))
+	if t.word != "event" && !strings.HasPrefix(t.word, "event.") {
+		return hint
+	}
+	const declare = "declare it in sapa.yaml, below  events:"
+	if strings.HasPrefix(hint, "did you mean") {
+		return hint + " or " + declare
+	}
+	return declare
 }

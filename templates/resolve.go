@@ -124,7 +124,7 @@ func (c *checker) member(s *step, owner string, t typ) (typ, bool) {
 func (c *checker) field(s *step, owner string, t typ) (typ, bool) {
 	f, ok := t.fields[s.name]
 	if !ok {
-		c.problem(s.at, diag.DidYouMean(s.name, sortedKeys(t.fields)), "%s has no %q", owner, s.name)
+		c.problem(s.at, t.fieldHint(s.name), "%s has no %q", owner, s.name)
 	}
 	return f, ok
 }
