@@ -20,7 +20,6 @@ type sent struct {
 	channels.Report
 	segments        int
 	price, currency string
-	body            string // of messages
 	created         time.Time
 }
 
@@ -137,7 +136,7 @@ func sentMessage(m *openapi.ApiV2010Message) sent {
 	}
 	s := sent{
 		Report: report(text(m.Sid), statusOf(text(m.Status)), code, text(m.ErrorMessage)),
-		price:  text(m.Price), currency: text(m.PriceUnit), body: text(m.Body), created: moment(text(m.DateCreated)),
+		price:  text(m.Price), currency: text(m.PriceUnit), created: moment(text(m.DateCreated)),
 	}
 	if n, err := strconv.Atoi(text(m.NumSegments)); err == nil {
 		s.segments = n
