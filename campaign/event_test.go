@@ -217,8 +217,8 @@ func TestEventHandledOnce(t *testing.T) {
 	for _, id := range ids { // whoever found one in another's hands has left it
 		s.must(s.planner.HandleEvent(t.Context(), id, campaignID))
 	}
-	got := s.strings(`select concat_ws(' ', count(*), count(distinct run_id), max(id) - min(id) + 1) from messages`)
-	if diff := cmp.Diff([]string{"6 1 6"}, got); diff != "" {
+	got := s.strings(`select concat_ws(' ', count(*), count(distinct run_id), max(id) - min(id) + 1, (select sum(delta) from run_totals where state = 'audience')) from messages`)
+	if diff := cmp.Diff([]string{"6 1 6 6"}, got); diff != "" {
 		t.Error(diff)
 	}
 	if n := s.number(`select count(*) from triggers where handled_at is null or trouble is not null`); n != 0 {
