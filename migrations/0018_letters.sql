@@ -58,3 +58,10 @@ join campaigns c on c.id = r.campaign_id
 left join letter_batches b on (b.run_id, b.number) = (l.run_id, l.batch);
 
 comment on view report_letters is 'Letters and postcards on paper: when each was printed, posted, and came back, and why.';
+comment on column report_letters.message_id is 'of the letter';
+comment on column report_letters.size is 'a4, letter, postcard-a6 or postcard-4x6';
+comment on column report_letters.batch is 'which of the run''s batches it was printed in; null: not printed yet';
+comment on column report_letters.printed_at is 'when its batch was made';
+comment on column report_letters.posted_at is 'when somebody said that it was posted; null: not yet, or it was cancelled or erased before';
+comment on column report_letters.returned_at is 'when it was recorded as come back';
+comment on column report_letters.return_reason is 'moved, unknown, refused or other';

@@ -748,15 +748,15 @@ create table zones (
 --   currency text: of planned_cost, ISO 4217
 
 -- view report_letters: Letters and postcards on paper: when each was printed, posted, and came back, and why.
---   message_id bigint
+--   message_id bigint: of the letter
 --   run_id integer
 --   campaign text
---   size text
---   batch integer
---   printed_at timestamp with time zone
---   posted_at timestamp with time zone
---   returned_at timestamp with time zone
---   return_reason text
+--   size text: a4, letter, postcard-a6 or postcard-4x6
+--   batch integer: which of the run's batches it was printed in; null: not printed yet
+--   printed_at timestamp with time zone: when its batch was made
+--   posted_at timestamp with time zone: when somebody said that it was posted; null: not yet, or it was cancelled or erased before
+--   returned_at timestamp with time zone: when it was recorded as come back
+--   return_reason text: moved, unknown, refused or other
 
 -- view report_links: One row per run and tracked link, also those that nobody followed.
 --   run_id integer
