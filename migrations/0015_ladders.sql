@@ -147,6 +147,47 @@ comment on view report_channels is 'One row per run, rung and channel. It counts
 comment on column report_channels.step is 'which rung of the ladder: 0 is the first message of each customer';
 comment on column report_channels.messages is 'messages by this channel, whatever became of them';
 comment on column report_channels.waiting is 'planned and claimed';
+comment on column report_channels.sent is 'accepted by the provider';
+comment on column report_channels.failed is 'refused for good, or given up';
+comment on column report_channels.skipped is 'deliberately not sent';
+comment on column report_channels.unknown is 'handed over without an answer: may have arrived';
+comment on column report_channels.delivered is 'messages that arrived, by the provider''s reports';
+comment on column report_channels.undelivered is 'messages that the provider accepted and could not deliver';
+comment on column report_channels.opened is 'messages opened by a person at least once';
+comment on column report_channels.clicked is 'messages with at least one click of a person';
+comment on column report_channels.replied is 'messages that were answered';
+comment on column report_channels.unsubscribed is 'messages from which somebody unsubscribed';
 comment on column report_channels.planned is 'messages that were to be sent when they were planned';
 comment on column report_channels.planned_cost is 'what these cost by the estimate of sapa.yaml; null where it has none';
 comment on column report_channels.currency is 'of planned_cost, ISO 4217';
+
+create or replace view report_messages as
+select m.id as message_id, r.id as run_id, c.name as campaign, m.customer_key, m.channel, m.state::text as state, m.reason, m.occasions,
+       case when m.state = 'sent' then coalesce(a.handed_over, a.at) end as sent_at,
+       o.first_at as opened_at, k.first_at as clicked_at, u.first_at as unsubscribed_at,
+       p.first_at as machine_opened_at, s.first_at as machine_clicked_at,
+       m.attempts, a.code, a.enhanced, without_addresses(a.words) as words,
+       d.first_at as delivered_at, n.first_at as undelivered_at, (
+         select nullif(e.part, '')::int from responses e
+         where (e.message_id, e.kind, e.link) = (m.id, 'undelivered', 0) order by e.first_at, e.part limit 1
+       ) as undelivered_code, v.first_at as read_at,
+       w.first_at as replied_at, a.segments, a.encoding, a.price, a.currency,
+       m.step, g.message_id as follows, g.because
+from runs r
+join campaigns c on c.id = r.campaign_id
+join messages m on m.id > r.message_base and m.id <= r.message_base + r.message_count
+left join attempts a on a.message_id = m.id and a.number = m.attempts
+left join responses o on (o.message_id, o.kind, o.part, o.link) = (m.id, 'open', '', -1)
+left join responses k on (k.message_id, k.kind, k.part, k.link) = (m.id, 'click', '', -1)
+left join responses u on (u.message_id, u.kind, u.part, u.link) = (m.id, 'unsubscribe', '', -1)
+left join responses p on (p.message_id, p.kind, p.part, p.link) = (m.id, 'machine_open', '', -1)
+left join responses s on (s.message_id, s.kind, s.part, s.link) = (m.id, 'machine_click', '', -1)
+left join responses d on (d.message_id, d.kind, d.part, d.link) = (m.id, 'delivered', '', -1)
+left join responses n on (n.message_id, n.kind, n.part, n.link) = (m.id, 'undelivered', '', -1)
+left join responses v on (v.message_id, v.kind, v.part, v.link) = (m.id, 'read', '', -1)
+left join responses w on (w.message_id, w.kind, w.part, w.link) = (m.id, 'reply', '', -1)
+left join rungs g on m.step > 0 and g.next_id = m.id;
+
+comment on column report_messages.step is 'which rung of a ladder it is; 0: the first';
+comment on column report_messages.follows is 'the message of the rung before';
+comment on column report_messages.because is 'and why this one follows: no response, undelivered, failed or skipped with its reason';

@@ -29,6 +29,10 @@ type Message struct {
 	UndeliveredAt   *time.Time `json:"undelivered_at"`
 	UndeliveredCode *int       `json:"undelivered_code"`
 	RepliedAt       *time.Time `json:"replied_at"`
+
+	Step    int     `json:"step"`                     // which rung of its ladder it is; 0: the first
+	Follows *int64  `json:"follows,string,omitempty"` // the message of the rung before
+	Because *string `json:"because,omitempty"`        // and why this one follows
 }
 
 // Messages lists at most limit messages of a run, in the order of their ids; limit 0 and state "" are all of them. A run
@@ -37,7 +41,7 @@ func Messages(ctx context.Context, db pg.DBTX, run int, state string, limit int)
 	rows, _ := db.Query(ctx, `
 		select message_id, customer_key, channel, state, reason,
 		       case when state = 'planned' then (select m.not_before from messages m where m.id = message_id) end as not_before, sent_at, opened_at, clicked_at, attempts, code, words,
-		       delivered_at, undelivered_at, undelivered_code, replied_at
+		       delivered_at, undelivered_at, undelivered_code, replied_at, step, follows, because
 		from report_messages
 		where run_id = $1 and (state = $2 or $2 = '')
 		order by message_id

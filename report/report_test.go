@@ -169,7 +169,7 @@ func agreeRun(t *testing.T, pool *pgxpool.Pool, run *Run) {
 			count(*) filter (where state = 'planned') as planned, count(*) filter (where state = 'claimed') as claimed,
 			count(sent_at) as sent,
 			count(*) filter (where state = 'failed') as failed, count(*) filter (where state = 'skipped') as skipped,
-			count(*) filter (where state = 'held_out') as held_out, count(*) filter (where state = 'unknown') as unknown,
+			count(*) filter (where state = 'held_out') as held_out, count(*) filter (where step > 0) as rungs, count(*) filter (where state = 'unknown') as unknown,
 			count(*) filter (where reason = 'hard bounce') as bounced,
 			count(opened_at) as opened, count(clicked_at) as clicked, count(unsubscribed_at) as unsubscribed,
 			count(machine_opened_at) as machine_opened, count(machine_clicked_at) as machine_clicked,

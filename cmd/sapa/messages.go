@@ -60,8 +60,16 @@ func runMessages(ctx context.Context, a *app, arg string, o messagesOptions) err
 	if o.json {
 		return a.printJSON(list)
 	}
+	several := slices.ContainsFunc(list, func(m report.Message) bool { return m.Channel != list[0].Channel || m.Step > 0 })
 	t := a.table("customer", "state", "reason", "code", "words")
+	if several {
+		t = a.table("customer", "channel", "state", "reason", "code", "words")
+	}
 	for _, m := range list {
+		if several {
+			t.AppendRow([]any{m.CustomerKey, rung(m), m.State + arrival(m) + departure(m, a.now()), value(m.Reason), value(m.Code), value(m.Words)})
+			continue
+		}
 		t.AppendRow([]any{m.CustomerKey, m.State + arrival(m) + departure(m, a.now()), value(m.Reason), value(m.Code), value(m.Words)})
 	}
 	t.Render()
@@ -69,6 +77,14 @@ func runMessages(ctx context.Context, a *app, arg string, o messagesOptions) err
 		fmt.Fprintf(a.stdout, "the first %d; more with --limit\n", o.limit)
 	}
 	return nil
+}
+
+// rung is a message's channel, and of a further rung of a ladder why it came to that.
+func rung(m report.Message) string {
+	if m.Because == nil {
+		return m.Channel
+	}
+	return fmt.Sprintf("%s, after %s", m.Channel, *m.Because)
 }
 
 // arrival is what the provider has reported.
