@@ -19,8 +19,7 @@ import (
 // newDesks is a private listener with two desks, whose feed listens to the database.
 func newDesks(t *testing.T) *inside {
 	t.Helper()
-	var s *inside
-	s = newInside(t, func(d *PrivateDeps) {
+	return newInside(t, func(d *PrivateDeps) {
 		pool := d.Runs.Pool
 		feed := report.NewAlertFeed(pool, slog.New(slog.DiscardHandler))
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -39,7 +38,6 @@ func newDesks(t *testing.T) *inside {
 			Watch: feed.Watch,
 		}
 	})
-	return s
 }
 
 // raise is what channel alert does.

@@ -226,12 +226,28 @@ func TestMay(t *testing.T) {
 		host, ip string
 		want     bool
 	}{
-		{"crm.example", "93.184.216.34", true}, {"crm.example", "2606:2800:220:1::1", true},
-		{"crm.example", "127.0.0.1", false}, {"crm.example", "::1", false}, {"crm.example", "10.0.0.7", false}, {"crm.example", "192.168.1.1", false},
-		{"crm.example", "169.254.169.254", false}, {"crm.example", "fe80::1", false}, {"crm.example", "fd00::1", false}, {"crm.example", "0.0.0.0", false},
-		{"crm.example", "100.64.0.1", false}, {"crm.example", "224.0.0.1", false}, {"crm.example", "255.255.255.255", false},
-		{"crm.example", "::ffff:10.0.0.7", false}, {"crm.example", "64:ff9b::a00:7", false}, {"crm.example", "2002:a00:7::1", false}, {"crm.example", "64:ff9b::5db8:d822", true},
-		{"crm.example", "10.1.2.3", true}, {"10.0.0.7", "10.0.0.7", true}, {"10.0.0.7", "10.0.0.8", false}, {"localhost", "127.0.0.1", true}, {"localhost", "10.0.0.7", false},
+		{"crm.example", "93.184.216.34", true},
+		{"crm.example", "2606:2800:220:1::1", true},
+		{"crm.example", "127.0.0.1", false},
+		{"crm.example", "::1", false},
+		{"crm.example", "10.0.0.7", false},
+		{"crm.example", "192.168.1.1", false},
+		{"crm.example", "169.254.169.254", false},
+		{"crm.example", "fe80::1", false},
+		{"crm.example", "fd00::1", false},
+		{"crm.example", "0.0.0.0", false},
+		{"crm.example", "100.64.0.1", false},
+		{"crm.example", "224.0.0.1", false},
+		{"crm.example", "255.255.255.255", false},
+		{"crm.example", "::ffff:10.0.0.7", false},
+		{"crm.example", "64:ff9b::a00:7", false},
+		{"crm.example", "2002:a00:7::1", false},
+		{"crm.example", "64:ff9b::5db8:d822", true},
+		{"crm.example", "10.1.2.3", true},
+		{"10.0.0.7", "10.0.0.7", true},
+		{"10.0.0.7", "10.0.0.8", false},
+		{"localhost", "127.0.0.1", true},
+		{"localhost", "10.0.0.7", false},
 	} {
 		a := channel(t, "https://"+c.host, func(cfg *Config) { cfg.Networks = networks })
 		if got := a.may(netip.MustParseAddr(c.ip).Unmap()); got != c.want {
