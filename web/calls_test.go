@@ -163,7 +163,7 @@ func TestCallsAPI(t *testing.T) {
 		status            int
 		words             string
 	}{
-		{at + "/done", token, `{"outcome": "noanswer"}`, 422, `no outcome \"noanswer\"; did you mean \"no-answer\"?`},
+		{at + "/done", token, `{"outcome": "noanswer"}`, 422, `did you mean \"no-answer\"?`},
 		{at + "/done", token, `{"outcome": "call-back"}`, 422, "at: that is no time to call back: say when the customer wants to be called"},
 		{at + "/done", s.tokens[access.Operator], `{"outcome": "order"}`, 409, "agent has it until 14:15"},
 		{"/v1/calls/77/done", token, `{"outcome": "order"}`, 404, "call 77: there is no such call"},

@@ -226,7 +226,8 @@ func TestRolesAndRoutes(t *testing.T) {
 		"GET /v1/runs": "marketer analyst operator", "GET /v1/runs/{run}": "marketer analyst operator", "POST /v1/campaigns/{campaign}/runs": "marketer operator",
 		"POST /v1/runs/{run}/pause": "marketer operator", "POST /v1/runs/{run}/resume": "marketer operator", "POST /v1/runs/{run}/cancel": "marketer operator",
 		"POST /v1/runs/{run}/retry": "marketer operator", "GET /v1/report": "marketer analyst operator", "GET /v1/log": "marketer operator",
-		"GET /v1/calls": "agent operator", "POST /v1/calls/next": "agent operator", "POST /v1/calls/{call}/done": "agent operator", "POST /v1/calls/{call}/release": "agent operator",
+		"POST /v1/events": "marketer agent operator",
+		"GET /v1/calls":   "agent operator", "POST /v1/calls/next": "agent operator", "POST /v1/calls/{call}/done": "agent operator", "POST /v1/calls/{call}/release": "agent operator",
 	}
 	for _, route := range (&private{}).apiRoutes() {
 		may, ok := api[route.pattern]
