@@ -28,7 +28,9 @@ func TestEventByTheCommandLine(t *testing.T) {
 	server := w.start("serve", "--public", "127.0.0.1:0", "--private", "none")
 	w.until("the message is caught", func() bool { return w.caught() == 1 })
 	w.want(0, "event 2: check_in of customer 2; it triggers check-in; what came of it: sapa events\n", "event", "check_in", "--customer", "2", "--data", `{"gate": "south"}`)
-	w.until("both are handled", func() bool { return w.number(`select count(*) from triggers t left join messages m on m.id = t.lo where t.handled_at is null or m.state in ('planned', 'claimed')`) == 0 })
+	w.until("both are handled", func() bool {
+		return w.number(`select count(*) from triggers t left join messages m on m.id = t.lo where t.handled_at is null or m.state in ('planned', 'claimed')`) == 0
+	})
 	_, listed := w.sapa("events")
 	for _, want := range []string{"check-in: sent (run 1, message ", "check-in: the rule does not mean them\n"} {
 		if !strings.Contains(listed, want) {
