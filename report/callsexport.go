@@ -47,15 +47,15 @@ func WriteCallsCSV(ctx context.Context, db pg.DBTX, w io.Writer, run int) (n int
 		n++
 		return out.Write(c.fields())
 	})
+	if err == nil && n == 0 {
+		return 0, notFound(fmt.Sprintf("run %d has no calls; see: sapa calls", run))
+	}
 	out.Flush()
 	if err == nil {
 		err = out.Error()
 	}
 	if err != nil {
 		return n, fmt.Errorf("write calls of run %d: %w", run, err)
-	}
-	if n == 0 {
-		return 0, notFound(fmt.Sprintf("run %d has no calls; see: sapa calls", run))
 	}
 	return n, nil
 }
