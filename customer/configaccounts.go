@@ -293,8 +293,10 @@ func (c *checker) differ(path string, one, two secret.Text) {
 // accountURLs are the places of URLs with credentials, and of what else is secret.
 func accountURLs() []string {
 	var paths []string
-	for _, account := range []string{"$.channels.email", "$.channels.email.fallback", "$.channels.sms", "$.channels.sms.fallback",
-		"$.channels.whatsapp", "$.channels.whatsapp.fallback", "$.channels.voice", "$.channels.voice.fallback"} {
+	for _, account := range []string{
+		"$.channels.email", "$.channels.email.fallback", "$.channels.sms", "$.channels.sms.fallback",
+		"$.channels.whatsapp", "$.channels.whatsapp.fallback", "$.channels.voice", "$.channels.voice.fallback",
+	} {
 		for _, key := range []string{"smtp", "twilio", "auth_token"} {
 			paths = append(paths, fmt.Sprintf("%s.%s", account, key))
 		}

@@ -199,7 +199,9 @@ func (c *checker) topicChannels(path string, t *TopicConfig, cfg *Config) {
 }
 
 // byPhone says whether a channel's addresses are the customers' numbers.
-func byPhone(channel string) bool { return slices.Contains([]string{"sms", "whatsapp", "voice", "calls"}, channel) }
+func byPhone(channel string) bool {
+	return slices.Contains([]string{"sms", "whatsapp", "voice", "calls"}, channel)
+}
 
 // topicList are the topics in the file's order.
 func (cfg *Config) topicList() []Topic {

@@ -73,8 +73,17 @@ func (c *Channel) outcome() string {
 		n    int64
 		name string
 	}{
-		{c.Waiting, "waiting"}, {c.Sent, "sent"}, {c.Failed, "failed"}, {c.Skipped, "skipped"}, {c.Unknown, "unknown"},
-		{c.Delivered, "delivered"}, {c.Undelivered, "undelivered"}, {c.Opened, "opened"}, {c.Clicked, "clicked"}, {c.Replied, "replied"}, {c.Unsubscribed, "unsubscribed"},
+		{c.Waiting, "waiting"},
+		{c.Sent, "sent"},
+		{c.Failed, "failed"},
+		{c.Skipped, "skipped"},
+		{c.Unknown, "unknown"},
+		{c.Delivered, "delivered"},
+		{c.Undelivered, "undelivered"},
+		{c.Opened, "opened"},
+		{c.Clicked, "clicked"},
+		{c.Replied, "replied"},
+		{c.Unsubscribed, "unsubscribed"},
 	} {
 		if n.n > 0 {
 			parts = append(parts, number(n.n)+" "+n.name)

@@ -83,14 +83,22 @@ func TestAPIEvents(t *testing.T) {
 		body string
 		want problem
 	}{
-		"another body": {strings.Replace(body, "north", "south", 1), problem{"Conflict", 409, "key_reused",
-			"event 1 came with the same key, and was another: name, customer, at and data must be the same", "give each event a key of its own"}},
-		"unknown customer": {`{"event": "check_in", "customer": "12"}`, problem{"Unprocessable Entity", 422, "unknown_customer",
-			`there is no customer "12" in club.members`, "send the event when the row is committed there"}},
-		"no name": {`{"customer": "4711"}`, problem{"Unprocessable Entity", 422, "invalid_event",
-			`"" can't be the name of an event`, "such as check_in: a letter, then letters, digits, and _ . - between them, 60 at most"}},
-		"data": {`{"event": "check_in", "customer": "4711", "data": [1]}`, problem{"Unprocessable Entity", 422, "invalid_event",
-			"the data are not a JSON object: json: cannot unmarshal array into Go value of type map[string]interface {}", `such as {"gate": "north", "amount": 75000}`}},
+		"another body": {strings.Replace(body, "north", "south", 1), problem{
+			"Conflict", 409, "key_reused",
+			"event 1 came with the same key, and was another: name, customer, at and data must be the same", "give each event a key of its own",
+		}},
+		"unknown customer": {`{"event": "check_in", "customer": "12"}`, problem{
+			"Unprocessable Entity", 422, "unknown_customer",
+			`there is no customer "12" in club.members`, "send the event when the row is committed there",
+		}},
+		"no name": {`{"customer": "4711"}`, problem{
+			"Unprocessable Entity", 422, "invalid_event",
+			`"" can't be the name of an event`, "such as check_in: a letter, then letters, digits, and _ . - between them, 60 at most",
+		}},
+		"data": {`{"event": "check_in", "customer": "4711", "data": [1]}`, problem{
+			"Unprocessable Entity", 422, "invalid_event",
+			"the data are not a JSON object: json: cannot unmarshal array into Go value of type map[string]interface {}", `such as {"gate": "north", "amount": 75000}`,
+		}},
 		"cut":  {`{"event": `, problem{"Bad Request", 400, "invalid_json", "the body is not a JSON object: unexpected end of JSON input", ""}},
 		"at":   {`{"event": "check_in", "customer": "4711", "at": "now"}`, problem{"Unprocessable Entity", 422, "invalid_parameter", "at: write a time by RFC 3339, such as 2026-11-22T15:04:05+07:00", "correct at; docs/access.md says what it takes"}},
 		"keys": {`{"event": "check_in", "customer": "4711", "key": "b"}`, problem{"Unprocessable Entity", 422, "invalid_parameter", "key: it is not that of the header Idempotency-Key; send one of them", "correct key; docs/access.md says what it takes"}},

@@ -158,8 +158,15 @@ func (p *Pruned) drop(ctx context.Context, tx pgx.Tx, actor string) error {
 // sweptTables refer to messages by id. Codes of our own pages stay: unsubscribing works for ever.
 func sweptTables() []struct{ table, also string } {
 	return []struct{ table, also string }{
-		{"hits", ""}, {"responses", ""}, {"delivery_reports", ""}, {"short_links", " and part in ('html', 'text', 'sms')"},
-		{"letters", ""}, {"alerts", ""}, {"calls", ""}, {"call_tries", ""}, {"rungs", ""},
+		{"hits", ""},
+		{"responses", ""},
+		{"delivery_reports", ""},
+		{"short_links", " and part in ('html', 'text', 'sms')"},
+		{"letters", ""},
+		{"alerts", ""},
+		{"calls", ""},
+		{"call_tries", ""},
+		{"rungs", ""},
 	}
 }
 
