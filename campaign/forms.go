@@ -45,6 +45,17 @@ func available() []string {
 	return names
 }
 
+// addresslessChannels are the channels of which addressless is true.
+func addresslessChannels() []string {
+	names := []string{}
+	for _, name := range available() {
+		if addressless(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // addressless says that messages of a channel go to somebody of the company, or to a program, and need no address of the
 // customer.
 func addressless(channel string) bool {

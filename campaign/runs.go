@@ -336,7 +336,7 @@ func (p *Planner) Cancel(ctx context.Context, id int, actor string) error {
 // the run.
 func (p *Planner) Retry(ctx context.Context, id int, actor string) (n int, err error) {
 	err = p.change(ctx, id, actor, "retry", []string{"done", "sending", "paused"}, "sending", "", func(tx pgx.Tx) error {
-		n, err = delivery.Retry(ctx, tx, id, p.Now())
+		n, err = delivery.Retry(ctx, tx, id, addresslessChannels(), p.Now())
 		if err == nil && n == 0 {
 			err = errNothing
 		}

@@ -14,7 +14,7 @@ func TestRetention(t *testing.T) {
 		t.Fatal(problems)
 	}
 	want := Retention{
-		Hits: Age{Days: 30}, Links: Age{Days: 14}, Letters: Age{Days: 365}, Calls: Age{Days: 365}, Words: DefaultRetention().Words, Evidence: Age{Months: 60}, Messages: Age{Months: 24}, Addresses: Age{Months: 18},
+		Hits: Age{Days: 30}, Links: Age{Days: 14}, Letters: Age{Days: 365}, Calls: Age{Days: 365}, Alerts: Age{Days: 90}, Events: Age{Days: 365}, Words: DefaultRetention().Words, Evidence: Age{Months: 60}, Messages: Age{Months: 24}, Addresses: Age{Months: 18},
 	}
 	if diff := cmp.Diff(want, cfg.Retention); diff != "" {
 		t.Error(diff)

@@ -112,9 +112,9 @@ func Cancel(ctx context.Context, db pg.DBTX, run int) error {
 // Retry plans failed and skipped messages of a run again, unless a later run has taken their occasions over or they
 // have no usable address; it returns how many. Everything that can skip a message is asked again by the claim and after
 // it, but for the cooldown, the budget and whether another channel reaches, which only planning knows. The caller holds the campaign's lock. now is business time.
-func Retry(ctx context.Context, tx pgx.Tx, run int, now time.Time) (int, error) {
+func Retry(ctx context.Context, tx pgx.Tx, run int, addressless []string, now time.Time) (int, error) {
 	var n int
-	err := tx.QueryRow(ctx, retrySQL, pgx.NamedArgs{"run": run, "now": now, "size": BatchSize}).Scan(&n)
+	err := tx.QueryRow(ctx, retrySQL, pgx.NamedArgs{"run": run, "now": now, "size": BatchSize, "addressless": addressless}).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("retry run %d: %w", run, err)
 	}
@@ -126,7 +126,7 @@ const retrySQL = `
 with again as (
 	select m.id, m.state, coalesce(m.reason, '') as reason
 	from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
-	where r.id = @run and m.state in ('failed', 'skipped') and (m.address_id is not null or m.reason <> 'no address')
+	where r.id = @run and m.state in ('failed', 'skipped') and (m.address_id is not null or m.channel = any(@addressless::text[]))
 	  and m.reason not in ('gone', 'cancelled', 'cooldown', 'erased', 'no channel', 'budget') and m.reason not like 'bad address%'
 	  and (m.not_after is null or m.not_after > @now)
 	  and exists (select from occasions o where o.message_id = m.id)
