@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -41,7 +42,7 @@ const startPatience = 30 * time.Second
 func patiently(ctx context.Context, f func() error) error {
 	for wait, until := 50*time.Millisecond, time.Now().Add(startPatience); ; wait = min(2*wait, time.Second) {
 		err := f()
-		if !pg.Fleeting(err) || time.Now().After(until) {
+		if !pg.Fleeting(err) && !errors.Is(err, context.DeadlineExceeded) || time.Now().After(until) {
 			return err
 		}
 		select {
