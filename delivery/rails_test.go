@@ -80,7 +80,7 @@ func TestPauseIfCountsFromTheResume(t *testing.T) {
 	s.must(s.planner.Resume(t.Context(), run, "ani"))
 	s.run(sending{Connections: 1, Rate: 300})
 	p := s.await(run, "paused", "done")
-	for p.State == "paused" && s.number(`select outcomes from run_baselines where run_id = $1`, run) < 100 { // some of the hundred were left
+	for p.State == "paused" && s.number(`select bounces from run_baselines where run_id = $1`, run) < 100 { // some of the hundred were left
 		s.must(s.planner.Resume(t.Context(), run, "ani"))
 		p = s.await(run, "paused", "done")
 	}

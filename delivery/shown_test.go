@@ -15,7 +15,7 @@ func TestShownBy(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := map[string]bool{}
-	for _, folder := range []string{".", "../cmd/sapa", "../channels/email"} {
+	for _, folder := range []string{".", "../cmd/sapa", "../channels/email", "../campaign"} {
 		files, err := filepath.Glob(folder + "/*_test.go")
 		if err != nil {
 			t.Fatal(err)
