@@ -81,6 +81,8 @@ func TestAlerts(t *testing.T) {
 	w, requests := desks(t)
 	w.want(exitOK, "nothing to see to; what was: sapa alerts --all\n", "alerts")
 	w.want(exitOK, "no desk was told anything\n", "alerts", "--all")
+	w.want(exitOK, "customer c1, in the audience now\nabout:   Ani\n\nto: front-desk\ntitle: Ani is back\ntext: Say hello.\n", "preview", "hello")
+	w.want(exitOK, "customer c2, in the audience now\nabout:   Budi\n\ndata.who: Budi\ntext: Look\n", "preview", "crm")
 	for _, campaign := range []string{"hello", "tell", "crm"} {
 		w.ok("run", campaign, "--yes")
 	}

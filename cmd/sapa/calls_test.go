@@ -35,6 +35,10 @@ func TestCalls(t *testing.T) {
 	w.file("sapa.yaml", callsProject)
 	w.file("campaigns/mothers-day.yaml", callsCampaign)
 	w.ok("apply")
+	w.want(0, "customer 2, in the audience now\nto:      Budi[2J <0812-1111-0002>, +6281211110002\n\nreason: Bought lilies last year\noffer: 10 % on lilies\nscript: Selamat pagi, Budi[2J!\n",
+		"preview", "mothers-day", "--customer", "2")
+	w.want(0, "customer 3, in the audience now, but would be skipped: no address\nto:      Citra <>, nothing reaches them: no address\n\nreason: Bought tulips last year\noffer: 10 % on tulips\nscript: Selamat pagi, Citra!\n",
+		"preview", "mothers-day", "--customer", "3")
 	w.ok("run", "mothers-day")
 	if got := w.texts(`select concat_ws(' ', customer_key, state, reason) from messages order by customer_key`); strings.Join(got, ", ") != "1 planned, 2 planned, 3 skipped no address" {
 		t.Fatalf("the ledger has %q", got)

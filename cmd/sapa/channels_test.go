@@ -108,7 +108,8 @@ func TestMissingAccounts(t *testing.T) {
 	for channel, want := range map[string]string{
 		"email":  `no account for email in sapa.yaml: below channels:, write  email: {smtp: "${SMTP_URL}", from: "You <you@example.com>"}`,
 		"sms":    `no account for sms in sapa.yaml: below channels:, write  sms: {twilio: "${TWILIO_URL}", from: "+628111234567"}`,
-		"letter": `this release of Sapa has no channel "letter"`,
+		"letter": `no account for letter in sapa.yaml: below channels:, write  letter: {}  and your address:  company: {name: Bengkel Maju, address: Jl. Pemuda 1, 50132 Semarang}`,
+		"pager":  `this release of Sapa has no channel "pager"`,
 	} {
 		if _, err := configured("", "", "").account(channel); err == nil || err.Error() != want {
 			t.Error(err)

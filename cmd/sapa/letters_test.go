@@ -61,7 +61,21 @@ func TestLetters(t *testing.T) {
 	w := posting(t)
 	w.servePublic()
 	w.want(exitOK, "no letters wait\n", "letters")
-	w.ok("preview", "oil-change", "--pdf", filepath.Join(w.dir, "proof.pdf"))
+	w.want(exitOK, `customer 1, in the audience now
+to:      Budi 1 <Budi 1, Jl. Merdeka 1, 50241, Semarang>
+
+text:
+  # Waktunya ganti oli
+
+  Halo **Budi 1**, mobil Anda sudah waktunya ganti oli.
+size: postcard-a6
+window: left
+front: card.png
+link: PUBLIC/s/Ab3dE9x0
+
+the short addresses are examples, as long as those of a message; theirs lead to
+  PUBLIC/s/Ab3dE9x0  https://bengkel.example/booking
+`, "preview", "oil-change", "--pdf", filepath.Join(w.dir, "proof.pdf"))
 	if proof, err := os.ReadFile(filepath.Join(w.dir, "proof.pdf")); err != nil || bytes.Count(proof, []byte("/Type/Page/")) != 2 {
 		t.Errorf("the proof has not two sides: %v", err)
 	}

@@ -120,8 +120,12 @@ func (a *app) printPreview(p *campaign.Preview) {
 	if len(p.Rows) > 0 && p.Rows[0] != "" {
 		fmt.Fprintf(a.stdout, "rows:    %s\n", strings.Join(p.Rows, ", "))
 	}
-	if p.Cost != nil {
+	switch {
+	case p.Cost != nil:
 		a.printTextPreview(p)
+		return
+	case p.Message.Parts != nil:
+		a.printPartsPreview(p)
 		return
 	}
 	fmt.Fprintf(a.stdout, "to:      %s <%s>\nsubject: %s\n\n%s\n", p.Message.To.Name, p.Message.To.Addr, p.Message.Subject, strings.TrimRight(p.Message.Text, "\n"))
@@ -149,6 +153,11 @@ func (a *app) printTextPreview(p *campaign.Preview) {
 	if advice := p.Cost.Advice(); advice != "" {
 		fmt.Fprintln(a.stdout, advice)
 	}
+	a.printExampleLinks(p)
+}
+
+// printExampleLinks says where links in the place of the examples lead.
+func (a *app) printExampleLinks(p *campaign.Preview) {
 	for i, l := range p.Links {
 		if i == 0 {
 			fmt.Fprintln(a.stdout, "\nthe short addresses are examples, as long as those of a message; theirs lead to")

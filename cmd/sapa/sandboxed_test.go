@@ -1,12 +1,16 @@
 package main
 
 import (
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/internal/pg"
@@ -73,19 +77,33 @@ func TestSandboxInPlaceOfEveryAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
+	abroad := &customer.WebhookSettings{URL: secret.Text("https://crm.example/hooks"), Secret: secret.Text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")}
+	desk := &customer.DeskSettings{Name: "Front desk", Email: customer.Mailbox{Addr: "desk@toko.example"}, Webhook: abroad}
+	first, second := secret.Text("http://AC1:token@"+address), secret.Text("http://AC2:token@"+address)
 	s := &session{sandbox: server, config: &customer.Config{Channels: customer.ChannelsConfig{
-		Email: &customer.EmailSettings{SMTP: secret.Text("smtp://u:p@" + address), From: customer.Mailbox{Addr: "a@toko.example"}, Fallback: &customer.EmailFallback{SMTP: secret.Text("smtp://" + address)}},
-		SMS: &customer.SMSSettings{
-			Twilio: secret.Text("http://AC1:token@" + address), AuthToken: "x", From: "+628111234567",
-			Fallback: &customer.SMSFallback{Twilio: secret.Text("http://AC2:token@" + address), From: "+628111234567"},
-		},
+		Email:    &customer.EmailSettings{SMTP: secret.Text("smtp://u:p@" + address), From: customer.Mailbox{Addr: "a@toko.example"}, Fallback: &customer.EmailFallback{SMTP: secret.Text("smtp://" + address)}},
+		SMS:      &customer.SMSSettings{Twilio: first, AuthToken: "x", From: "+628111234567", Fallback: &customer.SMSFallback{Twilio: second, From: "+628111234567"}},
+		WhatsApp: &customer.WhatsAppSettings{Twilio: first, AuthToken: "x", From: "+628111234567"},
+		Voice:    &customer.VoiceSettings{Twilio: first, AuthToken: "x", From: "+622112345678", Fallback: &customer.VoiceFallback{Twilio: second, From: "+622112345678"}},
+		Webhook:  abroad,
 	}}}
+	var lines []string
+	for _, r := range s.registry() {
+		lines = append(lines, r.name)
+	}
+	// Calls, letters and alerts stay in the database; every other channel is configured above.
+	if diff := cmp.Diff([]string{"email", "sms", "whatsapp", "voice", "calls", "alert", "webhook", "letter"}, lines); diff != "" {
+		t.Errorf("the registry: a new channel needs a sandbox: %s", diff)
+	}
 	accounts, err := s.accounts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(accounts) != len(s.registry()) {
-		t.Errorf("%d accounts for %d channels: a channel has no sandbox", len(accounts), len(s.registry()))
+	if diff := cmp.Diff([]string{"email", "sms", "voice", "whatsapp"}, slices.Sorted(maps.Keys(accounts))); diff != "" {
+		t.Errorf("the accounts: %s", diff)
+	}
+	if d, err := s.desk(desk); err != nil || len(d.Ways) != 1 || d.Ways[0].Channel.Name() != "email" || !strings.Contains(d.Ways[0].Channel.Account(), server.SMTPAddr()) {
+		t.Errorf("a desk leads elsewhere than to the sandbox: %v %v", d.Ways, err)
 	}
 	for name, a := range accounts {
 		if a.Fallback != nil {
@@ -101,6 +119,9 @@ func TestSandboxInPlaceOfEveryAccount(t *testing.T) {
 		}
 	}
 	for _, r := range s.registry() {
+		if !r.present {
+			continue
+		}
 		for _, url := range r.urls() {
 			if !strings.Contains(url, server.SMTPAddr()) && !strings.Contains(url, server.HTTPAddr()) {
 				t.Errorf("%s leads to %s", r.name, url)
