@@ -31,7 +31,7 @@ const twoTopics = `topics:
 func TestConfirmMessages(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
-	s.withTopics("{default: granted}", twoTopics+"  calls: {opt_in: double, channels: [calls]}\n")
+	s.withTopics("{default: granted}", twoTopics+"  tasks: {opt_in: double, channels: [alert]}\n")
 	for name, c := range map[string]struct{ yaml, want string }{
 		"no such topic": {
 			"campaign: x\nconfirms: newsleter\naudience: {where: \"true\"}\ncontent: {email: {subject: Halo, text: '{{ confirm_url }}'}}\n",
@@ -42,8 +42,8 @@ func TestConfirmMessages(t *testing.T) {
 			"x.yaml:2:11: the topic greetings needs no confirmation\n   2 | confirms: greetings\n     |           ^^^^^^^^^\n     in sapa.yaml, give it  opt_in: double",
 		},
 		"another channel": {
-			"campaign: x\nconfirms: calls\naudience: {where: \"true\"}\ncontent: {email: {subject: Halo, text: '{{ confirm_url }}'}}\n",
-			"x.yaml:2:11: the topic calls is not for channel email\n   2 | confirms: calls\n     |           ^^^^^\n     in sapa.yaml, add email to its  channels:",
+			"campaign: x\nconfirms: tasks\naudience: {where: \"true\"}\ncontent: {email: {subject: Halo, text: '{{ confirm_url }}'}}\n",
+			"x.yaml:2:11: the topic tasks is not for channel email\n   2 | confirms: tasks\n     |           ^^^^^\n     in sapa.yaml, add email to its  channels:",
 		},
 		"another topic, and each": {
 			"campaign: x\nconfirms: newsletter\ntopic: greetings\naudience: {each: customer.vehicles, where: \"true\"}\ncontent: {email: {subject: Halo, text: '{{ confirm_url }}'}}\n",
@@ -76,11 +76,11 @@ func TestConfirmMessages(t *testing.T) {
 func TestTopicWarnings(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
-	s.withTopics("{default: granted}", twoTopics+"  calls: {channels: [calls]}\n")
+	s.withTopics("{default: granted}", twoTopics+"  tasks: {channels: [alert]}\n")
 	for topic, want := range map[string]string{
 		"greetings": "",
 		"greeting":  "x.yaml:2:8: the topic greeting is not among those of sapa.yaml; customers see it as “greeting”\n   2 | topic: greeting\n     |        ^^^^^^^^\n     did you mean \"greetings\"?",
-		"calls":     "x.yaml:2:8: customers can't choose the topic calls on channel email\n   2 | topic: calls\n     |        ^^^^^\n     in sapa.yaml, add email to the topic's  channels:",
+		"tasks":     "x.yaml:2:8: customers can't choose the topic tasks on channel email\n   2 | topic: tasks\n     |        ^^^^^\n     in sapa.yaml, add email to the topic's  channels:",
 	} {
 		c, problems := campaign.Check("x.yaml", "campaign: x\ntopic: "+topic+"\naudience: {where: \"true\"}\ncontent: {email: {subject: Halo, text: Halo}}\n", fstest.MapFS{}, s.schema, nil)
 		s.must(problems.Err())
@@ -218,7 +218,7 @@ func TestConfirmingCampaign(t *testing.T) {
 	}
 	s.apply("ask", "campaign: ask\nconfirms: newsletter\naudience: {where: 'customer.city != \"nowhere\"'}\nschedule: {cron: \"0 8 * * *\"}\ncontent: {email: {subject: Halo, text: '{{ confirm_url }}'}}\n", nil)
 	_, plan := s.start("ask")
-	if d := cmp.Diff(&campaign.Plan{Run: plan.Run, Audience: 3, Planned: 2, Skipped: map[string]int{"no consent": 1}}, plan); d != "" {
+	if d := cmp.Diff(&campaign.Plan{Run: plan.Run, Audience: 3, Planned: 2, Skipped: map[string]int{"no consent": 1}, Channels: byEmail(2)}, plan); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	ids := s.strings(`select '"request ' || id || '"' from consents where customer_key in ('1', '4', '6') order by customer_key`)

@@ -52,6 +52,11 @@ func TestTwoProcessesAtOnce(t *testing.T) {
 	}
 }
 
+// byEmail are the channels of a plan whose messages all go by e-mail.
+func byEmail(messages int) []campaign.PlanChannel {
+	return []campaign.PlanChannel{{Channel: "email", Messages: messages}}
+}
+
 // Everything that can keep a message from its customer is skipped with its reason, and nobody disappears.
 func TestSkipsHaveReasons(t *testing.T) {
 	t.Parallel()
@@ -69,7 +74,8 @@ func TestSkipsHaveReasons(t *testing.T) {
 	run, plan := s.start("birthday")
 	want := &campaign.Plan{
 		Run: run.ID, Audience: 10, Planned: 5, Zones: 1,
-		Skipped: map[string]int{"no address": 1, "bad address": 1, "no consent": 2, "suppressed": 1},
+		Skipped:  map[string]int{"no address": 1, "bad address": 1, "no consent": 2, "suppressed": 1},
+		Channels: byEmail(5),
 	}
 	if d := cmp.Diff(want, plan); d != "" {
 		t.Error(d)
