@@ -53,10 +53,21 @@ func (Definition) JSONSchemaExtend(s *jsonschema.Schema) {
 	}
 	channels := property(s, "channels")
 	channels.Items.Enum, channels.MinItems, channels.UniqueItems = anys(available()), &one, true
-	s.AllOf = contentOfChannels()
+	s.AllOf = append(contentOfChannels(), ladderOfSeveral())
+	s.Not = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		{Required: []string{"trigger", "schedule"}}, {Required: []string{"trigger", "confirms"}},
+	}}
 }
 
-// contentOfChannels says that each channel that is named has content, and that several are named.
+// ladderOfSeveral says that then: needs several channels.
+func ladderOfSeveral() *jsonschema.Schema {
+	two := uint64(2)
+	several := &jsonschema.Schema{Required: []string{"channels"}, Properties: jsonschema.NewProperties()}
+	several.Properties.Set("channels", &jsonschema.Schema{MinItems: &two})
+	return &jsonschema.Schema{If: &jsonschema.Schema{Required: []string{"then"}}, Then: several}
+}
+
+// contentOfChannels says that each channel that is named has content and no other has, and that several are named.
 func contentOfChannels() []*jsonschema.Schema {
 	one := uint64(1)
 	content := func(is *jsonschema.Schema) *jsonschema.Schema {
@@ -69,7 +80,8 @@ func contentOfChannels() []*jsonschema.Schema {
 	for _, channel := range available() {
 		names := &jsonschema.Schema{Required: []string{"channels"}, Properties: jsonschema.NewProperties()}
 		names.Properties.Set("channels", &jsonschema.Schema{Contains: &jsonschema.Schema{Const: channel}})
-		list = append(list, &jsonschema.Schema{If: names, Then: content(&jsonschema.Schema{Required: []string{channel}})})
+		other := &jsonschema.Schema{If: named, Then: content(&jsonschema.Schema{Not: &jsonschema.Schema{Required: []string{channel}}})}
+		list = append(list, &jsonschema.Schema{If: names, Then: content(&jsonschema.Schema{Required: []string{channel}}), Else: other})
 	}
 	return list
 }
@@ -127,9 +139,14 @@ func (Duration) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Pattern: durationForm, Examples: []any{"300d", "2w", "12h"}}
 }
 
-// JSONSchema is the form of one text or a list of texts. Editors take 2026 for a number and true for a boolean.
+// scalarKinds are what editors take a text for that has no quotes: 2026 for a number, true for a boolean.
+func scalarKinds() []*jsonschema.Schema {
+	return []*jsonschema.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}
+}
+
+// JSONSchema is the form of one text or a list of texts.
 func (Texts) JSONSchema() *jsonschema.Schema {
-	kinds, one := []*jsonschema.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}, uint64(1)
+	kinds, one := scalarKinds(), uint64(1)
 	list := &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{OneOf: kinds}, MinItems: &one}
 	return &jsonschema.Schema{OneOf: append([]*jsonschema.Schema{list}, kinds...)}
 }

@@ -2,6 +2,7 @@ package campaign_test
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -66,15 +67,33 @@ func editorOf(t *testing.T, schemaOf func() ([]byte, error)) func(text string) e
 		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
 			return err
 		}
-		return schema.Validate(value)
+		return schema.Validate(textKeys(value))
 	}
+}
+
+// textKeys is a value of YAML as editors see it: all keys are text, also the 1 of {1: Halo}.
+func textKeys(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, one := range v {
+			v[key] = textKeys(one)
+		}
+	case map[any]any:
+		m := map[string]any{}
+		for key, one := range v {
+			m[fmt.Sprint(key)] = textKeys(one)
+		}
+		return m
+	}
+	return value
 }
 
 // What sapa validate takes, an editor takes; what is wrong in form, and so without the company's tables, neither takes.
 func TestJSONSchemaAgrees(t *testing.T) {
 	t.Parallel()
 	s, check := setupCRM(t), editor(t)
-	const fine = "campaign: a\naudience: {where: \"true\"}\ncontent: {email: {subject: Halo, text: Halo}}\n"
+	const fineContent = "content: {email: {subject: Halo, text: Halo}}"
+	const fine = "campaign: a\naudience: {where: \"true\"}\n" + fineContent + "\n"
 	for _, c := range []struct{ old, new string }{
 		{"", ""},
 		{`"true"`, "true"},
@@ -86,10 +105,16 @@ func TestJSONSchemaAgrees(t *testing.T) {
 		{"text: Halo", "html: <p>Halo</p>, text: Halo, reply_to: cs@bengkel.example"},
 		{"content", "topic: greetings\ndescription: For all.\nchannels: [email]\ncontent"},
 		{"{email: {subject: Halo, text: Halo}}", "{sms: {text: Halo}}"},
-		{"content: {email: {subject: Halo, text: Halo}}", "channels: [sms]\ncontent: {sms: {text: Halo}}"},
+		{fineContent, "channels: [sms]\ncontent: {sms: {text: Halo}}"},
 		{"content", "schedule: {cron: 0 8 * * *, timezone: customer, until: 18:00, catch_up: once}\ncontent"},
 		{"content", "schedule: {at: \"2026-12-24 8:00\", until: \"9:30\", catch_up: skip}\ncontent"},
 		{"content", "schedule: {at: 2026-12-24T08:00}\ncontent"},
+		{"content", "trigger: {event: check_in, where: true, within: 15min}\ncontent"},
+		{fineContent, "channels: [sms, email]\ncontent: {email: {subject: Halo, text: Halo}, sms: {text: Halo}}"},
+		{fineContent, "channels: [whatsapp, voice, calls]\nthen: {after: 30min, unless: replied}\n" +
+			"content: {whatsapp: {template: HX01, variables: {1: Halo, name: 5}}, voice: {say: Halo, press: {1: interested}}, calls: {reason: Halo, script: Halo}}"},
+		{fineContent, "content: {alert: {to: manager, title: Halo}}"},
+		{fineContent, "content: {webhook: {data: {stars: 5, gold: true, plate: B 1}}}"},
 	} {
 		text := strings.Replace(fine, c.old, c.new, 1)
 		if _, problems := campaign.Check("a.yaml", text, os.DirFS("."), s.schema, nil); len(problems) > 0 {
@@ -103,7 +128,7 @@ func TestJSONSchemaAgrees(t *testing.T) {
 		{"campaign: a\n", ""},
 		{"audience", "audiense"},
 		{"where", "wher"},
-		{"content: {email: {subject: Halo, text: Halo}}\n", ""},
+		{fineContent, ""},
 		{"{email: {subject: Halo, text: Halo}}", "{}"},
 		{"subject: Halo, ", ""},
 		{", text: Halo", ""},
@@ -135,6 +160,22 @@ func TestJSONSchemaAgrees(t *testing.T) {
 		{"content", "schedule: {cron: 0 8 * * *, until: \"18.00\"}\ncontent"},
 		{"content", "schedule: {cron: 0 8 * * *, catch_up: always}\ncontent"},
 		{"content", "schedule: {cron: 0 8 * * *, every: day}\ncontent"},
+		{"content", "schedule: {cron: 0 8 * * *}\ntrigger: {event: check_in}\ncontent"},
+		{"content", "trigger: {where: true}\ncontent"},
+		{"content", "trigger: {event: Check In}\ncontent"},
+		{"content", "trigger: {event: check_in, within: soon}\ncontent"},
+		{"content", "then: {after: 2d}\ncontent"},
+		{"content", "channels: [email]\nthen: {after: 2d}\ncontent"},
+		{fineContent, "channels: [email]\ncontent: {email: {subject: Halo, text: Halo}, sms: {text: Halo}}"},
+		{fineContent, "channels: [email, sms]\nthen: {unless: opened}\ncontent: {email: {subject: Halo, text: Halo}, sms: {text: Halo}}"},
+		{fineContent, "channels: [email, sms]\nthen: {after: 2 days}\ncontent: {email: {subject: Halo, text: Halo}, sms: {text: Halo}}"},
+		{fineContent, "channels: [email, sms]\nthen: {after: 2d, unless: read}\ncontent: {email: {subject: Halo, text: Halo}, sms: {text: Halo}}"},
+		{fineContent, "content: {alert: {to: manager}}"},
+		{fineContent, "content: {alert: {to: manager, title: Halo, script: Halo}}"},
+		{fineContent, "content: {calls: {reason: Halo}}"},
+		{fineContent, "content: {voice: {say: Halo, language: tlh}}"},
+		{fineContent, "content: {webhook: {data: Halo}}"},
+		{fineContent, "content: {webhook: {data: {stars: [5]}}}"},
 	} {
 		text := strings.Replace(fine, c.old, c.new, 1)
 		if text == fine {

@@ -186,7 +186,7 @@ func formSchema(f channels.Form) *jsonschema.Schema {
 		one := &jsonschema.Schema{Type: "string", Description: p.About}
 		switch p.Kind {
 		case channels.Values:
-			one.Type, one.AdditionalProperties = "object", &jsonschema.Schema{Type: "string"}
+			one.Type, one.AdditionalProperties = "object", &jsonschema.Schema{OneOf: scalarKinds()}
 		case channels.Choice:
 			for _, c := range p.Choices {
 				one.Enum = append(one.Enum, c)
