@@ -27,7 +27,7 @@ campaigns/keys.yaml:2:12: unknown key "were"
 campaigns/keys.yaml:3:1: unknown key "subjekt"
    3 | subjekt: Halo
      | ^^^^^^^
-     known here: approval, audience, campaign, channels, confirms, content, description, limits, priority, schedule, seeds, topic
+     known here: approval, audience, campaign, channels, confirms, content, description, limits, priority, schedule, seeds, then, topic, trigger
 campaigns/rule.yaml:4:14: unknown column "citty" of customer
    4 |     customer.citty == "Solo"
      |              ^^^^^

@@ -13,11 +13,14 @@ func DidYouMean(name string, known []string) string {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	if len(known) > 0 && len(known) <= 12 {
-		sorted := slices.Clone(known)
-		slices.Sort(sorted)
-		return "known here: " + strings.Join(sorted, ", ")
+		return Known(known)
 	}
 	return ""
+}
+
+// Known is the hint that lists all known names, for a name that is like none of them.
+func Known(known []string) string {
+	return "known here: " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
 }
 
 func nearest(name string, known []string) (string, bool) {

@@ -141,8 +141,14 @@ func (n Node) keyHint(v reflect.Value, e Entry, fields []field) string {
 	if hint := diag.DidYouMean(key, unseen); strings.HasPrefix(hint, "did you") {
 		return hint
 	}
-	return diag.DidYouMean(key, all)
+	if hint := diag.DidYouMean(key, all); hint != "" || len(all) == 0 || len(all) > manyKeys {
+		return hint
+	}
+	return diag.Known(all)
 }
+
+// manyKeys are the most keys of a group that a hint lists: as many as a campaign has, and a few.
+const manyKeys = 16
 
 func (n Node) decodeMap(v reflect.Value, problems *diag.List) {
 	if n.Kind() != Map {
