@@ -39,6 +39,9 @@ func TestCalls(t *testing.T) {
 		"preview", "mothers-day", "--customer", "2")
 	w.want(0, "customer 3, in the audience now, but would be skipped: no address\nto:      Citra <>, nothing reaches them: no address\n\nreason: Bought tulips last year\noffer: 10 % on tulips\nscript: Selamat pagi, Citra!\n",
 		"preview", "mothers-day", "--customer", "3")
+	if code, printed := w.sapa("preview", "mothers-day", "--send-to", "0812-1111-0009"); code != exitUsage || !strings.HasSuffix(printed, "sapa: --send-to: what goes by channel calls can't be sent to an address; the preview above is all of it\n") {
+		t.Errorf("%d %s", code, printed)
+	}
 	w.ok("run", "mothers-day")
 	if got := w.texts(`select concat_ws(' ', customer_key, state, reason) from messages order by customer_key`); strings.Join(got, ", ") != "1 planned, 2 planned, 3 skipped no address" {
 		t.Fatalf("the ledger has %q", got)

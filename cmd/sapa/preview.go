@@ -177,6 +177,9 @@ func (s *session) exampleURL() string {
 
 // sendPreview hands one message over to the author.
 func (s *session) sendPreview(ctx context.Context, a *app, p *campaign.Preview, to string) error {
+	if err := sendable(p.Channel); err != nil {
+		return err
+	}
 	if err := delivery.CheckInstallation(ctx, s.pool); err != nil {
 		return err
 	}
@@ -187,8 +190,11 @@ func (s *session) sendPreview(ctx context.Context, a *app, p *campaign.Preview, 
 	m := *p.Message
 	m.From, m.To = account.From, channels.Address{Addr: to}
 	m.Token, m.UnsubscribeURL = fmt.Sprintf("preview-%d", a.now().UnixNano()), ""
-	if p.Channel == "sms" {
-		number := customer.NormaliseMobile(to, s.schema.Region.Default)
+	if customer.Regional(p.Channel) {
+		number, err := customer.Normalise(p.Channel, to, s.schema.Region.Default)
+		if err != nil {
+			return err
+		}
 		if !number.Usable() {
 			return &exitError{exitUsage, fmt.Errorf("--send-to %s: %s", to, number.Reason)}
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/channels/calls"
 )
 
 // printPartsPreview shows a message of a channel with a form: whom it goes to, or whom it is about, each part by its key, and where its links
@@ -43,6 +44,15 @@ func partsAddress(p *campaign.Preview, form *channels.Form) string {
 	default:
 		return fmt.Sprintf("%s <%s>", name, address)
 	}
+}
+
+// sendable refuses to send a preview by a channel that people finish, or that goes to no address.
+func sendable(channel string) error {
+	form := campaign.FormOf(channel)
+	if form == nil || channel != calls.Name && (form.Address == channels.MailAddress || form.Address == channels.PhoneAddress) {
+		return nil
+	}
+	return &exitError{exitUsage, fmt.Errorf("--send-to: what goes by channel %s can't be sent to an address; the preview above is all of it", channel)}
 }
 
 // inOneLine joins the lines of a postal address that say something.
