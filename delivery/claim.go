@@ -99,7 +99,7 @@ with lease as (
 	select d.* from (
 		select m.id, m.customer_key, m.address_id, m.not_after, m.zone
 		from lease, messages m
-		where m.id between @lo and @hi and m.state = 'planned' and m.not_before <= @now
+		where m.id between @lo and @hi and m.state = 'planned' and m.channel = @channel and m.not_before <= @now
 		order by m.id
 		limit @n
 		for update of m skip locked

@@ -168,7 +168,7 @@ func (e *Engine) mendRuns(ctx context.Context) error {
 	_, err := e.Pool.Exec(ctx, `
 		with moved as (
 			update runs r set state = 'done', reason = null, finished_at = clock_timestamp()
-			where r.state = 'sending' and not exists (select from batches b where b.run_id = r.id and not b.done)
+			where r.state = 'sending' and not r.open and not exists (select from batches b where b.run_id = r.id and not b.done)
 			returning id
 		) `+recordMoved, pgx.NamedArgs{"action": "finish", "from": "sending", "to": "done"})
 	if err != nil {
