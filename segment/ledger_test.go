@@ -297,7 +297,7 @@ func (l *ledger) holds(schema *customer.Schema, row map[string]any, name, of, ch
 func (l *ledger) subscribed(schema *customer.Schema, row map[string]any, key, topic, channel string, now time.Time) bool {
 	channels := []string{channel}
 	if channel == "" {
-		channels = map[bool][]string{true: {"sms"}, false: {"email", "sms"}}[topic == "texts"]
+		channels = map[bool][]string{true: {"sms"}, false: {"email", "sms", "whatsapp", "voice", "calls"}}[topic == "texts"]
 	}
 	return slices.ContainsFunc(channels, func(channel string) bool {
 		var opted *bool
