@@ -163,10 +163,12 @@ with again as (
 	insert into batches (run_id, lo, hi, due_at, channel, climb_at, priority, triggered)
 	select @run::int, min(id), max(id), @now::timestamptz, channel, @now::timestamptz + (select climb_after from runs where id = @run), coalesce((select min(priority) from batches where run_id = @run), 3),
 	       exists (select from batches where run_id = @run and triggered)
-	from (select m.id, m.channel, (row_number() over (order by m.id) - 1) / @size::int as chunk
-	      from moved m
-	      where not exists (select from batches b where b.run_id = @run and m.id between b.lo and b.hi)) homeless
-	group by channel, chunk order by min(id)
+	from (select id, channel, gap, island, (row_number() over (partition by channel, gap, island order by id) - 1) / @size::int as chunk
+	      from (select id, channel, gap, row_number() over (order by id) - row_number() over (partition by channel, gap order by id) as island
+	            from (select m.id, m.channel, (select count(*) from batches b where b.run_id = @run and b.hi < m.id) as gap
+	                  from moved m
+	                  where not exists (select from batches b where b.run_id = @run and m.id between b.lo and b.hi)) homeless) x) y
+	group by channel, gap, island, chunk order by min(id) -- ranges never overlap: no other batch, and no other channel, lies within one
 ), counted as (
 	insert into run_totals (run_id, state, reason, delta)
 	select @run::int, state::text, reason, -count(*) from moved group by state, reason
