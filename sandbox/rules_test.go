@@ -133,6 +133,7 @@ func TestParseRules(t *testing.T) {
 		"drop-after=100%":          "[drop-after for 100 % of the messages: cut the connection after accepting]",
 		"delay=20ms, delay=2s/10%": "[delay for 100 % of the messages: wait 20ms delay for 10 % of the messages: wait 2s]",
 		"sms-429=5%":               "[sms-429 for 5 % of the texts: 429 Too Many Requests]",
+		"sms-21610=5%":             "[sms-21610 for 5 % of the texts: 400 Attempt to send to unsubscribed recipient]",
 		"sms-503-after=5%":         "[sms-503-after for 5 % of the texts: 503 Service Unavailable, after accepting]",
 		"sms-timeout-after=5%":     "[sms-timeout-after for 5 % of the texts: no answer, after accepting]",
 		"sms-drop-before=5%":       "[sms-drop-before for 5 % of the texts: cut the connection before accepting]",

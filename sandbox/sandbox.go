@@ -33,6 +33,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -123,6 +124,8 @@ type Server struct {
 	room    *mailroom
 	optOuts *optOuts
 	since   time.Time
+
+	unanswered atomic.Int64 // of Counts
 
 	smtpListener, httpListener net.Listener
 	smtp                       *smtp.Server
@@ -284,7 +287,7 @@ func (s *Server) EachRaw() iter.Seq2[[]byte, error] {
 // Counts are totals since the folder was made.
 func (s *Server) Counts() Counts {
 	c := s.store.totals()
-	c.Cut = int(s.room.cut.Load())
+	c.Cut, c.Unanswered = int(s.room.cut.Load()), int(s.unanswered.Load())
 	return c
 }
 

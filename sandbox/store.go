@@ -105,6 +105,9 @@ type Counts struct {
 	Calls    int   `json:"calls,omitempty"`    // calls of those accepted
 	Inbound  int   `json:"inbound,omitempty"`  // what customers wrote; it counts nowhere else
 	Cut      int   `json:"cut,omitempty"`      // connections cut after a mail was complete, instead of a reply, since the sandbox started
+	// Unanswered are requests to send a text, a WhatsApp message or a call that got no answer, an error of the server (5xx), or
+	// one after their client had gone, since the sandbox started: their clients don't know what became of them.
+	Unanswered int `json:"unanswered,omitempty"`
 }
 
 // ErrNotFound says that there is no message with that id.

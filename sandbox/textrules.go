@@ -86,10 +86,19 @@ func unavailable() Reply {
 	return Reply{Code: http.StatusServiceUnavailable, Error: 20503, Words: "Service Unavailable"}
 }
 
+// queueFull is refused for now, by a sender and not by the account.
+func queueFull() Reply {
+	return Reply{Code: http.StatusTooManyRequests, Error: 21611, Words: "This 'From' number has exceeded the maximum number of queued messages"}
+}
+
 // textWords are the words of ParseRules for texts.
 func textWords() []Rule {
 	return []Rule{
 		{Name: "sms-429", Stage: AtRequest, Reply: tooMany(), Help: "too many requests, with Retry-After: 1"},
+		{Name: "sms-21611", Stage: AtRequest, Reply: queueFull(), Help: "refused for now: the sender's queue is full, with Retry-After: 1"},
+		{Name: "sms-21211", Stage: AtRequest, Reply: invalidTo(), Help: "refused for good: not a valid number"},
+		{Name: "sms-21610", Stage: AtRequest, Reply: optedOut(), Help: "refused for good: unsubscribed"},
+		{Name: "sms-21614", Stage: AtRequest, Reply: notMobile(), Help: "refused for good: can't receive texts"},
 		{Name: "sms-500", Stage: AtRequest, Reply: serverError(), Help: "an error of the server; the text was not accepted"},
 		{Name: "sms-502", Stage: AtRequest, Reply: badGateway(), Help: "an error page of something before the server; the text was not accepted"},
 		{Name: "sms-503", Stage: AtRequest, Reply: unavailable(), Help: "unavailable; the text was not accepted"},

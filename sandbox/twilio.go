@@ -74,6 +74,11 @@ func (a *twilioAPI) take(w http.ResponseWriter, r *http.Request, channelOf func(
 	channel := channelOf(form)
 	delay, rule, found := a.server.rules.at(AtRequest, form.Get("To"))
 	a.server.pause(r.Context(), delay)
+	if rule.Drop != DropNone || rule.Reply.Code >= 500 {
+		a.server.unanswered.Add(1)
+	} else {
+		defer a.noteGone(r.Context())
+	}
 	switch {
 	case rule.Drop == DropBefore || rule.Drop == HangBefore:
 		a.leave(r, rule)
@@ -85,6 +90,13 @@ func (a *twilioAPI) take(w http.ResponseWriter, r *http.Request, channelOf func(
 			return
 		}
 		a.accept(w, r, a.server.newMessage(channel, form), form, rule)
+	}
+}
+
+// noteGone counts a request whose client did not wait for its answer.
+func (a *twilioAPI) noteGone(client context.Context) {
+	if client.Err() != nil {
+		a.server.unanswered.Add(1)
 	}
 }
 

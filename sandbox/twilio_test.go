@@ -68,7 +68,7 @@ func TestWhatTwilioRefuses(t *testing.T) {
 			t.Errorf("recorded %+v for %s", v, want)
 		}
 	}
-	if c := s.Counts(); c.Refused != 22 || c.Accepted != 0 || c.Texts != 0 {
+	if c := s.Counts(); c.Refused != 22 || c.Accepted != 0 || c.Texts != 0 || c.Unanswered != 2 {
 		t.Errorf("counts %+v", c)
 	}
 	response, body := request(t, s, http.MethodPost, messagesPath+".json", form("To", "+6281255550502"))
@@ -234,6 +234,9 @@ func TestMisbehavingRequests(t *testing.T) {
 				t.Errorf("the client got %v", err)
 			}
 			settle(t, s)
+			if n := s.Counts().Unanswered; (n == 1) != (want.cut || want.withheld) || n > 1 {
+				t.Errorf("%d unanswered", n)
+			}
 			l := s.Messages(Filter{Which: All}, Page{})
 			if l.Total != 0 && !want.accepted || l.Total != 1 && want.accepted {
 				t.Fatalf("%d verdicts", l.Total)

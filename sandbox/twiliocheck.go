@@ -125,7 +125,7 @@ func checkSender(from string) Reply {
 	case from == "+15005550007":
 		return bad(21606, "The 'From' phone number provided ("+from+") is not a valid message-capable Twilio phone number for this destination/account")
 	case from == "+15005550008":
-		return Reply{Code: http.StatusTooManyRequests, Error: 21611, Words: "This 'From' number has exceeded the maximum number of queued messages"}
+		return queueFull()
 	}
 	return Reply{}
 }
