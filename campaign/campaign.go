@@ -100,8 +100,8 @@ type Campaign struct {
 
 // Link is a tracked link of a campaign's content.
 type Link struct {
-	Part     string // html, text or sms
-	Position int
+	Part     string // html, text, or of other channels than email the channel
+	Position int    // among the links of html or text; or among the short links of all other channels
 	URL      string
 }
 

@@ -54,7 +54,7 @@ func (k *checker) checkSMS(sms *SMS) {
 	text, _ := k.template(at, sms.Text, templates.SMS)
 	k.c.Content.SMS = &delivery.SMS{Text: text}
 	k.needsConfirmURL(at, text)
-	k.collectShortLinks(text)
+	k.collectShortLinks("sms", text)
 	k.warnEncoding(at, sms.Text, text)
 	if text != nil && text.Least() > maxText {
 		k.problem(at, "shorten it, or put the rest on a page and write a link to it",

@@ -165,16 +165,16 @@ func (k *checker) addTemplate(parts *delivery.Parts, key string, n strictyaml.No
 	}
 	k.needsConfirmURL(n.Path(), t)
 	parts.Templates = append(parts.Templates, delivery.Part{Key: key, Template: t, FirstLink: k.shortLinks})
-	k.collectShortLinks(t)
+	k.collectShortLinks(parts.Form.Channel, t)
 }
 
 // collectShortLinks numbers a template's links after the version's short links before.
-func (k *checker) collectShortLinks(t *templates.Template) {
+func (k *checker) collectShortLinks(channel string, t *templates.Template) {
 	if t == nil {
 		return
 	}
 	for _, l := range t.Links() {
-		k.c.Links = append(k.c.Links, Link{Part: "sms", Position: k.shortLinks, URL: l.URL})
+		k.c.Links = append(k.c.Links, Link{Part: channel, Position: k.shortLinks, URL: l.URL})
 		k.shortLinks++
 	}
 }

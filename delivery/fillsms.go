@@ -32,11 +32,11 @@ func (s *shortURLs) Preferences() string {
 
 func (s *shortURLs) Confirm() string { return s.code(response.ShortLink{Page: response.ConfirmPage}) }
 
-func (s *shortURLs) Click(_ response.Part, link int, query string) (string, error) {
+func (s *shortURLs) Click(part response.Part, link int, query string) (string, error) {
 	if len(query) > maxQuery {
 		return "", fmt.Errorf("%w: %d bytes, and %d fit", response.ErrQueryTooLong, len(query), maxQuery)
 	}
-	return s.code(response.ShortLink{Link: link, Query: query}), nil
+	return s.code(response.ShortLink{Part: part, Link: link, Query: query}), nil
 }
 
 // code is the address of a link. Where the same link is twice in a message, keeping them gives both one code.

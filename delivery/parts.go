@@ -74,7 +74,7 @@ func (p *Composer) composeParts(parts *Parts, who Person, urls MessageURLs) (*ch
 	}
 	for _, part := range parts.Templates {
 		r.urls = numberedFrom{urls, part.FirstLink}
-		m.Parts[part.Key] = r.render(part.Template, response.SMS)
+		m.Parts[part.Key] = r.render(part.Template, response.Part(parts.Form.Channel))
 	}
 	return m, r.err
 }

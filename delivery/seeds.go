@@ -34,14 +34,13 @@ func (PlainURLs) Confirm() string { return "https://confirm.invalid/preview" }
 
 // Click is where the link leads.
 func (u PlainURLs) Click(part response.Part, link int, query string) (string, error) {
-	if part == response.SMS {
-		return templates.Target(u.Content.ShortLink(link), query), nil
+	switch part {
+	case response.HTML:
+		return templates.Target(u.Content.Email.HTML.Links()[link].URL, query), nil
+	case response.Text:
+		return templates.Target(u.Content.Email.Text.Links()[link].URL, query), nil
 	}
-	t := u.Content.Email.HTML
-	if part == response.Text {
-		t = u.Content.Email.Text
-	}
-	return templates.Target(t.Links()[link].URL, query), nil
+	return templates.Target(u.Content.ShortLink(link), query), nil
 }
 
 // seeded are the runs whose seeds this process has seen to, or does at this moment.

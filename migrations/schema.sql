@@ -364,7 +364,7 @@ create table links (
   url text not null,
   constraint links_pkey PRIMARY KEY (version_id, part, "position"),
   constraint links_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions(id),
-  constraint links_part_check CHECK ((part = ANY (ARRAY['html'::text, 'text'::text, 'sms'::text])))
+  constraint links_part_check CHECK ((part <> ''::text))
 );
 
 create table login_failures (
@@ -762,8 +762,8 @@ create table zones (
 --   run_id integer
 --   campaign text
 --   version integer
---   part text: where the link stands: html, text or sms
---   position smallint: the link's place within the part, from 0
+--   part text: where the link stands: html or text of an e-mail; of a message by another channel, that channel, such as sms or whatsapp
+--   position smallint: the link's place within html or text, from 0; of other channels, among the links of all of them
 --   url text: where it leads, without personal values
 --   clicked bigint: messages in which a person followed this link
 --   clicks bigint: all clicks of people on it
@@ -815,7 +815,7 @@ create table zones (
 --   message_id bigint
 --   customer_key text
 --   kind text: open, click, page (the unsubscribe page was shown), unsubscribe or resubscribe
---   part text: of a click: html or text
+--   part text: of a click: html or text of an e-mail, or the channel of another message
 --   link smallint: of a click: the link's place within its part
 --   url text: of a click: where it led, without personal values
 --   verdict text: human, proxy or scanner; only human ones count as opened and clicked

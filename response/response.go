@@ -10,7 +10,10 @@
 // its own, and is confirmed only after its commit. docs/responses.md is the reference.
 package response
 
-import "errors"
+import (
+	"cmp"
+	"errors"
+)
 
 // Kind says what a token is for. A token of one kind never passes for another.
 type Kind uint8
@@ -27,26 +30,19 @@ const (
 	ConfirmPage Kind = 6
 )
 
-// Part is where in a message a link stands.
-type Part uint8
+// Part is where in a message a link stands, by its word in the tables links, hits and responses: a part of an e-mail, or of
+// other messages, whose links have codes, their channel. The zero value is HTML.
+type Part string
 
-// The parts, numbered as in tokens. Links of an SMS have codes instead.
+// The parts of an e-mail, and that of a text message.
 const (
-	HTML Part = 0
-	Text Part = 1
-	SMS  Part = 2
+	HTML Part = "html"
+	Text Part = "text"
+	SMS  Part = "sms"
 )
 
-// String is the part's word in the tables links, hits and responses.
-func (p Part) String() string {
-	switch p {
-	case Text:
-		return "text"
-	case SMS:
-		return "sms"
-	}
-	return "html"
-}
+// String is the part's word.
+func (p Part) String() string { return string(cmp.Or(p, HTML)) }
 
 // Token is what a signed token says.
 type Token struct {

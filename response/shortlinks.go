@@ -1,6 +1,7 @@
 package response
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -52,7 +53,8 @@ type ShortLink struct {
 	Code      string // see NewCode
 	MessageID int64
 	Page      Kind   // Unsubscribe, PreferencesPage or ConfirmPage; 0: a link
-	Link      int    // position of the link among the version's links of part sms; 0 for a page
+	Part      Part   // of a link: the channel by which the message goes; "" is SMS
+	Link      int    // position of the link among the version's short links, of all channels; 0 for a page
 	Query     string // the personal part of the link's query, without "?"; "" for a page
 }
 
@@ -73,7 +75,7 @@ func (l *ShortLink) part() string {
 			return p.part
 		}
 	}
-	return SMS.String()
+	return cmp.Or(l.Part, SMS).String()
 }
 
 // KeepShortLinks makes short links durable, all in one statement, and returns their codes in the same order. A link that
@@ -177,8 +179,12 @@ func (t *Tracker) followCode(ctx context.Context, code string) (tok Token, targe
 	if err != nil {
 		return tok, "", err
 	}
-	tok.Kind, tok.Part = Click, SMS
+	tok.Kind, tok.Part = Click, Part(part)
 	address, err := t.links.find(ctx, run.Version, linkKey{part, tok.Link})
+	if errors.Is(err, ErrNoLink) { // all short links of a version counted as those of texts once, in the same order
+		tok.Part = SMS
+		address, err = t.links.find(ctx, run.Version, linkKey{SMS.String(), tok.Link})
+	}
 	if err != nil {
 		return tok, "", err
 	}

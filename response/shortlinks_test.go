@@ -144,3 +144,36 @@ func TestClickCode(t *testing.T) {
 		}
 	}
 }
+
+// A click counts for the channel that the link went out by; in versions of which all short links were kept as those of texts,
+// as one of a text.
+func TestClickCodeCountsForItsChannel(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ledgertest.Exec(t, b.pool, `insert into links (version_id, part, position, url) select version_id, l.* from runs, (values
+		('whatsapp', 0, 'https://bengkel.example/wa'), ('letter', 1, 'https://bengkel.example/letter'), ('sms', 2, 'https://bengkel.example/old')) l where id = $1`, b.run.ID)
+	one := b.run.Base + 1
+	codes := b.keep(t, []ShortLink{
+		{Code: NewCode(), MessageID: one, Part: "whatsapp", Link: 0},
+		{Code: NewCode(), MessageID: one + 1, Part: "letter", Link: 1},
+		{Code: NewCode(), MessageID: one + 2, Part: "whatsapp", Link: 2},
+		{Code: NewCode(), MessageID: one + 3, Part: "whatsapp", Link: 1},
+	})
+	for i, want := range []string{"https://bengkel.example/wa", "https://bengkel.example/letter", "https://bengkel.example/old", ""} {
+		target, err := b.tracker.ClickCode(t.Context(), codes[i], someone)
+		if target != want || (want == "") != errors.Is(err, ErrNoLink) {
+			t.Errorf("code %d leads to %q, %v; want %q", i, target, err, want)
+		}
+	}
+	want := []string{"click 3/3", "click letter 1 1/1", "click sms 2 1/1", "click whatsapp 0 1/1"}
+	if d := cmp.Diff(want, totals(t, b.pool)); d != "" {
+		t.Error(d)
+	}
+	links := lines(t, b.pool, `select concat_ws(' ', part, position, clicked, clicks) from report_links where part not in ('html', 'text') order by part`)
+	if d := cmp.Diff([]string{"letter 1 1 1", "sms 2 1 1", "whatsapp 0 1 1"}, links); d != "" {
+		t.Error(d)
+	}
+	if _, err := b.keys.Sign(Token{Kind: Click, MessageID: one, Part: "whatsapp"}); err == nil {
+		t.Error("a token takes a part that it can't name")
+	}
+}

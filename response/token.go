@@ -1,6 +1,7 @@
 package response
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -146,15 +147,29 @@ func appendPayload(raw []byte, keyID uint64, t Token) ([]byte, error) {
 	if t.Kind != Click {
 		return raw, nil
 	}
-	if t.Part > Text || t.Link < 0 || t.Link > maxLink {
-		return nil, fmt.Errorf("sign link %d of part %d: there is no such link", t.Link, t.Part)
+	part := signedPart(t.Part)
+	if part < 0 || t.Link < 0 || t.Link > maxLink {
+		return nil, fmt.Errorf("sign link %d of part %s: there is no such link", t.Link, t.Part)
 	}
-	raw = append(raw, byte(t.Part))
+	raw = append(raw, byte(part))
 	raw = binary.AppendUvarint(raw, uint64(t.Link))
 	if room := maxRaw - macSize - len(raw); len(t.Query) > room {
 		return nil, fmt.Errorf("link %d of the %s part: %w: %d bytes, and %d fit", t.Link, t.Part, ErrQueryTooLong, len(t.Query), room)
 	}
 	return append(raw, t.Query...), nil
+}
+
+// signedParts are the parts that a token can name, by their numbers there: never change them.
+func signedParts() [2]Part { return [...]Part{HTML, Text} }
+
+// signedPart is a part's number; -1: links there have codes instead.
+func signedPart(p Part) int {
+	for i, known := range signedParts() {
+		if known == cmp.Or(p, HTML) {
+			return i
+		}
+	}
+	return -1
 }
 
 // maxLink is the highest position of a link: that of a smallint column.
@@ -224,13 +239,13 @@ func parsePayload(p []byte) (Token, error) {
 }
 
 func parseClick(t Token, p []byte) (Token, error) {
-	if len(p) < 2 || Part(p[0]) > Text {
+	if len(p) < 2 || int(p[0]) >= len(signedParts()) {
 		return Token{}, ErrToken
 	}
 	link, n := binary.Uvarint(p[1:])
 	if n <= 0 || link > maxLink {
 		return Token{}, ErrToken
 	}
-	t.Part, t.Link, t.Query = Part(p[0]), int(link), string(p[1+n:])
+	t.Part, t.Link, t.Query = signedParts()[p[0]], int(link), string(p[1+n:])
 	return t, nil
 }

@@ -39,7 +39,7 @@ func TestTokenRoundTrip(t *testing.T) {
 		{Kind: Open, MessageID: someMessage},
 		{Kind: Click, MessageID: someMessage, Part: HTML, Link: 0},
 		{Kind: Click, MessageID: someMessage, Part: Text, Link: maxLink, Query: "name=Siti%20Nurhaliza&plate=H+1234+AB"},
-		{Kind: Click, MessageID: 1<<63 - 1, Link: 12, Query: strings.Repeat("q", 100)},
+		{Kind: Click, MessageID: 1<<63 - 1, Part: HTML, Link: 12, Query: strings.Repeat("q", 100)},
 		{Kind: Unsubscribe, MessageID: 1},
 		{Kind: Message, MessageID: someMessage},
 	} {

@@ -112,6 +112,7 @@ func TestWhatsAppAndCalls(t *testing.T) {
 	if links != 4 {
 		t.Errorf("%d of 4 templates have a short link", links)
 	}
+	check("which count for WhatsApp", `select part || ' ' || count(*) from sapa.short_links group by part`, "whatsapp 4")
 	if _, err := w.mail.Reply(t.Context(), "whatsapp:+6281255551000", "whatsapp:+6281100000001", "Ada promo?"); err != nil {
 		t.Fatal(err)
 	}
