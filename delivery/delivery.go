@@ -108,6 +108,7 @@ type Config struct {
 	// Patience is how long an account can't be used before messages go by its fallback; default 10 s.
 	Patience time.Duration
 	Lease    Lease
+	Waits    Waits
 	Meter    Meter // nil: nobody watches
 	Fault    Fault // for drills that must fail
 }
@@ -157,6 +158,7 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.Lease.check(); err != nil {
 		return nil, err
 	}
+	cfg.Waits = cfg.Waits.withDefaults()
 	zone, err := time.LoadLocation(cfg.Schema.Zone)
 	if err != nil {
 		return nil, fmt.Errorf("delivery.New: the company's time zone: %w", err)
@@ -256,7 +258,7 @@ func (e *Engine) openPools(ctx context.Context) (lifeline *pgxpool.Pool, err err
 		}
 		return pool, nil
 	}
-	if e.books, err = open(booksConns, map[string]string{"plan_cache_mode": "force_generic_plan", "jit": "off", "synchronous_commit": "on"}); err != nil {
+	if e.books, err = open(booksConns, booksParams); err != nil {
 		return nil, err
 	}
 	if lifeline, err = open(lifelineConns, nil); err != nil {
@@ -264,6 +266,9 @@ func (e *Engine) openPools(ctx context.Context) (lifeline *pgxpool.Pool, err err
 	}
 	return lifeline, err
 }
+
+// booksParams are the settings of the books' connections.
+var booksParams = map[string]string{"plan_cache_mode": "force_generic_plan", "jit": "off", "synchronous_commit": "on"}
 
 // closePool closes a pool, and leaves it to itself when a statement does not end.
 func closePool(p *pgxpool.Pool) {

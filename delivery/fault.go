@@ -17,10 +17,13 @@ const (
 	FaultEarlyRecord Fault = "early record" // a message is recorded as sent when it is handed over, before the reply
 	FaultLostClaim   Fault = "lost claim"   // a claim is rolled back, and its messages are sent all the same
 	FaultLateWindow  Fault = "late window"  // messages are given to sessions before the ledger says that they may be handed over
+	FaultSecondTry   Fault = "second try"   // a message that was handed over and had no answer is sent again
 )
 
 // Faults are the faults that can be planted.
-func Faults() []Fault { return []Fault{FaultEarlyRecord, FaultLostClaim, FaultLateWindow} }
+func Faults() []Fault {
+	return []Fault{FaultEarlyRecord, FaultLostClaim, FaultLateWindow, FaultSecondTry}
+}
 
 // claimant is where claims are made: the ledger's pool, or under FaultLostClaim a transaction that is never committed.
 func (e *Engine) claimant(ctx context.Context) (db pg.DBTX, forget func(), err error) {

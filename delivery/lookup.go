@@ -14,10 +14,9 @@ import (
 )
 
 // A message whose hand-over had no answer is settled by its provider's first report. Where none comes, the provider is
-// asked which messages it took: after each of the waits of lostSQL. Which of them have passed follows from the attempt's
+// asked which messages it took: after each of the waits (Waits.LookUp). Which of them have passed follows from the attempt's
 // time alone, so that nothing is kept about it; two processes that ask the same do no harm.
 const (
-	lookupEvery = time.Minute
 	lookupMost  = 200                    // messages at a time
 	lookupPause = 100 * time.Millisecond // between two questions
 	// lookupSpan is how long after the hand-over a provider may have taken the message: the time limits of a channel, and
@@ -41,7 +40,7 @@ func (e *Engine) lookupLoop(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(lookupEvery):
+		case <-time.After(e.Waits.LookUpEvery):
 		}
 	}
 }
@@ -84,8 +83,8 @@ with lost as (
 	join addresses a on a.id = m.address_id
 	where t.verdict = 'unknown' and m.channel = any($1) and a.normalised is not null
 	  and exists (
-		select from unnest(array['2 minutes', '10 minutes', '1 hour', '6 hours', '1 day']::interval[]) wait
-		where clock_timestamp() - coalesce(t.handed_over, t.at) between wait and wait + interval '90 seconds')
+		select from unnest($4::interval[]) wait
+		where clock_timestamp() - coalesce(t.handed_over, t.at) between wait and wait + $5::interval)
 	order by m.id limit $2
 )
 select l.id, l.run_id, l.channel, l.normalised, l.at, marks.list, known.list
@@ -107,7 +106,7 @@ func (e *Engine) lookUp(ctx context.Context, finders map[string]channels.Finder)
 	for name := range finders {
 		names = append(names, name)
 	}
-	rows, _ := e.Pool.Query(ctx, lostSQL, names, lookupMost, lookupSpan.Seconds())
+	rows, _ := e.Pool.Query(ctx, lostSQL, names, lookupMost, lookupSpan.Seconds(), e.Waits.LookUp, e.Waits.LookUpEvery*3/2)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[lostMessage])
 	if err != nil {
 		return 0, fmt.Errorf("list messages without an answer: %w", err)

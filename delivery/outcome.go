@@ -35,9 +35,6 @@ const (
 	reasonNoConsent = "no consent"         // by the company's own column
 )
 
-// retryDelays are the waits before another attempt after a refusal for now; after the last one it is given up.
-var retryDelays = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour}
-
 // judge turns a channel's answer into an outcome.
 func (e *Engine) judge(m *message, r channels.Receipt, err error) outcome {
 	o := outcome{message: m, receipt: r, at: e.Now(), verdict: channels.VerdictOf(err).String()}
@@ -60,17 +57,20 @@ func (e *Engine) judge(m *message, r channels.Receipt, err error) outcome {
 		at := byHand()
 		o.state, o.verdict, o.retryAt = "planned", "", &at
 	default:
-		o.state = "unknown"
+		if o.state = "unknown"; e.Fault == FaultSecondTry {
+			o = e.again(o, 0)
+		}
 	}
 	return o
 }
 
 func (e *Engine) again(o outcome, wish time.Duration) outcome {
-	if o.message.Attempts >= len(retryDelays) {
+	delays := e.Waits.Again
+	if o.message.Attempts >= len(delays) {
 		o.state, o.reason = "failed", reasonGaveUp
 		return o
 	}
-	at := o.message.next(e.Now().Add(max(wish, retryDelays[o.message.Attempts])))
+	at := o.message.next(e.Now().Add(max(wish, delays[o.message.Attempts])))
 	if o.message.tooLate(at, o.at) {
 		o.state, o.reason = "failed", reasonGaveUp
 		return o
