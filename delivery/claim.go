@@ -104,29 +104,7 @@ with lease as (
 		limit @n
 		for update of m skip locked
 	) d limit 500
-), known as (
-	select d.*, a.normalised, a.hash, w.consent, w.paused
-	from due d
-	left join lateral (select a.normalised, a.hash from addresses a where a.id = d.address_id limit 1) a on true
-	left join lateral (
-		select case when @confirms::boolean then c.pending else c.granted end as consent, c.until is not null as paused
-		from consents c
-		where (select exists (select from consents)) and c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*') and not c.resumes
-		  and (c.until is null or c.until > @now and not exists (
-		       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
-		order by c.id desc limit 1) w on true
-), checked as materialized ( -- once, though the reason is used three times
-	select k.*, case
-		when (select exists (select from erasures))
-		     and ((select true from erasures e where e.pseudonym = k.customer_key limit 1) or (select true from erasures e where e.customer_key = k.customer_key limit 1))
-		     then 'erased'
-		when k.not_after <= @now then 'too late'
-		when k.normalised is null and not @addressless::boolean then 'no address'
-		when (select exists (select from suppressions)) and (select true from suppressions s where s.channel = @channel and s.hash = k.hash limit 1) then 'suppressed'
-		when not coalesce(k.consent, not @confirms::boolean) then case when k.paused then 'paused' else 'no consent' end
-		end as reason
-	from known k
-)%s, moved as (
+), ` + checkedSQL + `%s, moved as (
 	update messages m
 	set state = case when k.reason is null then 'claimed' else 'skipped' end::message_state,
 	    reason = k.reason, worker = @worker, epoch = @epoch, claimed_at = @now
@@ -150,21 +128,38 @@ select m.id, m.state = 'claimed', m.customer_key, m.normalised, m.attempts, m.co
 from moved m
 %s order by 1`
 
+// checkedSQL says of each message of a step named due why it may not be sent; null: it may.
+const checkedSQL = `known as (
+	select d.*, a.normalised, a.hash, w.consent, w.paused
+	from due d
+	left join lateral (select a.normalised, a.hash from addresses a where a.id = d.address_id limit 1) a on true
+	left join lateral (
+		select case when @confirms::boolean then c.pending else c.granted end as consent, c.until is not null as paused
+		from consents c
+		where (select exists (select from consents)) and c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*') and not c.resumes
+		  and (c.until is null or c.until > @now and not exists (
+		       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
+		order by c.id desc limit 1) w on true
+), checked as materialized ( -- once, though the reason is used three times
+	select k.*, case
+		when (select exists (select from erasures))
+		     and ((select true from erasures e where e.pseudonym = k.customer_key limit 1) or (select true from erasures e where e.customer_key = k.customer_key limit 1))
+		     then 'erased'
+		when k.not_after <= @now then 'too late'
+		when k.normalised is null and not @addressless::boolean then 'no address'
+		when (select exists (select from suppressions)) and (select true from suppressions s where s.channel = @channel and s.hash = k.hash limit 1) then 'suppressed'
+		when not coalesce(k.consent, not @confirms::boolean) then case when k.paused then 'paused' else 'no consent' end
+		end as reason
+	from known k
+)`
+
 // release gives claimed messages back that no session had.
 func (e *Engine) release(ctx context.Context, l *lease, messages []int64) error {
 	if len(messages) == 0 {
 		return nil
 	}
 	return e.persist(ctx, func(ctx context.Context) error {
-		_, err := e.books.Exec(ctx, `
-			with moved as (
-				update messages set state = 'planned', claimed_at = null
-				where id = any(@ids) and state = 'claimed' and worker = @worker and epoch = @epoch
-				returning id
-			)
-			insert into run_totals (run_id, state, delta)
-			select @run::int, s.state, s.sign * n from (select count(*) as n from moved) c, (values ('planned', 1), ('claimed', -1)) s(state, sign)
-			where n > 0`,
+		_, err := e.books.Exec(ctx, releaseSQL,
 			pgx.NamedArgs{"ids": messages, "worker": l.life.worker, "epoch": l.epoch, "run": l.run})
 		if err != nil {
 			return fmt.Errorf("release claim of batch %d: %w", l.batch, err)
@@ -172,6 +167,16 @@ func (e *Engine) release(ctx context.Context, l *lease, messages []int64) error 
 		return nil
 	})
 }
+
+const releaseSQL = `
+with moved as (
+	update messages set state = 'planned', claimed_at = null
+	where id = any(@ids) and state = 'claimed' and worker = @worker and epoch = @epoch
+	returning id
+)
+insert into run_totals (run_id, state, delta)
+select @run::int, s.state, s.sign * n from (select count(*) as n from moved) c, (values ('planned', 1), ('claimed', -1)) s(state, sign)
+where n > 0`
 
 func ids(messages []*message) []int64 {
 	list := make([]int64, len(messages))

@@ -64,7 +64,8 @@ type SMS struct {
 // Library finds the content of applied versions; it may keep them, since versions never change.
 type Library interface {
 	Content(ctx context.Context, version int) (*Content, error)
-	// Still says which of a run's customers, and which of their rows of `each`, the run's rule means now.
+	// Still says which of a run's customers, and which of their rows of `each`, the run's rule means now. It is an error to ask it
+	// of a run that events trigger.
 	Still(ctx context.Context, run int, customers []string) ([]segment.Key, error)
 	// StillByEvent is Still for the customer of an event that triggered messages of the run.
 	StillByEvent(ctx context.Context, run int, event int64) ([]segment.Key, error)
@@ -267,8 +268,9 @@ func (e *Engine) openPools(ctx context.Context) (lifeline *pgxpool.Pool, err err
 	return lifeline, err
 }
 
-// booksParams are the settings of the books' connections.
-var booksParams = map[string]string{"plan_cache_mode": "force_generic_plan", "jit": "off", "synchronous_commit": "on"}
+// booksParams are the settings of the books' connections. Their plans are made once, often while the tables are still
+// nearly empty, and must be right for millions of rows: nothing is read whole that can be looked up.
+var booksParams = map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off", "synchronous_commit": "on"}
 
 // closePool closes a pool, and leaves it to itself when a statement does not end.
 func closePool(p *pgxpool.Pool) {

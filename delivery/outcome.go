@@ -174,7 +174,7 @@ with o as (
 	from messages m join o on o.id = m.id
 	where m.worker = @worker and m.epoch = @epoch
 	  and (m.state in ('claimed', 'unknown') or o.state = 'sent' and (m.state = 'failed' and m.reason = 'not accepted'
-	       or m.state = 'planned' and exists (select from attempts a where a.message_id = m.id and a.number = m.attempts and a.verdict = 'unknown')))
+	       or m.state = 'planned' and (select true from attempts a where a.message_id = m.id and a.number = m.attempts and a.verdict = 'unknown')))
 	order by m.id for update of m
 ), moved as (
 	update messages m
@@ -198,7 +198,7 @@ with o as (
 ), amended as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words, segments, encoding)
 	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider,
-	       case when m.customer_key not in (select pseudonym from erasures) then o.words end, o.segments, o.encoding
+	       case when (select true from erasures e where e.pseudonym = m.customer_key limit 1) is null then o.words end, o.segments, o.encoding
 	from moved m join o using (id)
 	where o.verdict <> '' and m.was <> 'claimed'
 	on conflict (message_id, number) do update
