@@ -92,6 +92,19 @@ func TestTopicWarnings(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", topic, d)
 		}
 	}
+	// Of several channels each is looked at.
+	several := `campaign: x
+topic: tasks
+audience: {where: "true"}
+channels: [alert, email, webhook]
+content: {email: {subject: Halo, text: Halo}, alert: {to: desk, title: Halo}, webhook: {text: Halo}}
+`
+	c, problems := campaign.Check("x.yaml", several, fstest.MapFS{}, s.schema, nil)
+	s.must(problems.Err())
+	want := "x.yaml:2:8: customers can't choose the topic tasks on channels email and webhook\n   2 | topic: tasks\n     |        ^^^^^\n     in sapa.yaml, add email, webhook to the topic's  channels:"
+	if d := cmp.Diff(want, fmt.Sprint(c.Warnings.Err())); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
 }
 
 // said is a random ledger of one customer.

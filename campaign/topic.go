@@ -3,6 +3,8 @@ package campaign
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -26,13 +28,20 @@ func (k *checker) checkTopic() {
 	if d.Topic != "" {
 		at = "$.topic"
 	}
-	switch t, listed := schema.Topic(name); {
-	case !listed:
+	t, listed := schema.Topic(name)
+	if !listed {
 		k.warn(at, k.topicHint(name), "the topic %s is not among those of sapa.yaml; customers see it as “%s”", name, t.Called(""))
-	case !t.On(k.c.Channel()):
-		k.warn(at, "in sapa.yaml, add "+k.c.Channel()+" to the topic's  channels:",
-			"customers can't choose the topic %s on channel %s", name, k.c.Channel())
+		return
 	}
+	without := slices.DeleteFunc(slices.Clone(k.c.Channels()), t.On)
+	if len(without) == 0 {
+		return
+	}
+	on := "channel " + without[0]
+	if len(without) > 1 {
+		on = "channels " + strings.Join(without, " and ")
+	}
+	k.warn(at, "in sapa.yaml, add "+strings.Join(without, ", ")+" to the topic's  channels:", "customers can't choose the topic %s on %s", name, on)
 }
 
 // warn adds what an author should know about the value at a path although nothing is wrong.

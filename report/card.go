@@ -12,6 +12,7 @@ func (p *printer) card(r *Run) {
 	if r.Sent+r.Bounced+r.Opens+r.MachineOpens > 0 && (len(r.Calls) == 0 || r.Unsubscribed+r.Clicked+value(r.Replied) > 0) {
 		p.cameBack(r)
 	}
+	p.answers(r)
 	p.calls(r)
 	p.cost(r)
 	p.channels(r)

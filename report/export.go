@@ -23,7 +23,7 @@ func WriteJSON(w io.Writer, r Report) error {
 }
 
 // WriteCSV writes one line per run (RFC 4180), with a head that names the columns of view report_runs, and the reasons
-// as "hard bounce=3; refused=1". An empty field is a missing value.
+// as "hard bounce=3; refused=1", and answers alike. An empty field is a missing value.
 func WriteCSV(w io.Writer, r Report) error {
 	c := csv.NewWriter(w)
 	fields := csvFields()
@@ -114,6 +114,7 @@ func csvFields() []csvField {
 		{"undelivered_causes", causesText},
 		{"failed_reasons", func(r *Run) string { return reasonsText(r, "failed") }},
 		{"skipped_reasons", func(r *Run) string { return reasonsText(r, "skipped") }},
+		{"answers", answersText},
 	}
 }
 

@@ -47,6 +47,7 @@ type Sum struct {
 	Rates
 	Reasons []Reason `json:"reasons"`
 	Causes  []Cause  `json:"undelivered_causes"`
+	Answers []Answer `json:"answers,omitempty"` // given on the spot, such as by a key of the phone
 }
 
 // Run is one row of view report_runs with its reasons.
@@ -78,7 +79,8 @@ type Run struct {
 	Reasons []Reason `json:"reasons" db:"-"`
 	Causes  []Cause  `json:"undelivered_causes" db:"-"`
 
-	Calls []CallCount `json:"calls,omitempty" db:"-"` // of channel calls, what came of them
+	Calls   []CallCount `json:"calls,omitempty" db:"-"`   // of channel calls, what came of them
+	Answers []Answer    `json:"answers,omitempty" db:"-"` // given on the spot, such as by a key of the phone
 }
 
 // Numbers are counts of messages, and of responses where it says so.
@@ -261,6 +263,9 @@ func readCauses(ctx context.Context, db pg.DBTX, ids []int, place map[int]*Run) 
 	})
 	if err != nil {
 		return fmt.Errorf("read why messages did not arrive: %w", err)
+	}
+	if err := readAnswers(ctx, db, ids, place); err != nil {
+		return err
 	}
 	return readCalls(ctx, db, ids, place)
 }

@@ -128,6 +128,7 @@ func (p *printer) campaign(c Campaign) {
 	if c.Sum.mailed() {
 		p.grid(columnsOf(shown, all, p.responses()), true)
 	}
+	p.answered(c.Sum)
 	if len(c.Sum.Reasons) > 0 {
 		p.grid(p.reasons(c.Sum), false)
 	}
