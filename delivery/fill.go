@@ -58,26 +58,34 @@ func (f *filler) fill(ctx context.Context, claimed []*message) (ready []filled, 
 		return nil, nil, err
 	}
 	for _, m := range claimed {
-		still := stillOf(m)
-		person, ok := people[m.CustomerKey]
-		its, meant := pick(rows, m, nil), pick(rows, m, still)
-		switch {
-		case !ok || (f.rows != nil && len(its) == 0) || f.content.Event != nil && m.event == nil:
-			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonGone, at: f.engine.Now()})
-		case f.rows == nil && !still.means(m.CustomerKey, "") || f.rows != nil && len(meant) == 0:
-			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonChanged, at: f.engine.Now()})
-		case !f.consents(m, person):
-			refused = append(refused, outcome{message: m, state: "skipped", reason: reasonNoConsent, at: f.engine.Now()})
-		default:
-			full, err := f.compose(m, person, meant)
-			if err != nil {
-				refused = append(refused, unfit(m, err, f.engine.Now()))
-				continue
-			}
-			ready = append(ready, full)
+		meant, reason := f.doubt(m, people, rows, stillOf(m))
+		if reason != "" {
+			refused = append(refused, outcome{message: m, state: "skipped", reason: reason, at: f.engine.Now()})
+			continue
 		}
+		full, err := f.compose(m, people[m.CustomerKey], meant)
+		if err != nil {
+			refused = append(refused, unfit(m, err, f.engine.Now()))
+			continue
+		}
+		ready = append(ready, full)
 	}
 	return ready, refused, nil
+}
+
+// doubt says why a message may not be sent, by the company's tables and the rule; "": it may, and names these rows.
+func (f *filler) doubt(m *message, people, rows map[string]map[string]any, still meant) (named []any, reason string) {
+	person, ok := people[m.CustomerKey]
+	its, named := pick(rows, m, nil), pick(rows, m, still)
+	switch {
+	case !ok || (f.rows != nil && len(its) == 0) || f.content.Event != nil && m.event == nil:
+		return nil, reasonGone
+	case f.rows == nil && !still.means(m.CustomerKey, "") || f.rows != nil && len(named) == 0:
+		return nil, reasonChanged
+	case !f.consents(m, person):
+		return nil, reasonNoConsent
+	}
+	return named, ""
 }
 
 // filled is a claimed message with what is handed over for it.

@@ -43,12 +43,68 @@ const byHand = `m.state = 'planned' and m.not_before >= '9000-01-01'`
 
 // Order says what is printed, and where to.
 type Order struct {
-	Batch    BatchID // Number 0: what waits, or, where nothing does, the last batch that is not confirmed
+	Batch    BatchID // Number 0: a new batch of what waits
 	Actor    string
 	Now      time.Time
 	Settings Settings // of a new batch
 	PDF      io.Writer
 	CSV      io.Writer // nil: none
+}
+
+// ToPrint says what there is to print of a run: Number 0 stands for a new batch of what waits; where nothing does, it is the last
+// batch that is not confirmed. A batch is itself. It is an ErrNothing where there is neither, and an error where the run is paused.
+func ToPrint(ctx context.Context, db pg.DBTX, id BatchID) (BatchID, error) {
+	if err := checkSending(ctx, db, id.Run); err != nil || id.Number != 0 {
+		return id, err
+	}
+	var waits bool
+	err := db.QueryRow(ctx, `
+		select exists (select from letters l join messages m on m.id = l.message_id
+		               where l.run_id = $1 and l.batch is null and l.content is not null and `+byHand+`),
+		       coalesce((select max(number) from letter_batches where run_id = $1 and confirmed_at is null), 0)`, id.Run).Scan(&waits, &id.Number)
+	switch {
+	case err != nil:
+		return id, fmt.Errorf("look for letters of run %d: %w", id.Run, err)
+	case waits:
+		id.Number = 0
+	case id.Number == 0:
+		return id, nothingWaits(id.Run)
+	}
+	return id, nil
+}
+
+func nothingWaits(run int) error {
+	return fmt.Errorf("no letters of run %d wait to be printed: %w", run, ErrNothing)
+}
+
+// checkSending refuses to print for a run that somebody has paused, or Sapa has.
+func checkSending(ctx context.Context, db pg.DBTX, run int) error {
+	var paused bool
+	var why string
+	err := db.QueryRow(ctx, `select state = 'paused', coalesce(': ' || reason, '') from runs where id = $1`, run).Scan(&paused, &why)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("no run %d; see: sapa status", run)
+	case err != nil:
+		return fmt.Errorf("look at run %d: %w", run, err)
+	case paused:
+		return fmt.Errorf("run %d is paused%s; nothing of it is printed before  sapa resume %d", run, why, run)
+	}
+	return nil
+}
+
+// Unposted lists messages whose letters a batch has, or, with Number 0, no batch has yet, and that still wait: the next ones behind
+// an id, in their order, at most 1000.
+func Unposted(ctx context.Context, db pg.DBTX, id BatchID, after int64) ([]int64, error) {
+	rows, _ := db.Query(ctx, `
+		select m.id from letters l join messages m on m.id = l.message_id
+		where l.run_id = $1 and coalesce(l.batch, 0) = $2 and l.message_id > $3 and `+byHand+`
+		order by m.id limit 1000`, id.Run, id.Number, after)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("list letters of run %d: %w", id.Run, err)
+	}
+	return list, nil
 }
 
 // Printed is what an order came to.
@@ -57,12 +113,12 @@ type Printed struct {
 	Again   bool // the batch was printed before
 	Pieces  int
 	Pages   int
-	LeftOut int // of a batch that is printed again: cancelled or erased meanwhile
+	LeftOut int // of a batch that is printed again: what is not to be posted any more
 }
 
 // Print writes the PDF of a batch, and its addresses. A new batch is made of the run's letters that were not printed yet; it is
-// there when the transaction commits. The same batch gives the same bytes again, less what was withdrawn. It is an
-// ErrNothing where no letter waits.
+// there when the transaction commits. The same batch gives the same bytes again, less what is not to be posted any more. It is
+// an ErrNothing where no letter waits, and an error where the run is paused.
 func Print(ctx context.Context, tx pgx.Tx, o Order) (*Printed, error) {
 	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('sapa letters ' || current_schema(), $1))`, o.Batch.Run)
 	if err != nil {
@@ -93,10 +149,10 @@ func Print(ctx context.Context, tx pgx.Tx, o Order) (*Printed, error) {
 		return nil, fmt.Errorf("print batch %s: %w", out.Batch, err)
 	}
 	out.Pieces, out.Pages, out.LeftOut = e.pieces, e.press.pages, pieces-e.pieces
-	return out, nil
+	return out, checkSending(ctx, tx, o.Batch.Run) // it may have been paused since
 }
 
-// choose makes a batch of what waits, or finds the last one that is not confirmed.
+// choose makes a batch of what waits.
 func (o *Order) choose(ctx context.Context, tx pgx.Tx, out *Printed) error {
 	settings, err := json.Marshal(o.Settings)
 	if err != nil {
@@ -121,18 +177,10 @@ func (o *Order) choose(ctx context.Context, tx pgx.Tx, out *Printed) error {
 		out.Again = false
 		return nil
 	}
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("make a batch of run %d: %w", o.Batch.Run, err)
-	}
-	err = tx.QueryRow(ctx, `select number from letter_batches where run_id = $1 and confirmed_at is null order by number desc limit 1`,
-		o.Batch.Run).Scan(&out.Batch.Number)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("no letters of run %d wait to be printed: %w", o.Batch.Run, ErrNothing)
+		return nothingWaits(o.Batch.Run)
 	}
-	if err != nil {
-		return fmt.Errorf("look for a batch of run %d: %w", o.Batch.Run, err)
-	}
-	return nil
+	return fmt.Errorf("make a batch of run %d: %w", o.Batch.Run, err)
 }
 
 // edition is one printing of a batch.
@@ -174,7 +222,7 @@ func (e *edition) print(ctx context.Context, at time.Time) error {
 		after = rows[len(rows)-1].place
 	}
 	if e.pieces == 0 {
-		return fmt.Errorf("all of its letters were cancelled or erased: %w", ErrNothing)
+		return fmt.Errorf("none of its letters is to be printed any more: %w", ErrNothing)
 	}
 	if e.csv != nil {
 		if err := e.csv.finish(); err != nil {

@@ -3,6 +3,7 @@ package letter
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,13 +14,17 @@ import (
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
-// print prints a batch of the run, in a transaction of its own.
+// print prints a batch of the run, or with 0 what there is to print, in a transaction of its own.
 func (o *office) print(number int) (pdf, csv []byte, printed *Printed, err error) {
 	o.t.Helper()
 	var p, c bytes.Buffer
+	id, err := ToPrint(o.t.Context(), o.pool, BatchID{o.run.ID, number})
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	err = pg.InTx(o.t.Context(), o.pool, func(tx pgx.Tx) error {
 		printed, err = Print(o.t.Context(), tx, Order{
-			Batch: BatchID{o.run.ID, number}, Actor: "ani", Now: noon(), Settings: *company(), PDF: &p, CSV: &c,
+			Batch: id, Actor: "ani", Now: noon(), Settings: *company(), PDF: &p, CSV: &c,
 		})
 		return err
 	})
@@ -53,6 +58,47 @@ func TestPrint(t *testing.T) {
 	if err != nil || !bytes.Equal(first, again) || !printed.Again || printed.Batch.Number != 1 {
 		t.Errorf("again: %+v, %v, equal: %t", printed, err, bytes.Equal(first, again))
 	}
+}
+
+// TestPaused holds that nothing of a paused run is printed, also when it is paused while it is being printed.
+func TestPaused(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, 2)
+	o.compose(2)
+	const want = "run 1 is paused: addresses bounced; nothing of it is printed before  sapa resume 1"
+	paused := func(state, reason string) {
+		ledgertest.Exec(t, o.pool, `update runs set state = $1::run_state, reason = nullif($2, '')`, state, reason)
+	}
+	paused("paused", "addresses bounced")
+	if _, _, _, err := o.print(0); err == nil || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+	paused("paused", "")
+	if _, _, _, err := o.print(0); err == nil || err.Error() != "run 1 is paused; nothing of it is printed before  sapa resume 1" {
+		t.Errorf("%v", err)
+	}
+	paused("sending", "")
+	err := pg.InTx(t.Context(), o.pool, func(tx pgx.Tx) error {
+		_, err := Print(t.Context(), tx, Order{Batch: BatchID{Run: 1}, Actor: "ani", Now: noon(), Settings: *company(), PDF: pausing(func() { paused("paused", "addresses bounced") })})
+		return err
+	})
+	if err == nil || err.Error() != want {
+		t.Errorf("paused meanwhile: %v", err)
+	}
+	if list, err := List(t.Context(), o.pool, true); err != nil || len(list) != 1 || list[0].Waiting != 2 || len(list[0].Batches) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if ids, err := Unposted(t.Context(), o.pool, BatchID{Run: 1}, o.run.Base+1); err != nil || !slices.Equal(ids, []int64{o.run.Base + 2}) {
+		t.Errorf("%v, %v", ids, err)
+	}
+}
+
+// pausing is a file during whose writing something happens.
+type pausing func()
+
+func (p pausing) Write(b []byte) (int, error) {
+	p()
+	return len(b), nil
 }
 
 func TestPrintAfterChanges(t *testing.T) {
@@ -89,7 +135,7 @@ func TestPrintAfterChanges(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	ledgertest.Exec(t, o.pool, `update messages set state = 'skipped', reason = 'cancelled' where id = $1`, o.run.Base+4)
-	if _, _, _, err := o.print(2); err == nil || err.Error() != "print batch 1-2: all of its letters were cancelled or erased: there is nothing to do" {
+	if _, _, _, err := o.print(2); err == nil || err.Error() != "print batch 1-2: none of its letters is to be printed any more: there is nothing to do" {
 		t.Errorf("%v", err)
 	}
 	list, err := List(t.Context(), o.pool, false)

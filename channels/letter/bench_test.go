@@ -48,6 +48,7 @@ func BenchmarkPrint(b *testing.B) {
 				from letters, generate_series(1, $1::int - 1) i`, pieces)
 			var size int64
 			var most uint64
+			batch := BatchID{Run: o.run.ID}
 			for b.Loop() {
 				f, err := os.Create(filepath.Join(b.TempDir(), "letters.pdf"))
 				if err != nil {
@@ -56,13 +57,14 @@ func BenchmarkPrint(b *testing.B) {
 				runtime.GC()
 				w := &watched{file: f}
 				err = pg.InTx(b.Context(), o.pool, func(tx pgx.Tx) error {
-					_, err := Print(b.Context(), tx, Order{Batch: BatchID{Run: o.run.ID}, Actor: "ani", Now: noon(), Settings: *company(), PDF: bufio.NewWriter(w)})
+					_, err := Print(b.Context(), tx, Order{Batch: batch, Actor: "ani", Now: noon(), Settings: *company(), PDF: bufio.NewWriter(w)})
 					return err
 				})
 				if err != nil {
 					b.Fatal(err)
 				}
 				f.Close()
+				batch.Number = 1 // made by the first
 				size, most = w.wrote, max(most, w.most)
 			}
 			b.ReportMetric(float64(most)/(1<<20), "MB-heap")

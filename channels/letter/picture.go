@@ -43,6 +43,12 @@ func CheckFront(name string) error {
 	return nil
 }
 
+// CheckPicture says why a picture can't be printed.
+func CheckPicture(data []byte) error {
+	_, err := readPicture(data)
+	return err
+}
+
 // readPicture checks that a picture can be printed.
 func readPicture(data []byte) (*picture, error) {
 	if len(data) > mostPictureBytes {

@@ -14,7 +14,7 @@ import (
 
 const postcards = `campaign: oil-change
 topic: service
-audience: {where: "true"}
+audience: {where: customer.due}
 channels: [letter]
 content:
   letter:
@@ -31,7 +31,8 @@ content:
 func posting(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
-	w.exec(`create table public.customers (id bigint primary key, name text, street text, postcode text, city text)`)
+	w.exec(`create table public.customers (id bigint primary key, name text, street text, postcode text, city text,
+		due boolean not null default true, post_ok boolean)`)
 	w.exec(`insert into public.customers select i, 'Budi ' || i, 'Jl. Merdeka ' || i, '5024' || i, 'Semarang' from generate_series(1, 4) i`)
 	w.exec(`insert into public.customers values (5, 'Citra', 'Jl. Merdeka 5', '50245', '-'), (6, 'Dewi', null, null, null)`)
 	w.file("sapa.yaml", `customers:
@@ -40,6 +41,7 @@ func posting(t *testing.T) *world {
   name: name
   region: {default: ID}
   post: {lines: [street], postcode: postcode, city: city}
+  consent: {default: granted, letter: post_ok}
 channels: {letter: {}}
 company: {name: Bengkel Maju, address: "Jl. Pemuda 12, Semarang 50132"}
 public_url: `+w.public+"\n")
@@ -82,13 +84,7 @@ the short addresses are examples, as long as those of a message; theirs lead to
 	if _, printed := w.sapa("preview", "oil-change", "--customer", "5", "--pdf", filepath.Join(w.dir, "no.pdf")); !strings.Contains(printed, "--pdf: no letter reaches them: no city") {
 		t.Error(printed)
 	}
-	run := w.start("run", "oil-change", "--yes")
-	w.until("all letters are composed", func() bool {
-		return w.number(`select count(*) from messages where channel = 'letter' and state = 'planned' and not_before > '9000-01-01'`) == 4
-	})
-	if code, printed := run.wait(); code != exitOK {
-		t.Fatalf("run: exit code %d\n%s", code, printed)
-	}
+	w.composed(4)
 	if diff := cmp.Diff([]string{"bad address: no city", "no address"},
 		w.texts(`select reason from messages where state = 'skipped' order by 1`)); diff != "" {
 		t.Error(diff)
@@ -171,12 +167,73 @@ func (w *world) scanAndReturn() {
 	}
 }
 
+// TestLettersAskedAgain has letters composed of which something stands against most by the time that they are printed: these
+// are skipped for that reason, and not printed. What was printed before is asked about only when it is printed again.
+func TestLettersAskedAgain(t *testing.T) {
+	t.Parallel()
+	w := posting(t)
+	w.exec(`insert into public.customers select i, 'Budi ' || i, 'Jl. Merdeka ' || i, '502' || i, 'Semarang' from generate_series(11, 15) i`)
+	w.composed(9)
+	out := filepath.Join(w.dir, "l.pdf")
+	w.exec(`update runs set as_of = as_of - interval '1 hour'`)
+	w.exec(`update runs set state = 'paused', reason = 'somebody looks at it'`)
+	w.want(exitFailed, "sapa: run 1 is paused: somebody looks at it; nothing of it is printed before  sapa resume 1\n", "letters", "print", "1", "-o", out)
+	w.exec(`update runs set state = 'sending', reason = null`)
+	w.ok("consent", "withdraw", "1", "--topic", "service")
+	w.ok("consent", "pause", "2", "--days", "10")
+	w.exec(`update public.customers set post_ok = false where id = 3`)
+	w.exec(`insert into suppressions (channel, hash, address, reason, source) select channel, hash, normalised, 'moved', 'test' from addresses where normalised like '%Merdeka 4%'`)
+	w.exec(`update messages set not_after = '2026-11-01' where customer_key = '11'`)
+	w.exec(`update public.customers set due = false where id = 12`)
+	w.exec(`delete from public.customers where id = 13`)
+	w.want(exitOK, `7 letters of run 1 are skipped and not printed any more:
+  1 gone
+  2 no consent
+  1 no longer eligible
+  1 paused
+  1 suppressed
+  1 too late
+batch 1-1: 2 pieces on 4 pages in l.pdf
+when they are posted: sapa letters confirm 1-1
+`, "letters", "print", "1", "--out", out)
+	if diff := cmp.Diff([]string{"1 no consent", "11 too late", "12 no longer eligible", "13 gone", "2 paused", "3 no consent", "4 suppressed"},
+		w.texts(`select customer_key || ' ' || reason from messages where state = 'skipped' and address_id is not null and customer_key <> '5' order by customer_key collate "C"`)); diff != "" {
+		t.Error(diff)
+	}
+	w.ok("check")
+
+	w.ok("consent", "withdraw", "14", "--topic", "service")
+	w.want(exitOK, `1 letters of run 1 are skipped and not printed any more:
+  1 no consent
+batch 1-1, as before: 1 pieces on 2 pages in l.pdf
+1 of its letters are not in it any more; to take them out of what was printed before, see: sapa letters confirm 1-1
+when they are posted: sapa letters confirm 1-1
+`, "letters", "print", "1", "--out", out)
+	w.ok("consent", "withdraw", "15", "--topic", "service")
+	w.want(exitFailed, `1 letters of run 1 are skipped and not printed any more:
+  1 no consent
+sapa: print batch 1-1: none of its letters is to be printed any more: there is nothing to do
+`, "letters", "print", "1-1", "--out", out)
+}
+
+// composed runs the campaign, until so many letters wait.
+func (w *world) composed(n int) {
+	w.t.Helper()
+	run := w.start("run", "oil-change", "--yes")
+	w.until("all letters are composed", func() bool {
+		return w.number(`select count(*) from messages where channel = 'letter' and state = 'planned' and not_before > '9000-01-01'`) == n
+	})
+	if code, printed := run.wait(); code != exitOK {
+		w.t.Fatalf("run: exit code %d\n%s", code, printed)
+	}
+}
+
 func TestLettersRefuses(t *testing.T) {
 	t.Parallel()
 	w := posting(t)
 	w.want(exitUsage, "sapa: \"x\" is neither a run such as 7 nor a batch such as 7-1; see: sapa letters\n", "letters", "print", "x", "--out", "x.pdf")
 	w.want(exitUsage, "sapa: say where the PDF goes, such as --out letters.pdf\n", "letters", "print", "1")
-	w.want(exitFailed, "sapa: no letters of run 1 wait to be printed: there is nothing to do\n", "letters", "print", "1", "--out", filepath.Join(w.dir, "x.pdf"))
+	w.want(exitFailed, "sapa: no run 1; see: sapa status\n", "letters", "print", "1", "--out", filepath.Join(w.dir, "x.pdf"))
 	w.want(exitFailed, "sapa: run 1 has no printed letters: there is nothing to do; print them first: sapa letters print 1\n", "letters", "confirm", "1")
 	w.want(exitUsage, "sapa: --reason: no reason \"lost\"; it is one of moved, unknown, refused, other\n", "letters", "returned", "x", "--reason", "lost")
 	w.want(exitUsage, "sapa: say which codes came back, or --file FILE; see: sapa letters returned --help\n", "letters", "returned")

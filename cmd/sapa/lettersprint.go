@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -13,6 +15,7 @@ import (
 	"github.com/sapa-crm/sapa/access"
 	"github.com/sapa-crm/sapa/campaign"
 	paper "github.com/sapa-crm/sapa/channels/letter"
+	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
@@ -25,8 +28,10 @@ func newLettersPrintCommand(a *app) *cobra.Command {
 		Short: "Make one PDF of a run's letters, ready to be printed",
 		Long: `Makes a batch of the run's letters that were not printed yet, and writes it as one PDF. Where none
 waits, the last batch that is not confirmed is written again, or the one that is named: the
-same bytes, less what was cancelled or erased meanwhile. --csv adds the addresses for a print
-house: a line for each piece, in the order of the PDF.`,
+same bytes, less what is not to be posted any more. Nothing of a paused run is printed. Letters
+that have become too late, or whose customers do not want them any more, are skipped, and the
+reasons are listed. --csv adds the addresses for a print house: a line for each piece, in the
+order of the PDF.`,
 		Example: `  sapa letters print 7 --out letters.pdf --csv addresses.csv
   sapa letters print 7-1 --out again.pdf`,
 		Args: cobra.ExactArgs(1),
@@ -50,11 +55,17 @@ func runLettersPrint(ctx context.Context, a *app, arg string, o lettersPrintOpti
 		return err
 	}
 	defer s.close()
+	if id, err = paper.ToPrint(ctx, s.pool, id); err != nil {
+		return err
+	}
 	files, err := createFiles(o.out, o.csv)
 	if err != nil {
 		return err
 	}
 	defer files.discard()
+	if err := a.putLettersAside(ctx, s, id); err != nil {
+		return err
+	}
 	printed, err := a.printLetters(ctx, s, id, files)
 	if err != nil {
 		return err
@@ -68,9 +79,41 @@ func runLettersPrint(ctx context.Context, a *app, arg string, o lettersPrintOpti
 	}
 	fmt.Fprintf(a.stdout, "batch %s%s: %d pieces on %d pages in %s\n", printed.Batch, again, printed.Pieces, printed.Pages, o.out)
 	if printed.LeftOut > 0 {
-		fmt.Fprintf(a.stdout, "%d of its letters were cancelled or erased meanwhile and are not in it\n", printed.LeftOut)
+		fmt.Fprintf(a.stdout, "%d of its letters are not in it any more; to take them out of what was printed before, see: sapa letters confirm %s\n", printed.LeftOut, printed.Batch)
 	}
 	fmt.Fprintf(a.stdout, "when they are posted: sapa letters confirm %s\n", printed.Batch)
+	return nil
+}
+
+// putLettersAside skips letters of what is about to be printed that may not be sent any more, and says how many and why.
+func (a *app) putLettersAside(ctx context.Context, s *session, id paper.BatchID) error {
+	again := delivery.Recheck{Pool: s.pool, Schema: s.schema, Library: s.library, Now: s.businessTime}
+	skipped, total := map[string]int{}, 0
+	for after := int64(0); ; {
+		ids, err := paper.Unposted(ctx, s.pool, id, after)
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			break
+		}
+		after = ids[len(ids)-1]
+		counts, err := again.PutAside(ctx, id.Run, paper.Name, ids)
+		if err != nil {
+			return err
+		}
+		for reason, n := range counts {
+			skipped[reason] += n
+			total += n
+		}
+	}
+	if total == 0 {
+		return nil
+	}
+	fmt.Fprintf(a.stdout, "%d letters of run %d are skipped and not printed any more:\n", total, id.Run)
+	for _, reason := range slices.Sorted(maps.Keys(skipped)) {
+		fmt.Fprintf(a.stdout, "  %d %s\n", skipped[reason], reason)
+	}
 	return nil
 }
 
