@@ -123,7 +123,7 @@ func (k *checker) file(at, name string) (*diag.Source, bool) {
 	if !ok {
 		b, err := fs.ReadFile(k.files, name)
 		if err != nil {
-			k.noFile(at, name, err)
+			k.noFile(at, name, err, k.fileNames(func(other string) bool { return strings.HasSuffix(other, ".liquid") }))
 			return nil, false
 		}
 		text = strings.TrimPrefix(string(b), "\uFEFF")
@@ -141,24 +141,25 @@ func (k *checker) file(at, name string) (*diag.Source, bool) {
 	return source, true
 }
 
-func (k *checker) noFile(at, name string, err error) {
-	names := k.liquidFiles()
+// noFile says that a file can't be read. known are those that could be meant.
+func (k *checker) noFile(at, name string, err error, known []string) {
 	switch {
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid):
 		k.problem(at, "", "templates/%s can't be read: %v", name, err)
 	case strings.HasPrefix(name, "templates/"):
 		k.problem(at, "names begin below templates/: write "+strings.TrimPrefix(name, "templates/"), "there is no file templates/%s", name)
-	case len(names) == 0:
+	case len(known) == 0:
 		k.problem(at, "make it there", "there is no file templates/%s", name)
 	default:
-		k.problem(at, diag.DidYouMean(name, names), "there is no file templates/%s", name)
+		k.problem(at, diag.DidYouMean(name, known), "there is no file templates/%s", name)
 	}
 }
 
-func (k *checker) liquidFiles() []string {
+// fileNames are the files of templates/ that could be meant.
+func (k *checker) fileNames(fits func(name string) bool) []string {
 	var names []string
 	_ = fs.WalkDir(k.files, ".", func(p string, d fs.DirEntry, err error) error { // only for a hint
-		if err == nil && !d.IsDir() && strings.HasSuffix(p, ".liquid") {
+		if err == nil && !d.IsDir() && fits(p) {
 			names = append(names, p)
 		}
 		return nil

@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -129,7 +130,26 @@ func (k *checker) checkFixed(parts *delivery.Parts, part channels.Part, n strict
 			return
 		}
 	}
+	if part.File != nil {
+		k.checkNamedFile(part, n)
+	}
 	parts.Fixed[part.Key] = text
+}
+
+// checkNamedFile looks at a file of templates/ that a constant names. A version keeps the name only: whoever sends reads the file.
+func (k *checker) checkNamedFile(part channels.Part, n strictyaml.Node) {
+	if _, stored := k.files.(versionFiles); stored {
+		return
+	}
+	name := n.Text()
+	data, err := fs.ReadFile(k.files, name)
+	if err != nil {
+		k.noFile(n.Path(), name, err, k.fileNames(func(other string) bool { return part.Check == nil || part.Check(other) == nil }))
+		return
+	}
+	if err := part.File(data); err != nil {
+		k.add(n.Problem("", "templates/%s: %v", name, err))
+	}
 }
 
 // checkValues checks names with a line of Liquid for each.

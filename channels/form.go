@@ -36,6 +36,7 @@ type Part struct {
 	Choices  []string                // of a Choice: what may be written; the first is what holds where nothing is
 	Check    func(text string) error // of a Constant: what is wrong with it; of Values: with a name; nil: nothing can be
 	Links    bool                    // of Values: a value may hold links, and become several lines
+	File     func(data []byte) error // of a Constant that names a file in templates/: what is wrong with the file; nil: it names none
 }
 
 // PartKind is how a part is written, and what reaches the channel.
