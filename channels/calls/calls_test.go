@@ -2,14 +2,10 @@ package calls
 
 import (
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/channels/channeltest"
@@ -21,89 +17,30 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	pool := pgtest.Pool(t)
-	run := ledgertest.NewCampaign(t, pool, "mothers-day", "offers").Run(t, "once", 30*callsOfATest)
-	var lists atomic.Int64
-	channeltest.Run(t, func(t *testing.T) channeltest.Provider {
-		return newList(t, pool, run.Base+(lists.Add(1)-1)*callsOfATest)
-	})
+	channeltest.RunTable(t, `select message_id from calls where message_id between $1 and $2 order by ctid`,
+		func(_ *testing.T, table *channeltest.Table) channeltest.Provider { return list{table} })
 }
-
-// callsOfATest is more than a test of the suite hands over.
-const callsOfATest = 50
 
 // list is Sapa's own table, which takes every call that can be made.
-type list struct {
-	t    *testing.T
-	pool *pgxpool.Pool // to look behind
-	own  *pgxpool.Pool // the channel's
-	base int64
+type list struct{ *channeltest.Table }
 
-	mu     sync.Mutex
-	tokens map[int64]string
-}
+func (l list) Channel() channels.Channel { return New(l.Own) }
 
-func newList(t *testing.T, pool *pgxpool.Pool, base int64) *list {
-	l := &list{t: t, pool: pool, base: base, tokens: map[int64]string{}}
-	var err error
-	if l.own, err = pgxpool.NewWithConfig(t.Context(), l.pool.Config()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.own.Close)
-	return l
-}
-
-func (l *list) Channel() channels.Channel { return New(l.own) }
-
-func (l *list) Recipient(i int) channels.Address {
+func (list) Recipient(i int) channels.Address {
 	return channels.Address{Name: "Budi", Addr: fmt.Sprintf("+6281200%05d", i)}
 }
 
-func (l *list) Fill(m *channels.Message) {
-	m.ID += l.base
-	m.Parts = map[string]string{Reason: "bought last year", Script: "Selamat pagi"}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.tokens[m.ID] = m.Token
+func (l list) Fill(m *channels.Message) {
+	l.Table.Fill(m, map[string]string{Reason: "bought last year", Script: "Selamat pagi"})
 }
 
-func (l *list) Unfit() map[string]func(*channels.Message) {
+func (list) Unfit() map[string]func(*channels.Message) {
 	return map[string]func(*channels.Message){
 		"no number":      func(m *channels.Message) { m.To.Addr = "" },
 		"nothing to say": func(m *channels.Message) { m.Parts[Script] = " \n" },
 		"no text":        func(m *channels.Message) { m.Parts[Reason] = "\x00" },
 		"of no run":      func(m *channels.Message) { m.ID = 1 },
 	}
-}
-
-func (l *list) Traits() channeltest.Traits {
-	return channeltest.Traits{
-		Taken: channels.VerdictPending, Repeatable: true, NoReceipt: true,
-		Never: []channeltest.Answer{
-			channeltest.Refuse, channeltest.RefuseAddress, channeltest.RefuseForNow, channeltest.DropBefore, channeltest.DropAfter, channeltest.Hold,
-		},
-	}
-}
-
-func (l *list) Answer(channels.Address, channeltest.Answer) {}
-func (l *list) Held() <-chan struct{}                       { return nil }
-func (l *list) Release()                                    {}
-func (l *list) Stop()                                       { l.own.Close() }
-
-func (l *list) Accepted() []string {
-	l.t.Helper()
-	rows, _ := l.pool.Query(l.t.Context(), `select message_id from calls where message_id between $1 and $2 order by ctid`, l.base+1, l.base+callsOfATest)
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var tokens []string
-	for _, id := range ids {
-		tokens = append(tokens, l.tokens[id])
-	}
-	return tokens
 }
 
 // A call that comes again has the words of the last time. Where an agent has it, it stays theirs; where it was done, it
