@@ -68,8 +68,12 @@ func (m *mjmlFile) fits() bool {
 		return false
 	}
 	for i, r := range m.src.Text {
-		if r >= firstPlaceholder {
+		switch {
+		case r >= firstPlaceholder:
 			m.problem(pos{i, 4}, "leave it out", "the character %U is for private use, and shows nothing", r)
+			return false
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r': // liquidByte is one
+			m.problem(pos{i, 1}, "leave it out", "the character %U can't be in a mail", r)
 			return false
 		}
 	}

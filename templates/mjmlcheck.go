@@ -35,9 +35,18 @@ func (m *mjmlFile) check() {
 			continue
 		}
 		m.checkPlace(e)
+		m.checkTitle(e)
 		for _, a := range e.attrs {
 			m.checkAttr(e, a, classes)
 		}
+	}
+}
+
+// checkTitle refuses what would end the attribute into which the compiler writes the title a second time.
+func (m *mjmlFile) checkTitle(e *mjmlElement) {
+	text := m.text[e.content.off : e.content.off+e.content.len]
+	if i := strings.IndexByte(text, '"'); i >= 0 && e.tag == "mj-title" {
+		m.problem(pos{e.content.off + i, 1}, `write " as &quot;`, "MJML can't write this quote into HTML")
 	}
 }
 
@@ -134,6 +143,9 @@ func (m *mjmlFile) checkAttr(e *mjmlElement, a mjmlAttr, classes []string) {
 	case kind != "string" && kind != "" && strings.IndexByte(a.value, liquidByte) >= 0:
 		m.problem(a.valueAt, "write a value that is the same for everybody; to choose, put {% if %} in <mj-raw> around whole <mj-section>s",
 			"%s can't hold Liquid: MJML computes with it", a.name)
+	case a.name == "background-url" && strings.HasPrefix(a.value, string(rune(liquidByte))):
+		m.problem(a.valueAt, "begin it with the address, as in https://bengkel.example/{{ customer.id }}.png; or show the picture by <mj-image>",
+			"%s can't begin with a value: MJML writes it into a style, where values lose their colons and slashes", a.name)
 	}
 }
 

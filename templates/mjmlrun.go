@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +24,8 @@ var mjmlBundle []byte
 
 // mjmlRunner runs MJML's own compiler, a JavaScript program, one compilation at a time.
 type mjmlRunner struct {
-	limit time.Duration // of one compilation
+	limit  time.Duration // of one compilation
+	memory uint64        // bytes that the process may grow by meanwhile
 
 	mu      sync.Mutex
 	program *goja.Program
@@ -32,7 +35,7 @@ type mjmlRunner struct {
 }
 
 // theMJML is the process's only compiler: it takes a second to load and 15 MB. Until something is compiled it is empty.
-var theMJML = &mjmlRunner{limit: time.Minute}
+var theMJML = &mjmlRunner{limit: time.Minute, memory: 512 << 20}
 
 // mjmlMade is what the compiler makes.
 type mjmlMade struct {
@@ -94,32 +97,86 @@ func (r *mjmlRunner) compile(source string) (*mjmlMade, error) {
 	return made, nil
 }
 
-var errMJMLSlow = errors.New("MJML did not come to an end; shorten the file")
+var (
+	errMJMLSlow  = errors.New("MJML did not come to an end; shorten the file")
+	errMJMLLarge = errors.New("MJML needs too much memory for it; shorten the file")
+	errMJMLDeep  = errors.New("MJML can't follow what is nested in it; shorten the file")
+)
 
 // call runs the compiler. One that was stopped is thrown away, because nobody knows what it left behind.
 func (r *mjmlRunner) call(source string) (text string, err error) {
-	vm := r.vm
-	timer := time.AfterFunc(r.limit, func() { vm.Interrupt(errMJMLSlow) })
+	unwatch := r.watch(r.vm)
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("internal error of MJML: %v", p)
 		}
-		if !timer.Stop() || err != nil {
+		if unwatch() || err != nil {
 			r.vm = nil
 		}
 	}()
-	value, err := r.run(goja.Undefined(), vm.ToValue(source))
-	var stopped *goja.InterruptedError
-	var thrown *goja.Exception
-	switch {
-	case errors.As(err, &stopped):
-		return "", errMJMLSlow
-	case errors.As(err, &thrown):
-		return "", fmt.Errorf("MJML: %s", thrown.Value())
-	case err != nil:
-		return "", fmt.Errorf("run MJML: %w", err)
+	value, err := r.run(goja.Undefined(), r.vm.ToValue(source))
+	if err != nil {
+		return "", explainMJML(err)
 	}
 	return value.String(), nil
+}
+
+func explainMJML(err error) error {
+	if stopped, ok := errors.AsType[*goja.InterruptedError](err); ok {
+		if why, ok := stopped.Value().(error); ok {
+			return why
+		}
+	}
+	if _, ok := errors.AsType[*goja.StackOverflowError](err); ok {
+		return errMJMLDeep
+	}
+	if thrown, ok := errors.AsType[*goja.Exception](err); ok {
+		return fmt.Errorf("MJML: %s", thrown.Value())
+	}
+	return fmt.Errorf("run MJML: %w", err)
+}
+
+// memoryEvery is how often memory is measured while the compiler runs, which takes some microseconds.
+const memoryEvery = 50 * time.Millisecond
+
+// watch stops the compiler at its limits. What it returns ends that, and says whether a limit was reached.
+func (r *mjmlRunner) watch(vm *goja.Runtime) (end func() (stopped bool)) {
+	done, ended := make(chan struct{}), make(chan bool, 1)
+	go func() {
+		before, slow, look := heapBytes(), time.NewTimer(r.limit), time.NewTicker(memoryEvery)
+		defer slow.Stop()
+		defer look.Stop()
+		for {
+			select {
+			case <-done:
+				ended <- false
+				return
+			case <-slow.C:
+				vm.Interrupt(errMJMLSlow)
+			case <-look.C:
+				if heapBytes() < before+r.memory {
+					continue
+				}
+				if runtime.GC(); heapBytes() < before+r.memory { // that was garbage
+					continue
+				}
+				vm.Interrupt(errMJMLLarge)
+			}
+			ended <- true
+			return
+		}
+	}()
+	return func() bool {
+		close(done)
+		return <-ended
+	}
+}
+
+// heapBytes is what the process's heap takes, with what the collector has not found yet.
+func heapBytes() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // load makes the compiler ready.
