@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -66,10 +68,13 @@ func invalidEvent(remedy, format string, args ...any) error {
 	return &EventError{EventInvalid, fmt.Sprintf(format, args...), remedy}
 }
 
-// MaxEventData is how many bytes the data of an event may have, and maxEventKey its key.
+// Limits of an event.
 const (
-	MaxEventData = 16 << 10
-	maxEventKey  = 200
+	MaxEventData = 16 << 10 // bytes of its data
+	maxEventKey  = 200      // characters of its key
+	maxWarnings  = 20       // that are answered and kept
+	// latestYear is of UTC. JSON has no times behind the year 9999 (RFC 3339), and a zone may be some hours ahead.
+	latestYear = 9998
 )
 
 // Receive takes an event: when it returns, the event is committed, with what it triggers. An event with the key of an earlier
@@ -111,12 +116,14 @@ func (e *Event) check() (data map[string]any, err error) {
 		return nil, invalidEvent(customer.EventNameHint, "%q can't be the name of an event", e.Name)
 	case strings.TrimSpace(e.Customer) == "":
 		return nil, invalidEvent("give the customer's key", "the event has no customer")
+	case strings.ContainsRune(e.Customer, 0) || !utf8.ValidString(e.Customer):
+		return nil, invalidEvent("give the customer's key as your table has it", "no customer can have the key %q", e.Customer)
 	case len(e.Data) > MaxEventData:
 		return nil, invalidEvent("send what campaigns need, and leave the rest where it is", "the data have %s bytes, and at most %s are taken", thousands(len(e.Data)), thousands(MaxEventData))
 	case len(e.Key) > maxEventKey || strings.ContainsFunc(e.Key, func(r rune) bool { return r < ' ' || r > '~' }):
 		return nil, invalidEvent("such as a UUID, or order-4711-paid", "a key has at most %d characters, of those that ASCII prints", maxEventKey)
-	case !e.At.IsZero() && (e.At.Year() < 1 || e.At.Year() > 9999):
-		return nil, invalidEvent("such as 2026-11-22T15:04:05+07:00", "the event can't have been in the year %d", e.At.Year())
+	case !e.At.IsZero() && (e.At.UTC().Year() < 1 || e.At.UTC().Year() > latestYear):
+		return nil, invalidEvent("such as 2026-11-22T15:04:05+07:00", "the event can't have been in the year %d", e.At.UTC().Year())
 	}
 	if len(bytes.TrimSpace(e.Data)) == 0 {
 		return map[string]any{}, nil
@@ -126,7 +133,7 @@ func (e *Event) check() (data map[string]any, err error) {
 	if err := d.Decode(&data); err != nil || data == nil {
 		return nil, invalidEvent(`such as {"gate": "north", "amount": 75000}`, "the data are not a JSON object%s", because(err))
 	}
-	if d.More() {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, invalidEvent("send one object", "something follows the JSON object of the data")
 	}
 	return data, nil
@@ -335,7 +342,15 @@ func (p *Planner) warnings(ctx context.Context, tx pgx.Tx, out *Received, data m
 			list = append(list, fmt.Sprintf("data.%s is no %s, which sapa.yaml says it is, and so it is missing", customer.WrittenPath(t.Keys), customer.JSONWord(t.Kind)))
 		}
 	}
-	return append(list, undeclared(declared, data)...), nil
+	return fewWarnings(append(list, undeclared(declared, data)...)), nil
+}
+
+// fewWarnings bounds what is kept beside each event of a sender who declares nothing.
+func fewWarnings(list []string) []string {
+	if len(list) <= maxWarnings {
+		return list
+	}
+	return append(list[:maxWarnings], fmt.Sprintf("and %d more warnings", len(list)-maxWarnings))
 }
 
 func dataAt(data map[string]any, keys []string) (any, bool) {

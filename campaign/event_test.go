@@ -261,14 +261,19 @@ func TestEventRefused(t *testing.T) {
 		event campaign.Event
 		want  string
 	}{
-		"name":     {campaign.Event{Name: "check in", Customer: "1"}, `"check in" can't be the name of an event; such as check_in: a letter, then letters, digits, and _ . - between them, 60 at most`},
-		"nobody":   {campaign.Event{Name: "check_in"}, "the event has no customer; give the customer's key"},
-		"unknown":  {checkIn("99", ""), `there is no customer "99" in shop.customers; send the event when the row is committed there`},
-		"no key":   {checkIn("x", ""), `there is no customer "x" in shop.customers; send the event when the row is committed there`},
-		"erased":   {checkIn("2", ""), "customer 2 was erased on 2026-11-23; nothing is kept of them"},
-		"list":     {checkIn("1", "[1]"), `the data are not a JSON object: json: cannot unmarshal array into Go value of type map[string]interface {}; such as {"gate": "north", "amount": 75000}`},
-		"cut":      {checkIn("1", `{"a": `), `the data are not a JSON object: unexpected EOF; such as {"gate": "north", "amount": 75000}`},
-		"two":      {checkIn("1", `{} {}`), "something follows the JSON object of the data; send one object"},
+		"name":        {campaign.Event{Name: "check in", Customer: "1"}, `"check in" can't be the name of an event; such as check_in: a letter, then letters, digits, and _ . - between them, 60 at most`},
+		"nobody":      {campaign.Event{Name: "check_in"}, "the event has no customer; give the customer's key"},
+		"unknown":     {checkIn("99", ""), `there is no customer "99" in shop.customers; send the event when the row is committed there`},
+		"no key":      {checkIn("x", ""), `there is no customer "x" in shop.customers; send the event when the row is committed there`},
+		"erased":      {checkIn("2", ""), "customer 2 was erased on 2026-11-23; nothing is kept of them"},
+		"list":        {checkIn("1", "[1]"), `the data are not a JSON object: json: cannot unmarshal array into Go value of type map[string]interface {}; such as {"gate": "north", "amount": 75000}`},
+		"cut":         {checkIn("1", `{"a": `), `the data are not a JSON object: unexpected EOF; such as {"gate": "north", "amount": 75000}`},
+		"two":         {checkIn("1", `{} {}`), "something follows the JSON object of the data; send one object"},
+		"brace":       {checkIn("1", `{"gate": "north"}}`), "something follows the JSON object of the data; send one object"},
+		"key's NUL":   {checkIn("1\x00", ""), `no customer can have the key "1\x00"; give the customer's key as your table has it`},
+		"key's bytes": {checkIn("1\xff", ""), `no customer can have the key "1\xff"; give the customer's key as your table has it`},
+		"year": {campaign.Event{Name: "check_in", Customer: "1", At: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -5*3600))},
+			"the event can't have been in the year 10000; such as 2026-11-22T15:04:05+07:00"},
 		"NUL":      {checkIn("1", `{"gate": "\u0000"}`), "the data can't be stored: unsupported Unicode escape sequence"},
 		"large":    {checkIn("1", `{"a": "`+strings.Repeat("x", campaign.MaxEventData)+`"}`), "the data have 16,393 bytes, and at most 16,384 are taken; send what campaigns need, and leave the rest where it is"},
 		"long key": {campaign.Event{Name: "check_in", Customer: "1", Key: "ä"}, "a key has at most 200 characters, of those that ASCII prints; such as a UUID, or order-4711-paid"},
@@ -304,6 +309,50 @@ func TestEventWarnings(t *testing.T) {
 			t.Error(diff)
 		}
 	}
+}
+
+// A sender who declares nothing is not told, and has not kept, thousands of warnings.
+func TestEventWarningsAreFew(t *testing.T) {
+	t.Parallel()
+	s := club(t)
+	data, want := map[string]int{}, []string{}
+	for i := range 25 {
+		name := fmt.Sprintf("x%02d", i)
+		if data[name] = i; i < 20 {
+			want = append(want, "data."+name+" is not declared in sapa.yaml, and so no rule can ask about it")
+		}
+	}
+	text, err := json.Marshal(data)
+	s.must(err)
+	if diff := cmp.Diff(append(want, "and 5 more warnings"), s.event(checkIn("1", string(text))).Warnings); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A preview for nobody in particular takes the last event whose customer is there: not one who was erased, nor one whose row
+// is gone.
+func TestPreviewOfTheLastEventOfSomebody(t *testing.T) {
+	t.Parallel()
+	s := club(t)
+	s.event(checkIn("1", `{"gate": "north", "amount": 1}`))
+	s.event(checkIn("2", `{"gate": "south", "amount": 2}`))
+	s.exec(`update events set customer_key = 'erased-x', data = '{}' where customer_key = '2'`)
+	if got := s.previewed(""); got != "north 1 check_in 2026 Budi 1" {
+		t.Error(got)
+	}
+	s.event(checkIn("3", `{"gate": "east", "amount": 3}`))
+	s.exec(`delete from shop.customers where id = 3`)
+	if got := s.previewed(""); got != "north 1 check_in 2026 Budi 1" {
+		t.Error(got)
+	}
+}
+
+// previewed is the subject of a preview for a customer, or for anybody.
+func (s *shop) previewed(key string) string {
+	s.t.Helper()
+	p, err := s.campaign("checkin").Preview(s.t.Context(), s.pool, key, time.Time{}, s.now(), "http://127.0.0.1:9")
+	s.must(err)
+	return p.Message.Subject
 }
 
 // What stands in the way is noted and tried again; nobody is skipped for it.

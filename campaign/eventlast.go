@@ -2,12 +2,13 @@ package campaign
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/internal/pg"
 	"github.com/sapa-crm/sapa/segment"
 )
@@ -20,17 +21,23 @@ type pretended struct {
 	at       time.Time // when that came
 }
 
-// pretend finds the last event that would have triggered the campaign: of one customer, or of anybody where key is "".
+// pretend finds the last event that would have triggered the campaign: of one customer, or where key is "" of anybody who is
+// still there.
 func (c *Campaign) pretend(ctx context.Context, db pg.DBTX, key string, now time.Time) (*pretended, error) {
 	p := &pretended{event: c.anyEvent(now)}
-	err := db.QueryRow(ctx, `select id, customer_key, at from events where name = $1 and ($2 = '' or customer_key = $2) order by id desc limit 1`,
-		c.Event(), key).Scan(&p.last, &p.customer, &p.at)
-	if errors.Is(err, pgx.ErrNoRows) {
+	last, err := c.lastEvents(ctx, db, key)
+	if err != nil {
+		return nil, err
+	}
+	if key == "" {
+		if last, err = c.ofCustomers(ctx, db, last); err != nil {
+			return nil, err
+		}
+	}
+	if len(last) == 0 {
 		return p, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("look for the last event %s: %w", c.Event(), err)
-	}
+	p.last, p.customer, p.at = last[0].ID, last[0].Customer, last[0].At
 	events, err := segment.ReadEvents(ctx, db, c.event, c.schema.Zone, p.last)
 	if err != nil {
 		return nil, err
@@ -39,6 +46,50 @@ func (c *Campaign) pretend(ctx context.Context, db pg.DBTX, key string, now time
 		p.event = e.AsOf(now)
 	}
 	return p, nil
+}
+
+// lastMost is how many events are looked through for one whose customer is still there.
+const lastMost = 100
+
+// lastEvent is an event that came.
+type lastEvent struct {
+	ID       int64
+	Customer string
+	At       time.Time
+}
+
+// lastEvents are the last events of the campaign's name, the latest first: of one customer, or of anybody.
+func (c *Campaign) lastEvents(ctx context.Context, db pg.DBTX, key string) ([]lastEvent, error) {
+	rows, _ := db.Query(ctx, `
+		select id, customer_key, at from events where name = $1 and ($2 = '' or customer_key = $2) order by id desc limit $3`,
+		c.Event(), key, lastMost)
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[lastEvent])
+	if err != nil {
+		return nil, fmt.Errorf("look for the last event %s: %w", c.Event(), err)
+	}
+	return list, nil
+}
+
+// ofCustomers leaves those events whose customers are in the company's table: not erased, and not gone.
+func (c *Campaign) ofCustomers(ctx context.Context, db pg.DBTX, list []lastEvent) ([]lastEvent, error) {
+	var keys []string
+	for _, e := range list {
+		if key, ok := c.schema.CanonicalKey(e.Customer); ok {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	fetch, err := customer.NewFetch(c.schema.Customer, nil)
+	if err != nil {
+		return nil, err
+	}
+	found, err := fetch.Rows(ctx, db, keys)
+	if err != nil {
+		return nil, &CompanyError{err}
+	}
+	return slices.DeleteFunc(list, func(e lastEvent) bool { return found[e.Customer] == nil }), nil
 }
 
 // pretendFor gives a preview its event, and where no customer is named the one whose event came last.

@@ -54,6 +54,7 @@ func (p *Planner) HandleEvent(ctx context.Context, event int64, campaign int) er
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
+	err = pg.WithoutValues(err)
 	p.Log.Error("event", slog.Int64("event", event), slog.Int("campaign", campaign), slog.Any("error", err))
 	return p.noteTrouble(ctx, h, err)
 }
@@ -80,7 +81,7 @@ func (p *Planner) readHandling(ctx context.Context, event int64, campaign int) (
 func (p *Planner) noteTrouble(ctx context.Context, h *handling, trouble error) error {
 	_, err := p.Pool.Exec(ctx, `
 		update triggers set tries = tries + 1, trouble = $3, due_at = clock_timestamp() + least(600, power(2, least(tries, 10))) * interval '1 second'
-		where event_id = $1 and campaign_id = $2 and handled_at is null`, h.event, h.campaignID, pg.WithoutValues(trouble).Error())
+		where event_id = $1 and campaign_id = $2 and handled_at is null`, h.event, h.campaignID, trouble.Error())
 	if err != nil {
 		return errors.Join(trouble, fmt.Errorf("note on event %d: %w", h.event, err))
 	}
