@@ -90,7 +90,7 @@ func within(created time.Time, lost channels.Lost) bool {
 	return !created.Before(lost.Since.Add(-clocks)) && !created.After(lost.Until.Add(clocks))
 }
 
-// findMost is how many entries are looked at. More to one number within a day or two are too many to tell apart.
+// findMost is how many entries are looked at. Where there are more to one number within a day or two, none is found.
 const findMost = 200
 
 // findMessages lists what may be the lost message. What waits at Twilio has no time of sending yet; it is asked for again
@@ -102,11 +102,8 @@ func findMessages(api *openapi.ApiService, cfg Config, lost channels.Lost, prefi
 	p := &openapi.ListMessageParams{PathAccountSid: &cfg.AccountSID}
 	p.SetTo(prefix + lost.To).SetDateSentAfter(lost.Since.Add(-time.Minute)).SetPageSize(findMost)
 	page, err := api.PageMessage(p, "", "")
-	if err != nil {
+	if err != nil || text(page.NextPageUri) != "" {
 		return nil, err
-	}
-	if text(page.NextPageUri) != "" {
-		return nil, nil
 	}
 	var list []sent
 	for i := range page.Messages {

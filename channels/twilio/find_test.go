@@ -51,6 +51,13 @@ func TestFind(t *testing.T) {
 		"a call":                    {NewVoice, nil, []string{entry("CA2", "")}, "CA2"},
 		"a call at the same time":   {NewVoice, nil, []string{entry("CA1", ""), entry("CA2", "")}, ""},
 		"a call that is known":      {NewVoice, nil, []string{entry("SM9", ""), entry("CA2", "")}, "CA2"},
+		"one of more pages":         {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours)}, ""},
+		"a call of more pages":      {NewVoice, nil, []string{entry("CA2", "")}, ""},
+		"by WhatsApp, as a text":    {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "from", "whatsapp:+628110000001")}, ""},
+		"of a service":              {newByService, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "messaging_service_sid", "MG01")}, "SM2"},
+		"of another service":        {newByService, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "messaging_service_sid", "MG02")}, ""},
+		"shortly before":            {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "date_created", at.Add(-4*time.Second).Format(time.RFC1123Z))}, "SM2"},
+		"long before":               {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "date_created", at.Add(-6*time.Second).Format(time.RFC1123Z))}, ""},
 		"a call by another program": {NewVoice, nil, []string{entry("CA2", "", "direction", "outbound-dial")}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +66,11 @@ func TestFind(t *testing.T) {
 			s.make = test.make
 			s.reply = func(*http.Request) *reply {
 				list := strings.Join(test.entries, ", ")
-				return &reply{status: 200, body: `{"messages": [` + list + `], "calls": [` + list + `]}`}
+				next := "null"
+				if strings.HasSuffix(name, "of more pages") {
+					next = `"/2010-04-01/Accounts/AC1/Messages.json?Page=1"`
+				}
+				return &reply{status: 200, body: `{"messages": [` + list + `], "calls": [` + list + `], "next_page_uri": ` + next + `}`}
 			}
 			got, err := s.channel().Find(t.Context(), channels.Lost{
 				To: "+628120000001", Since: at, Until: at.Add(time.Minute), Marks: test.marks, Known: []string{"SM9"},
@@ -71,18 +82,33 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// newByService is New of an account that sends by a Messaging Service.
+func newByService(cfg Config) (*Channel, error) {
+	cfg.From, cfg.MessagingService = "", "MG01"
+	return New(cfg)
+}
+
 // Twilio is asked for the number and from shortly before the hand-over on; that it can't answer proves nothing either.
 func TestFindAsks(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	s := newServer(t, false)
 	s.reply = func(*http.Request) *reply { return failure(500, 20500, "x") }
-	_, err := s.channel().Find(t.Context(), channels.Lost{To: "+628120000001", Since: at, Until: at, Marks: []string{"x"}})
-	if channels.VerdictOf(err) != channels.VerdictUnavailable || errors.Is(err, channels.ErrNoMessage) {
-		t.Error(err)
-	}
-	want := url.Values{"To": {"+628120000001"}, "DateSent>": {"2026-11-22T07:59:00Z"}, "PageSize": {"200"}}
-	if got := s.requests[0].URL.Query(); got.Encode() != want.Encode() {
-		t.Errorf("asked %v", got)
+	for i, test := range []struct {
+		make func(Config) (*Channel, error)
+		want url.Values
+	}{
+		{New, url.Values{"To": {"+628120000001"}, "DateSent>": {"2026-11-22T07:59:00Z"}, "PageSize": {"200"}}},
+		{NewWhatsApp, url.Values{"To": {"whatsapp:+628120000001"}, "DateSent>": {"2026-11-22T07:59:00Z"}, "PageSize": {"200"}}},
+		{NewVoice, url.Values{"To": {"+628120000001"}, "From": {"+628110000001"}, "StartTime>": {"2026-11-22T07:59:00Z"}, "PageSize": {"200"}}},
+	} {
+		s.make = test.make
+		_, err := s.channel().Find(t.Context(), channels.Lost{To: "+628120000001", Since: at, Until: at, Marks: []string{"x"}})
+		if channels.VerdictOf(err) != channels.VerdictUnavailable || errors.Is(err, channels.ErrNoMessage) {
+			t.Error(err)
+		}
+		if got := s.requests[i].URL.Query(); got.Encode() != test.want.Encode() {
+			t.Errorf("asked %v", got)
+		}
 	}
 }

@@ -135,7 +135,7 @@ func (sms) find(api *openapi.ApiService, cfg Config, lost channels.Lost) ([]sent
 
 func (sms) report(_ string, form url.Values) (channels.Report, error) { return messageReport(form) }
 
-func (sms) inbound(form url.Values) (channels.Inbound, error) { return inboundMessage(form) }
+func (sms) inbound(form url.Values) (channels.Inbound, error) { return inboundMessage(form, "") }
 
 func (sms) answer(text string) []byte { return messageTwiML(text) }
 
@@ -202,16 +202,20 @@ func statusOf(status string) channels.ReportStatus {
 }
 
 // inboundMessage reads the request that Twilio makes for a text or a WhatsApp message to one of our senders. Twilio has
-// answered it already where its Advanced Opt-Out says so.
-func inboundMessage(form url.Values) (channels.Inbound, error) {
+// answered it already where its Advanced Opt-Out says so. prefix stands before the channel's numbers: a STOP must not be taken
+// for that of another channel.
+func inboundMessage(form url.Values, prefix string) (channels.Inbound, error) {
 	in := channels.Inbound{
-		ProviderID: first(form, "MessageSid", "SmsMessageSid", "SmsSid"),
-		From:       strings.TrimPrefix(form.Get("From"), whatsAppPrefix), To: strings.TrimPrefix(form.Get("To"), whatsAppPrefix),
+		ProviderID: first(form, "MessageSid", "SmsMessageSid", "SmsSid"), From: form.Get("From"), To: form.Get("To"),
 		Text: form.Get("Body"), Answered: form.Get("OptOutType") != "",
 	}
 	if in.ProviderID == "" || in.From == "" || in.To == "" {
 		return channels.Inbound{}, errors.New("a message without MessageSid, From or To")
 	}
+	if i := strings.IndexByte(in.From, ':'); in.From[:i+1] != prefix {
+		return channels.Inbound{}, errors.New("a message that came by another channel: enter at each sender, in Twilio's console, the address of its own channel, /hooks/sms/inbound or /hooks/whatsapp/inbound")
+	}
+	in.From, in.To = strings.TrimPrefix(in.From, prefix), strings.TrimPrefix(in.To, prefix)
 	if text := form.Get("NumMedia"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 {

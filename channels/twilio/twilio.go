@@ -117,9 +117,9 @@ func (c *Channel) transport() *http.Transport {
 	}
 }
 
-// Open connects and asks for one entry of the account's list of messages or calls, which shows whether the credentials are good, also
-// those of an API key, which may not read the account itself. The error is Permanent when Twilio refuses them, else
-// Unavailable.
+// Open connects and asks for one entry of the account's list of messages or calls, which shows whether the credentials are
+// good, also those of an API key, which may not read the account itself. The error is Permanent when Twilio refuses them,
+// else Unavailable.
 func (c *Channel) Open(ctx context.Context) (channels.Session, error) {
 	transport := c.transport()
 	answer, err := c.ask(ctx, transport, func(api *openapi.ApiService) error { return c.list(api, c.cfg) })

@@ -214,7 +214,7 @@ func (voice) find(api *openapi.ApiService, cfg Config, lost channels.Lost) ([]se
 	p := &openapi.ListCallParams{PathAccountSid: &cfg.AccountSID}
 	p.SetTo(lost.To).SetFrom(cfg.From).SetStartTimeAfter(lost.Since.Add(-time.Minute)).SetPageSize(findMost)
 	page, err := api.PageCall(p, "", "")
-	if err != nil {
+	if err != nil || text(page.NextPageUri) != "" {
 		return nil, err
 	}
 	var list []sent

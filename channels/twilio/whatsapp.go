@@ -133,6 +133,8 @@ func (whatsApp) report(_ string, form url.Values) (channels.Report, error) {
 	return messageReport(form)
 }
 
-func (whatsApp) inbound(form url.Values) (channels.Inbound, error) { return inboundMessage(form) }
+func (whatsApp) inbound(form url.Values) (channels.Inbound, error) {
+	return inboundMessage(form, whatsAppPrefix)
+}
 
 func (whatsApp) answer(text string) []byte { return messageTwiML(text) }

@@ -139,6 +139,27 @@ func TestWhatsAppReports(t *testing.T) {
 	}
 }
 
+// What comes to the address of another channel is refused: its STOP would suppress the wrong one.
+func TestInboundOfAnotherChannel(t *testing.T) {
+	t.Parallel()
+	const address = "https://sapa.example/hooks/x/inbound"
+	for _, test := range []struct {
+		make func(Config) (*Channel, error)
+		from string
+	}{
+		{New, "whatsapp:+628120000001"}, {New, "messenger:4711"}, {NewWhatsApp, "+628120000001"}, {NewWhatsApp, "rcs:+628120000001"},
+	} {
+		s := newServer(t, false)
+		s.make = test.make
+		c := s.channel()
+		form := url.Values{"MessageSid": {"SM2"}, "From": {test.from}, "To": {"+628110000001"}, "Body": {"STOP"}}
+		in, err := c.Inbound(address, c.sign(address, form), form)
+		if in != (channels.Inbound{}) || err == nil || err.Error() != "a message that came by another channel: enter at each sender, in Twilio's console, the address of its own channel, /hooks/sms/inbound or /hooks/whatsapp/inbound" {
+			t.Errorf("%s by %s: %+v, %v", test.from, c.Name(), in, err)
+		}
+	}
+}
+
 // What refuses one message, or one number, harms no others; what refuses the sender concerns everybody.
 func TestBreadthVerdicts(t *testing.T) {
 	t.Parallel()
