@@ -59,32 +59,42 @@ func (p *Planner) Climb(ctx context.Context) error {
 	if err := p.noticeUndelivered(ctx); err != nil {
 		return err
 	}
+	if err := delivery.EndLadders(ctx, p.Pool, p.Now()); err != nil {
+		return err
+	}
+	passed := []int{} // runs that this round does not look at any more
+	var trouble error
 	for {
-		more, err := p.climbNext(ctx)
-		if err != nil || !more {
-			return err
+		run, err := p.nextClimb(ctx, passed)
+		if err != nil || run == 0 {
+			return errors.Join(trouble, err)
+		}
+		looked, err := p.climbRun(ctx, run)
+		if err != nil && (pg.Fleeting(err) || ctx.Err() != nil) {
+			return errors.Join(trouble, err)
+		}
+		if err != nil {
+			trouble = errors.Join(trouble, err, p.putOffClimb(ctx, run, err))
+		}
+		if !looked {
+			passed = append(passed, run)
 		}
 	}
 }
 
-// climbNext looks at some batches of one run. It is false where none is due, or somebody else looks at that run at this moment.
-func (p *Planner) climbNext(ctx context.Context) (more bool, err error) {
-	var run int
+// nextClimb is the run of the batch that is to be looked at first; 0: there is none, but for those of some runs.
+func (p *Planner) nextClimb(ctx context.Context, passed []int) (run int, err error) {
 	err = p.Pool.QueryRow(ctx, `
 		select b.run_id from batches b join runs r on r.id = b.run_id
-		where b.climb_at <= $1 and b.worker is null and r.state in ('sending', 'done') and r.climb_after is not null
-		order by b.climb_at, b.id limit 1`, p.Now()).Scan(&run)
+		where b.climb_at <= $1 and b.worker is null and r.state in ('sending', 'done') and r.climb_after is not null and b.run_id <> all($2)
+		order by b.climb_at, b.id limit 1`, p.Now(), passed).Scan(&run)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
+		return 0, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for the next rung: %w", err)
+		return 0, fmt.Errorf("look for the next rung: %w", err)
 	}
-	looked, err := p.climbRun(ctx, run)
-	if err == nil || pg.Fleeting(err) || ctx.Err() != nil {
-		return looked, err
-	}
-	return true, errors.Join(err, p.putOffClimb(ctx, run, err))
+	return run, nil
 }
 
 // noticeUndelivered has batches looked at in which messages turned out not to arrive.
@@ -264,7 +274,8 @@ left join attempts a on a.message_id = m.id and a.number = m.attempts and m.stat
 where b.id = any(@batches::bigint[]) and not exists (select from rungs g where g.message_id = m.id)`
 
 // The ladder of a message are the messages of its run that had its occasion at this step and before. A response to any of them
-// counts. Where a later run has taken the occasion over, nothing is left to climb. Nobody climbs who was erased.
+// counts. Where a later run has taken the occasion over, nothing is left to climb; nor where the next step's belongs to a message of
+// another run, which its provider has reported on after it was taken for failed. Nobody climbs who was erased.
 const climbersSQL = `
 insert into climbers (message_id, customer_key, step, turn, tried, carried, not_after, fault)
 select s.message_id, s.customer_key, s.step, s.turn, l.tried, o.carried, s.not_after, 'gone'
@@ -277,6 +288,9 @@ cross join lateral (
 ) l
 where s.turn not in ('wait', 'later', 'over') and o.carried > 0
   and not exists (select from responses x where x.message_id = any(l.ids) and x.kind = any(@evidence::text[]) and x.link = -1)
+  and not exists (
+      select from occasions e join occasions n on (n.campaign_id, n.customer_key, n.occasion, n.step) = (e.campaign_id, e.customer_key, e.occasion, e.step + 1)
+      where e.message_id = s.message_id and n.spent)
   and s.customer_key not in (select pseudonym from erasures)
   and not exists (select from erasures e where e.customer_key = s.customer_key)`
 

@@ -190,19 +190,21 @@ func (a *ascent) charge(ctx context.Context) error {
 	return nil
 }
 
-// release frees the occasions of ladders that are over and of which no message was accepted, or may have been.
+// release frees the occasions of ladders that are over and of which no message was accepted, or may have been. The messages are
+// locked by a statement of its own: a provider may report on one that was taken for failed, and must find its occasion released,
+// or we find it sent.
 func (a *ascent) release(ctx context.Context) error {
-	_, err := a.exec(ctx, "release occasions", `
-		with ended as (
-			select c.message_id from climbers c left join ascents s using (message_id) where s.n is null or s.reason is not null
-			union all
-			select s.message_id from seen s where s.turn = 'over' and s.step > 0
-			union all -- answered: of a message before the one that failed
-			select s.message_id from seen s where s.turn not in ('wait', 'later', 'over') and s.step > 0
-			  and not exists (select from climbers c where c.message_id = s.message_id)
-		), ladders as (
-			select distinct o.customer_key, o.occasion from ended e join occasions o on o.message_id = e.message_id
-		)
+	_, err := a.exec(ctx, "lock messages", endedSQL+`
+		select count(*) from (
+			select m.id from ladders l
+			join occasions o on o.campaign_id = @campaign and o.customer_key = l.customer_key and o.occasion = l.occasion
+			join messages m on m.id = o.message_id and m.run_id = @run
+			where m.state in ('failed', 'skipped')
+			order by m.id for share of m) held`)
+	if err != nil {
+		return err
+	}
+	_, err = a.exec(ctx, "release occasions", endedSQL+`
 		update occasions o set spent = false
 		from ladders l
 		where o.campaign_id = @campaign and o.customer_key = l.customer_key and o.occasion = l.occasion and o.spent
@@ -210,9 +212,34 @@ func (a *ascent) release(ctx context.Context) error {
 		  and not exists (
 		      select from occasions x join messages m on m.id = x.message_id
 		      where x.campaign_id = @campaign and x.customer_key = l.customer_key and x.occasion = l.occasion
-		        and m.run_id = @run and m.state in ('planned', 'claimed', 'sent', 'unknown', 'held_out'))`)
+		        and m.state in ('planned', 'claimed', 'sent', 'unknown', 'held_out'))`)
+	if err != nil {
+		return err
+	}
+	_, err = a.exec(ctx, "keep occasions that a late report has spent", `
+		update occasions o set spent = true
+		from seen s join occasions own on own.message_id = s.message_id
+		where s.turn not in ('wait', 'later') and not o.spent and o.step <= own.step
+		  and (o.campaign_id, o.customer_key, o.occasion) = (own.campaign_id, own.customer_key, own.occasion)
+		  and exists (
+		      select from occasions n
+		      where (n.campaign_id, n.customer_key, n.occasion) = (own.campaign_id, own.customer_key, own.occasion) and n.step > own.step and n.spent)
+		  and not exists (select from ascents c where c.message_id = s.message_id)`)
 	return err
 }
+
+// endedSQL are the ladders, of those that were looked at, that are over.
+const endedSQL = `
+with ended as (
+	select c.message_id from climbers c left join ascents s using (message_id) where s.n is null or s.reason is not null
+	union all
+	select s.message_id from seen s where s.turn = 'over' and s.step > 0
+	union all -- answered: of a message before the one that failed
+	select s.message_id from seen s where s.turn not in ('wait', 'later', 'over') and s.step > 0
+	  and not exists (select from climbers c where c.message_id = s.message_id)
+), ladders as (
+	select distinct o.customer_key, o.occasion from ended e join occasions o on o.message_id = e.message_id
+)`
 
 // lookAgain notes when the batches are looked at next.
 func (a *ascent) lookAgain(ctx context.Context) error {

@@ -18,8 +18,10 @@ func Cancel(ctx context.Context, db pg.DBTX, run int) error {
 		if _, err := tx.Exec(ctx, `select from batches where run_id = $1 and not done order by id for update`, run); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, cancelSQL, run)
-		return err
+		if _, err := tx.Exec(ctx, cancelSQL, run); err != nil {
+			return err
+		}
+		return releaseCancelled(ctx, tx, run)
 	})
 	if err != nil {
 		return fmt.Errorf("cancel run %d: %w", run, err)

@@ -189,7 +189,9 @@ with o as (
 	from moved m
 	where c.message_id = m.id and m.state in ('failed', 'skipped')
 ), spent as (
-	update occasions c set spent = true from moved m where c.message_id = m.id and m.was = 'failed'
+	update occasions c set spent = true -- those of the rungs before, too
+	from moved m join occasions own on own.message_id = m.id
+	where m.was = 'failed' and (c.campaign_id, c.customer_key, c.occasion) = (own.campaign_id, own.customer_key, own.occasion) and c.step <= own.step
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words, segments, encoding)
 	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider, o.words, o.segments, o.encoding

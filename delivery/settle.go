@@ -92,7 +92,9 @@ with proof as (
 	select id, attempts, coalesce(worker, 0), coalesce(epoch, 0), at, at, code, 'accepted', provider_id, 'the provider reported on it'
 	from moved where was <> 'unknown'
 ), spent as (
-	update occasions o set spent = true from moved m where o.message_id = m.id and not o.spent
+	update occasions o set spent = true -- those of the rungs before, too
+	from moved m join occasions own on own.message_id = m.id
+	where (o.campaign_id, o.customer_key, o.occasion) = (own.campaign_id, own.customer_key, own.occasion) and o.step <= own.step and not o.spent
 ), charged as (
 	insert into run_costs (run_id, segments) select run_id, sum(segments) from amended where segments > 0 group by run_id
 ), counted as (
