@@ -198,3 +198,52 @@ func TestClimbPassesBusyRuns(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// Of a day's events messages, their rungs and what a retry takes up lie between each other, and each ladder goes on.
+func TestLadderOfEvents(t *testing.T) {
+	t.Parallel()
+	s, _ := setupLadder(t)
+	s.reachable(4)
+	s.exec(`update crm.customers set phone = null where id = 2`)
+	s.exec(`update crm.customers set newsletter_ok = false, sms_ok = false where id = 3`)
+	s.exec(`insert into consents (customer_key, channel, topic, granted, source, at) values ('3', '*', '*', false, 'test', now())`)
+	s.apply("oil", strings.NewReplacer(", occasion: today()}", "}\ntrigger: {event: check_in}").Replace(climbYAML), nil)
+	come := func(keys ...string) {
+		t.Helper()
+		for _, key := range keys {
+			s.must(s.planner.HandleEvent(t.Context(), s.event(checkIn(key, "{}")).ID, 1))
+		}
+		s.climbedRight()
+	}
+	come("1", "2", "3", "4", "3", "2", "1")
+	s.expectRungs(map[string][]string{
+		"1": {"0 whatsapp planned", "0 whatsapp planned"}, "2": {"0 email planned", "0 email planned"},
+		"3": {"0 whatsapp skipped no consent", "0 whatsapp skipped no consent"}, "4": {"0 whatsapp planned"},
+	})
+	s.became("failed", "refused", "1", "4")
+	s.climb()
+	come("3", "4")
+	s.exec(`update crm.customers set newsletter_ok = true, sms_ok = true where id = 3`)
+	s.became("failed", "refused", "2")
+	s.climb()
+	n, err := s.planner.Retry(t.Context(), 1, "ani")
+	s.must(err)
+	if n != 5 { // of customers 2 and 3
+		t.Errorf("%d messages are tried again", n)
+	}
+	s.climbedRight()
+	s.exec(`delete from consents`)
+	s.became("failed", "refused", "1", "2", "3", "4")
+	s.climb()
+	s.expectRungs(map[string][]string{
+		"1": {"0 whatsapp failed refused", "0 whatsapp failed refused", "1 sms failed refused", "1 sms failed refused", "2 email planned", "2 email planned"},
+		"2": {"0 email failed refused", "0 email failed refused"},
+		"3": {"0 whatsapp failed refused", "0 whatsapp failed refused", "0 whatsapp failed refused", "1 sms planned", "1 sms planned", "1 sms planned"},
+		"4": {"0 whatsapp failed refused", "0 whatsapp failed refused", "1 sms failed refused", "1 sms planned", "2 email planned"},
+	})
+	s.became("sent", "", "1", "3", "4")
+	s.climb()
+	if n := s.number(`select count(*) from occasions o join messages m on m.id = o.message_id where o.spent <> (m.customer_key <> '2')`); n > 0 {
+		t.Errorf("%d occasions are spent wrongly", n)
+	}
+}
