@@ -26,6 +26,7 @@ type Change struct {
 	Next     *time.Time `json:"next,omitempty"`               // when that run is planned
 	Waits    bool       `json:"waits_for_approval,omitempty"` // somebody else must approve the version before anything runs by it
 	Withdraw int        `json:"withdrawn,omitempty"`          // the version that waited for approval, and does not any more
+	Event    string     `json:"event,omitempty"`              // that triggers it
 	Segments []string   `json:"segments,omitempty"`           // of those that it uses, the ones whose rules are other ones
 
 	campaign *Campaign // nil with remove
@@ -135,6 +136,9 @@ func readApplied(ctx context.Context, db pg.DBTX) (map[string]applied, error) {
 // compare says what applying the campaign would change.
 func (c *Campaign) compare(a applied, now time.Time) (Change, diag.List) {
 	change := Change{Campaign: c.Name(), Action: "none", Number: a.Number, campaign: c, applied: a, tick: a.NextTick, Next: a.NextAt}
+	if t := c.Definition.Trigger; t != nil {
+		change.Event = t.Event
+	}
 	same := a.Number > 0 && string(c.fingerprint()) == string(a.Fingerprint)
 	change.number(same)
 	if change.store {

@@ -151,7 +151,7 @@ func (k *checker) noFile(at, name string, err error, known []string) {
 	case len(known) == 0:
 		k.problem(at, "make it there", "there is no file templates/%s", name)
 	default:
-		k.problem(at, diag.DidYouMean(name, known), "there is no file templates/%s", name)
+		k.problem(at, diag.DidYouMeanFile(name, known), "there is no file templates/%s", name)
 	}
 }
 

@@ -135,7 +135,7 @@ func proves(channel, unless string) bool {
 	case "email":
 		kinds = []string{"delivered", "opened", "clicked"}
 	case "sms":
-		kinds = []string{"delivered", "clicked", "replied"}
+		kinds = []string{"delivered", "opened", "clicked", "replied"} // a click or an answer shows that it was read
 	case "whatsapp":
 		kinds = []string{"delivered", "opened", "clicked", "replied"}
 	case "voice", "calls":
@@ -171,7 +171,7 @@ func (k *checker) checkThen() {
 			at = unless
 		}
 		k.warn(at, "docs/campaigns.md has what each channel can show",
-			"nothing shows that a message by %s was %s: who was not reached otherwise goes on to the next channel in any case", strings.Join(mute, " or "), k.c.unless())
+			"nothing comes back by %s that counts as %s: everybody who got such a message goes on to the next channel", strings.Join(mute, " or "), k.c.unless())
 	}
 }
 

@@ -49,5 +49,8 @@ func (a *Amount) String() string {
 	return text
 }
 
+// short is String without decimals where there are none, as in 500000 IDR.
+func (a *Amount) short() string { return strings.TrimSuffix(a.String(), ".00") }
+
 // MarshalJSON writes it as a string, since a reader's numbers may not be exact.
 func (a *Amount) MarshalJSON() ([]byte, error) { return []byte(`"` + a.String() + `"`), nil }

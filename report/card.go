@@ -120,7 +120,7 @@ func always(r *Run) string {
 func causesOf(r *Run) string {
 	parts := make([]string, len(r.Causes))
 	for i, c := range r.Causes {
-		parts[i] = fmt.Sprintf("%s %s", causeName(c), number(c.Messages))
+		parts[i] = fmt.Sprintf("%s: %s", causeName(c), number(c.Messages))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -128,10 +128,16 @@ func causesOf(r *Run) string {
 	return "; " + strings.Join(parts, ", ")
 }
 
+// ownCodes are below this: Sapa's own numbers, as of letters that came back, which say no more than their words.
+const ownCodes = 100
+
 // causeName is a code with what it means.
 func causeName(c Cause) string {
-	if c.Code == nil {
+	switch {
+	case c.Code == nil:
 		return "without a code"
+	case *c.Code < ownCodes && c.Words != nil:
+		return *c.Words
 	}
 	return strings.TrimRight(codeText(c.Code)+" "+value(c.Words), " .")
 }

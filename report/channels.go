@@ -105,9 +105,9 @@ func (p *printer) budget(r *Run) {
 	if planned == nil {
 		planned = &Amount{}
 	}
-	line := fmt.Sprintf("  estimated cost %s %s", planned, value(r.PlannedCurrency))
+	line := fmt.Sprintf("  estimated cost %s %s", planned.short(), value(r.PlannedCurrency))
 	if r.Budget != nil {
-		line += fmt.Sprintf(" of a budget of %s; %s left", r.Budget, r.Budget.Sub(planned))
+		line += fmt.Sprintf(" of a budget of %s; %s left", r.Budget.short(), r.Budget.Sub(planned).short())
 	}
 	p.line("%s", p.faint(line))
 }

@@ -323,6 +323,15 @@ func unknownName(kind, name string, known []string) *problem {
 	return &problem{Status: http.StatusUnprocessableEntity, Code: "unknown_field", Detail: fmt.Sprintf("no %s %q", kind, name), Mend: mend}
 }
 
+// notObject is the refusal of a body that is not one JSON object.
+func notObject(err error) *problem {
+	why := err.Error()
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		why = "what came is of type " + wrong.Value
+	}
+	return &problem{Status: http.StatusBadRequest, Code: "invalid_json", Detail: "the body is not a JSON object: " + why, Mend: "send one object, such as {}; docs/access.md says what it holds"}
+}
+
 // readJSON reads a body of one JSON object without unknown members; no body is an empty one.
 func readJSON(r *http.Request, into any) error {
 	text, err := io.ReadAll(r.Body)
@@ -337,7 +346,7 @@ func readJSON(r *http.Request, into any) error {
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(text, &members); err != nil {
-		return &problem{Status: http.StatusBadRequest, Code: "invalid_json", Detail: "the body is not a JSON object: " + err.Error()}
+		return notObject(err)
 	}
 	known := jsonNames(into)
 	for _, name := range slices.Sorted(maps.Keys(members)) {

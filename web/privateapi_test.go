@@ -158,8 +158,8 @@ func TestAPIProblems(t *testing.T) {
 		{"POST", "/v1/campaigns/oil-change/runs", `{"AS_OF": "2026-11-22"}`, problem{"", 422, "unknown_field", `no field "AS_OF"`, `did you mean "as_of"?`}},
 		{"POST", "/v1/campaigns/oil-change/runs", `{"as_of": 7}`, problem{"", 422, "invalid_parameter", "as_of: it is a number; write a string", "correct as_of; docs/access.md says what it takes"}},
 		{"POST", "/v1/runs/1/pause", `{"reason": "x"}`, problem{"", 422, "unknown_field", `no field "reason"`, "leave it out; there are none"}},
-		{"POST", "/v1/runs/1/pause", `[1]`, problem{"", 400, "invalid_json", "the body is not a JSON object: json: cannot unmarshal array into Go value of type map[string]json.RawMessage", ""}},
-		{"POST", "/v1/runs/1/pause", `{"a": 1} {}`, problem{"", 400, "invalid_json", "the body is not a JSON object: invalid character '{' after top-level value", ""}},
+		{"POST", "/v1/runs/1/pause", `[1]`, problem{"", 400, "invalid_json", "the body is not a JSON object: what came is of type array", "send one object, such as {}; docs/access.md says what it holds"}},
+		{"POST", "/v1/runs/1/pause", `{"a": 1} {}`, problem{"", 400, "invalid_json", "the body is not a JSON object: invalid character '{' after top-level value", "send one object, such as {}; docs/access.md says what it holds"}},
 		{"POST", "/v1/runs/1/pause", `{"a": "` + strings.Repeat("x", maxBody) + `"}`, problem{"", 413, "too_large", "the body has more than 16384 bytes", ""}},
 	} {
 		got := problemOf(t, s.api(tt.method, tt.path, token, tt.body))

@@ -99,7 +99,7 @@ func TestAPIEvents(t *testing.T) {
 			"Unprocessable Entity", 422, "invalid_event",
 			"the data are not a JSON object: json: cannot unmarshal array into Go value of type map[string]interface {}", `such as {"gate": "north", "amount": 75000}`,
 		}},
-		"cut":  {`{"event": `, problem{"Bad Request", 400, "invalid_json", "the body is not a JSON object: unexpected end of JSON input", ""}},
+		"cut":  {`{"event": `, problem{"Bad Request", 400, "invalid_json", "the body is not a JSON object: unexpected end of JSON input", "send one object, such as {}; docs/access.md says what it holds"}},
 		"at":   {`{"event": "check_in", "customer": "4711", "at": "now"}`, problem{"Unprocessable Entity", 422, "invalid_parameter", "at: write a time by RFC 3339, such as 2026-11-22T15:04:05+07:00", "correct at; docs/access.md says what it takes"}},
 		"keys": {`{"event": "check_in", "customer": "4711", "key": "b"}`, problem{"Unprocessable Entity", 422, "invalid_parameter", "key: it is not that of the header Idempotency-Key; send one of them", "correct key; docs/access.md says what it takes"}},
 	} {

@@ -224,7 +224,7 @@ func TestFullDisk(t *testing.T) {
 	w.now = func() time.Time { return time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC) }
 	later := fmt.Sprintf(`30 wait until %s; sapa serve sends them by itself, or then: sapa resume 1
 why: sapa messages 1 --state planned
-`, w.now().Add(time.Minute).Local().Format("Mon 2 Jan 15:04 MST"))
+`, w.now().Add(time.Minute).UTC().Format("Mon 2 Jan 15:04 MST"))
 	w.want(exitPartial, `run 1 of hello, as of Sun 22 Nov 2026 08:00
   audience 30 = already 0 + planned 30 + skipped 0
 run 1 sending: sent 0 of 30
@@ -233,7 +233,7 @@ run 1 sending: sent 0 of 30
 	if a.State != "sending" || a.Planned != n || a.Failed != 0 {
 		t.Errorf("%+v", a)
 	}
-	state := "planned, goes " + clockText(w.now().Add(time.Minute))
+	state := "planned, goes " + w.now().Add(time.Minute).UTC().Format("2006-01-02 15:04 MST")
 	line, head := strings.Repeat("─", len(state)), "STATE"+strings.Repeat(" ", len(state)-len("STATE"))
 	w.want(exitOK, `┌──────────┬─`+line+`─┬────────┬──────┬─────────────────────────────┐
 │ CUSTOMER │ `+head+` │ REASON │ CODE │ WORDS                       │

@@ -122,7 +122,7 @@ func runEvents(ctx context.Context, a *app, f campaign.EventFilter, asJSON bool)
 		fmt.Fprintln(a.stdout, "no events; send one: sapa event NAME --customer KEY")
 	}
 	for _, e := range list {
-		fmt.Fprintf(a.stdout, "%d  %s  %s  customer %s\n", e.ID, clockText(e.ReceivedAt), e.Event, e.Customer)
+		fmt.Fprintf(a.stdout, "%d  %s  %s  customer %s\n", e.ID, a.moment(e.ReceivedAt), e.Event, e.Customer)
 		for _, t := range e.Triggered {
 			fmt.Fprintf(a.stdout, "    %s: %s\n", t.Campaign, triggeredText(t))
 		}

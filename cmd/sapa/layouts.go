@@ -44,8 +44,9 @@ func runLayouts(a *app, names []string) error {
 	}
 	if len(names) == 0 {
 		for _, name := range known {
-			fmt.Fprintln(a.stdout, name)
+			fmt.Fprintf(a.stdout, "%-9s %s\n", name, aboutLayout(layouts[name+layoutSuffix]))
 		}
+		fmt.Fprintln(a.stdout, "to have them in templates/: sapa layouts NAME…")
 		return nil
 	}
 	for _, name := range names {
@@ -54,7 +55,7 @@ func runLayouts(a *app, names []string) error {
 			return fmt.Errorf("there is no layout %q; %s", name, diag.DidYouMean(name, known))
 		}
 		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is there already; nothing was written", file)
+			return fmt.Errorf("%s is there already; nothing was written: name it in a campaign as it is, or move it away first", file)
 		}
 	}
 	for _, name := range names {
@@ -69,4 +70,10 @@ func runLayouts(a *app, names []string) error {
 
 func layoutFile(dir, name string) string {
 	return filepath.Join(dir, "templates", name+layoutSuffix)
+}
+
+// aboutLayout is the first line of the note with which a layout begins.
+func aboutLayout(text string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(text, "<!-- "), "\n")
+	return first
 }

@@ -25,9 +25,13 @@ func TestLayouts(t *testing.T) {
 	}
 	file := filepath.Join(a.dir, "templates", "greeting.mjml.liquid")
 	for _, step := range []struct{ names, want string }{
-		{"", "greeting\noffer\nreminder\n"},
+		{"", `greeting  A greeting with a small present, such as for a birthday.
+offer     An offer: what it is, three good reasons, the price, and one button.
+reminder  A reminder of something that is due, with what the customer has to know at a glance. Its audience says  each: customer.vehicles as vehicle, without merge.
+to have them in templates/: sapa layouts NAME…
+`},
 		{"greeting", file + ": name it in a campaign: html: greeting.mjml.liquid\n"},
-		{"offer greeting", file + " is there already; nothing was written"},
+		{"offer greeting", file + " is there already; nothing was written: name it in a campaign as it is, or move it away first"},
 		{"ofer", `there is no layout "ofer"; did you mean "offer"?`},
 	} {
 		if d := cmp.Diff(step.want, run(strings.Fields(step.names)...)); d != "" {

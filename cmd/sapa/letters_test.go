@@ -77,6 +77,8 @@ link: PUBLIC/s/Ab3dE9x0
 
 the short addresses are examples, as long as those of a message; theirs lead to
   PUBLIC/s/Ab3dE9x0  https://bengkel.example/booking
+
+printed to proof.pdf
 `, "preview", "oil-change", "--pdf", filepath.Join(w.dir, "proof.pdf"))
 	if proof, err := os.ReadFile(filepath.Join(w.dir, "proof.pdf")); err != nil || bytes.Count(proof, []byte("/Type/Page/")) != 2 {
 		t.Errorf("the proof has not two sides: %v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -189,7 +190,28 @@ func (o *outFiles) discard() {
 	}
 }
 
-// printProof prints a previewed letter.
+// sayProof says of a previewed letter where it was printed, or why it can't be.
+func (s *session) sayProof(a *app, p *campaign.Preview, pdf string) {
+	if pdf != "" {
+		fmt.Fprintf(a.stdout, "\nprinted to %s\n", pdf)
+		return
+	}
+	if p.Channel != paper.Name || p.Address == "" || p.Unusable != "" {
+		return
+	}
+	if err := s.proof(io.Discard, a, p); err != nil {
+		fmt.Fprintf(a.stdout, "\nit can't be printed: %v\n", err)
+	}
+}
+
+// proof prints a previewed letter.
+func (s *session) proof(w io.Writer, a *app, p *campaign.Preview) error {
+	m := *p.Message
+	m.To.Addr = p.Number
+	return paper.Proof(w, letterSettings(s.config), os.DirFS(filepath.Join(s.projectDir, "templates")), &m, a.now())
+}
+
+// printProof prints a previewed letter to a file.
 func (s *session) printProof(a *app, p *campaign.Preview, name string) error {
 	switch {
 	case p.Channel != paper.Name:
@@ -199,15 +221,12 @@ func (s *session) printProof(a *app, p *campaign.Preview, name string) error {
 	case p.Unusable != "":
 		return fmt.Errorf("--pdf: no letter reaches them: %s", p.Unusable)
 	}
-	m := *p.Message
-	m.To.Addr = p.Number
 	files, err := createFiles(name)
 	if err != nil {
 		return err
 	}
 	defer files.discard()
-	templates := os.DirFS(filepath.Join(s.projectDir, "templates"))
-	if err := paper.Proof(files.files[0], letterSettings(s.config), templates, &m, a.now()); err != nil {
+	if err := s.proof(files.files[0], a, p); err != nil {
 		return fmt.Errorf("print customer %s's letter: %w", p.CustomerKey, err)
 	}
 	return errors.Join(files.finish(), files.keep())

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -67,10 +66,10 @@ func runMessages(ctx context.Context, a *app, arg string, o messagesOptions) err
 	}
 	for _, m := range list {
 		if several {
-			t.AppendRow([]any{m.CustomerKey, rung(m), m.State + arrival(m) + departure(m, a.now()), value(m.Reason), value(m.Code), value(m.Words)})
+			t.AppendRow([]any{m.CustomerKey, rung(m), m.State + arrival(m) + a.departure(m), value(m.Reason), value(m.Code), value(m.Words)})
 			continue
 		}
-		t.AppendRow([]any{m.CustomerKey, m.State + arrival(m) + departure(m, a.now()), value(m.Reason), value(m.Code), value(m.Words)})
+		t.AppendRow([]any{m.CustomerKey, m.State + arrival(m) + a.departure(m), value(m.Reason), value(m.Code), value(m.Words)})
 	}
 	t.Render()
 	if o.limit > 0 && len(list) == o.limit {
@@ -101,11 +100,11 @@ func arrival(m report.Message) string {
 }
 
 // departure is when a message may go that waits for its hour, or for another attempt.
-func departure(m report.Message, now time.Time) string {
-	if m.State != "planned" || m.NotBefore == nil || !m.NotBefore.After(now) {
+func (a *app) departure(m report.Message) string {
+	if m.State != "planned" || m.NotBefore == nil || !m.NotBefore.After(a.now()) {
 		return ""
 	}
-	return ", goes " + clockText(*m.NotBefore)
+	return ", goes " + a.moment(*m.NotBefore)
 }
 
 // value prints what may be missing.

@@ -76,7 +76,8 @@ func runPreview(ctx context.Context, a *app, name string, o previewOptions) erro
 	if o.json {
 		err = a.printJSON(p)
 	} else {
-		a.printPreview(p)
+		a.printPreview(p, o.html)
+		s.sayProof(a, p, o.pdf)
 	}
 	if err == nil && o.sendTo != "" {
 		err = s.sendPreview(ctx, a, p, o.sendTo)
@@ -108,7 +109,8 @@ func (s *session) previewBy(ctx context.Context, a *app, c *campaign.Campaign, o
 	return first, nil
 }
 
-func (a *app) printPreview(p *campaign.Preview) {
+// printPreview shows a message; html is the file in which its HTML part is, if there is one.
+func (a *app) printPreview(p *campaign.Preview, html string) {
 	due := "in the audience now"
 	switch {
 	case p.Skipped != "":
@@ -129,7 +131,11 @@ func (a *app) printPreview(p *campaign.Preview) {
 		return
 	}
 	fmt.Fprintf(a.stdout, "to:      %s <%s>\nsubject: %s\n\n%s\n", p.Message.To.Name, p.Message.To.Addr, p.Message.Subject, strings.TrimRight(p.Message.Text, "\n"))
-	if p.Message.HTML != "" {
+	switch {
+	case p.Message.HTML == "":
+	case html != "":
+		fmt.Fprintf(a.stdout, "\n(and an HTML part of %d bytes, which is in %s)\n", len(p.Message.HTML), html)
+	default:
 		fmt.Fprintf(a.stdout, "\n(and an HTML part of %d bytes; see it with --html FILE)\n", len(p.Message.HTML))
 	}
 }

@@ -183,7 +183,7 @@ func (a *app) printRehearsal(r *campaign.Rehearsal) {
 	}
 	for i, p := range r.Messages {
 		fmt.Fprintf(a.stdout, "\n--- message %d of %s ---\n", i+1, thousands(r.Planned))
-		a.printPreview(p)
+		a.printPreview(p, "")
 	}
 	if len(r.Failing) == 0 {
 		return
@@ -206,7 +206,7 @@ func (a *app) printPlan(title string, p *campaign.Plan) {
 	}
 	a.printChannels(p)
 	if p.First != nil && p.Last != nil {
-		fmt.Fprintf(a.stdout, "  go from %s to %s\n", clockText(*p.First), clockText(*p.Last))
+		fmt.Fprintf(a.stdout, "  go from %s to %s\n", a.moment(*p.First), a.moment(*p.Last))
 	}
 	if p.PutOff > 0 {
 		fmt.Fprintf(a.stdout, "  put off to the end of quiet hours: %s\n", thousands(p.PutOff))
@@ -237,9 +237,6 @@ func (a *app) printChannels(p *campaign.Plan) {
 		fmt.Fprintf(a.stdout, "  %s with a preferred channel that is not the name of one: it is ignored\n", counted(p.Odd, "customer"))
 	}
 }
-
-// clockText is a moment as people read it here.
-func clockText(t time.Time) string { return t.Local().Format("2006-01-02 15:04 MST") }
 
 // preflight makes sure that the database is the one that sends, and that the provider of a channel can be used before anything is planned.
 func (s *session) preflight(ctx context.Context, channel string) error {
@@ -451,7 +448,7 @@ func (a *app) conclude(p *delivery.Progress, asJSON bool) error {
 			why = fmt.Sprintf("sapa messages %d --state planned", p.Run)
 		}
 		fmt.Fprintf(a.stderr, "%s wait until %s; sapa serve sends them by itself, or then: sapa resume %d\nwhy: %s\n",
-			thousands(p.Waiting()), p.Resting.Local().Format("Mon 2 Jan 15:04 MST"), p.Run, why)
+			thousands(p.Waiting()), p.Resting.In(a.zone()).Format("Mon 2 Jan 15:04 MST"), p.Run, why)
 		return &exitError{code: exitPartial}
 	case p.State == "paused":
 		resume := fmt.Sprintf("sapa resume %d", p.Run)

@@ -87,7 +87,7 @@ func runSuppress(ctx context.Context, a *app, args []string, o suppressOptions) 
 	return nil
 }
 
-// moment is a time as tables show it, in UTC.
+// moment is a time as people of the company read it, in their own zone.
 func (a *app) moment(t time.Time) string { return t.In(a.zone()).Format("2006-01-02 15:04 MST") }
 
 // zone is the company's; UTC where sapa.yaml can't be read.

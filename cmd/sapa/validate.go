@@ -29,7 +29,7 @@ func runValidate(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	a.warn(project)
+	a.warn(s, project)
 	segments := ""
 	if n := len(project.Segments.List); n > 0 {
 		segments = " and " + counted(n, "segment")
@@ -39,11 +39,13 @@ func runValidate(ctx context.Context, a *app) error {
 }
 
 // warn shows what authors should know although nothing is wrong.
-func (a *app) warn(project *campaign.Project) {
+func (a *app) warn(s *session, project *campaign.Project) {
+	var list diag.List
 	for _, c := range project.Campaigns {
-		for _, w := range c.Warnings {
-			fmt.Fprintln(a.stderr, "warning: "+w.String())
-		}
+		list = append(list, c.Warnings...)
+	}
+	for _, w := range append(list, s.withoutAccount(project.Campaigns)...) {
+		fmt.Fprintln(a.stderr, "warning: "+w.String())
 	}
 }
 
@@ -110,7 +112,7 @@ func runApply(ctx context.Context, a *app, o applyOptions) error {
 		return err
 	}
 	defer s.close()
-	a.warn(project)
+	a.warn(s, project)
 	changes, err := campaign.Diff(ctx, s.pool, project.Campaigns, a.now())
 	switch {
 	case err != nil || o.dryRun:
@@ -152,8 +154,11 @@ func (a *app) printChanges(changes []campaign.Change) {
 			fmt.Fprintf(a.stdout, ", waits for approval by somebody else: sapa approve %s\n", c.Campaign)
 			continue
 		}
-		if c.Next != nil {
+		switch {
+		case c.Next != nil:
 			fmt.Fprintf(a.stdout, ", next tick %s", c.Tick)
+		case c.Event != "":
+			fmt.Fprintf(a.stdout, ", at each event %s", c.Event)
 		}
 		fmt.Fprintln(a.stdout)
 	}

@@ -62,6 +62,25 @@ func TestDidYouMean(t *testing.T) {
 	}
 }
 
+func TestDidYouMeanFile(t *testing.T) {
+	t.Parallel()
+	known := []string{"birthday.html.liquid", "mail/up-sell.mjml.liquid", "upsell.html.liquid"}
+	cases := []struct{ name, want string }{
+		{"birtday.html.liquid", `did you mean "birthday.html.liquid"?`},
+		{"birthday.mjml.liquid", `did you mean "birthday.html.liquid"?`},
+		{"mail/upsell.html.liquid", `did you mean "mail/up-sell.mjml.liquid"?`},
+		{"nix.html.liquid", "known here: birthday.html.liquid, mail/up-sell.mjml.liquid, upsell.html.liquid"},
+	}
+	for _, c := range cases {
+		if got := DidYouMeanFile(c.name, known); got != c.want {
+			t.Errorf("DidYouMeanFile(%q) = %q, want %q", c.name, got, c.want)
+		}
+	}
+	if got := DidYouMeanFile("nix.html.liquid", nil); got != "" {
+		t.Errorf("of none: %q", got)
+	}
+}
+
 func TestAt(t *testing.T) {
 	t.Parallel()
 	if got, want := At("é\nabc def", 6, 30), (Span{2, 5, 3}); got != want {

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -11,6 +12,30 @@ import (
 func DidYouMean(name string, known []string) string {
 	if best, ok := nearest(name, known); ok {
 		return fmt.Sprintf("did you mean %q?", best)
+	}
+	if len(known) > 0 && len(known) <= 12 {
+		return Known(known)
+	}
+	return ""
+}
+
+// DidYouMeanFile is DidYouMean for the name of a file: what follows its first dot says nothing about which one was meant.
+func DidYouMeanFile(name string, known []string) string {
+	stem := func(name string) string {
+		folder, base := path.Split(name)
+		base, _, _ = strings.Cut(base, ".")
+		return folder + base
+	}
+	of := map[string]string{}
+	var stems []string
+	for _, k := range slices.Sorted(slices.Values(known)) {
+		if s := stem(k); of[s] == "" {
+			of[s] = k
+			stems = append(stems, s)
+		}
+	}
+	if best, ok := nearest(stem(name), stems); ok {
+		return fmt.Sprintf("did you mean %q?", of[best])
 	}
 	if len(known) > 0 && len(known) <= 12 {
 		return Known(known)
