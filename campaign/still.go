@@ -9,7 +9,7 @@ import (
 )
 
 // Still says which of a run's customers, and which of their rows, its rule means now: with the run's own date, moment and
-// thresholds, and with the data as they are.
+// thresholds, and with the data as they are. Of a triggered run it can't be asked; see StillByEvent.
 func (l *Library) Still(ctx context.Context, run int, customers []string) ([]segment.Key, error) {
 	r := &Run{ID: run}
 	var kept []byte
@@ -23,6 +23,9 @@ func (l *Library) Still(ctx context.Context, run int, customers []string) ([]seg
 	c, err := l.version(ctx, r.VersionID)
 	if err != nil {
 		return nil, err
+	}
+	if c.event != nil {
+		return nil, fmt.Errorf("ask the rule of run %d again: %s goes when an event comes, and its rule is asked as of that: StillByEvent", run, c.Name())
 	}
 	keys, err := segment.Still(ctx, l.db, c.scope, customers, c.clockOf(r), c.base, c.where)
 	if err != nil {

@@ -32,6 +32,7 @@ type callsView struct {
 	Due      int64 // without a call
 	Later    int64
 	None     bool   // the agent asked, and there was none
+	Open     bool   // the page is about this call, of which nothing was noted so far
 	Wrong    string // what is wrong with what was sent
 	Note, At string
 }
@@ -67,10 +68,28 @@ var callsDone = map[string]string{
 
 // callsPage shows the call that the agent has, or how many wait.
 func (p *private) callsPage(w http.ResponseWriter, r *http.Request, s *access.Session) {
-	p.showCall(w, r, s, http.StatusOK, callsView{None: r.URL.Query().Get("done") == "none"})
+	p.showCall(w, r, s, http.StatusOK, 0, callsView{None: r.URL.Query().Get("done") == "none"})
 }
 
-func (p *private) showCall(w http.ResponseWriter, r *http.Request, s *access.Session, status int, v callsView) {
+// callPage shows a call that the agent has at the address to which its form goes, for who loads that page again; any other
+// call is not shown.
+func (p *private) callPage(w http.ResponseWriter, r *http.Request, s *access.Session) {
+	id, ok := pathCall(r)
+	if !ok || p.Calls.Desk == nil {
+		p.unknown(w, r, s)
+		return
+	}
+	p.showCall(w, r, s, http.StatusOK, id, callsView{Open: true})
+}
+
+// pathCall is the call that a path names.
+func pathCall(r *http.Request) (id int64, ok bool) {
+	id, err := strconv.ParseInt(r.PathValue("call"), 10, 64)
+	return id, err == nil && id > 0
+}
+
+// showCall shows the call that the agent has; only is the one that the page is about, 0 any.
+func (p *private) showCall(w http.ResponseWriter, r *http.Request, s *access.Session, status int, only int64, v callsView) {
 	if p.Calls.Desk == nil {
 		p.say(w, r, s, http.StatusNotFound, "Nobody is called", "This company has no list of calls. Where it should have one, docs/calls.md says how.")
 		return
@@ -78,11 +97,18 @@ func (p *private) showCall(w http.ResponseWriter, r *http.Request, s *access.Ses
 	page := &privateView{Title: "Calls", User: &s.User, Done: callsDone[r.URL.Query().Get("done")], Calls: &v}
 	var err error
 	v.Call, err = p.Calls.Desk.Current(r.Context(), s.User.Name)
-	if errors.Is(err, calldesk.ErrNone) {
+	switch {
+	case errors.Is(err, calldesk.ErrNone) && v.Open, err == nil && v.Open && v.Call.ID != only:
+		http.Redirect(w, r, "/calls", http.StatusSeeOther)
+		return
+	case errors.Is(err, calldesk.ErrNone):
 		err = p.callsWaiting(r.Context(), &v)
-	} else if err == nil {
+	case err == nil:
 		page.Title, page.Done = "Call "+v.Who(), ""
 		err = p.callDetails(r.Context(), &v)
+	}
+	if only != 0 && !v.Open && (v.Call == nil || v.Call.ID != only) { // what was written is not about another customer
+		v.Wrong, v.Note, v.At = v.Wrong+" Nothing was noted, and the call is not yours any more.", "", ""
 	}
 	if err != nil {
 		p.trouble(w, r, s, err)
@@ -132,8 +158,8 @@ func (p *private) nextCall(w http.ResponseWriter, r *http.Request, s *access.Ses
 
 // sayCall takes what came of a call, or gives it back.
 func (p *private) sayCall(w http.ResponseWriter, r *http.Request, s *access.Session) {
-	id, err := strconv.ParseInt(r.PathValue("call"), 10, 64)
-	if err != nil || id < 1 || p.Calls.Desk == nil {
+	id, ok := pathCall(r)
+	if !ok || p.Calls.Desk == nil {
 		p.unknown(w, r, s)
 		return
 	}
@@ -144,7 +170,7 @@ func (p *private) sayCall(w http.ResponseWriter, r *http.Request, s *access.Sess
 	said, err := p.finishCall(r.Context(), s.User.Name, id, r.PostForm)
 	switch {
 	case errors.Is(err, calldesk.ErrTime), errors.Is(err, errNoOutcome):
-		p.showCall(w, r, s, http.StatusUnprocessableEntity, callsView{Wrong: firstLetter(err.Error()) + ".", Note: r.PostForm.Get("note"), At: r.PostForm.Get("at")})
+		p.showCall(w, r, s, http.StatusUnprocessableEntity, id, callsView{Wrong: firstLetter(err.Error()) + ".", Note: r.PostForm.Get("note"), At: r.PostForm.Get("at")})
 	case errors.Is(err, calldesk.ErrState):
 		p.say(w, r, s, http.StatusConflict, "That is not possible now", firstLetter(err.Error())+". Nothing was noted; go on with the next call.")
 	case errors.Is(err, calldesk.ErrNotFound):
@@ -292,8 +318,8 @@ func (p *private) apiCallID(r *http.Request) (int64, error) {
 	if p.Calls.Desk == nil {
 		return 0, errNoCalls
 	}
-	id, err := strconv.ParseInt(r.PathValue("call"), 10, 64)
-	if err != nil || id < 1 {
+	id, ok := pathCall(r)
+	if !ok {
 		return 0, inCalls(fmt.Errorf("call %q: %w", r.PathValue("call"), calldesk.ErrNotFound))
 	}
 	return id, nil

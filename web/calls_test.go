@@ -30,11 +30,15 @@ channels: {calls: {card: [favourite]}}
 type quietVersions struct{}
 
 func (quietVersions) Content(context.Context, int) (*delivery.Content, error) {
-	return &delivery.Content{}, nil
+	return &delivery.Content{Others: map[string]*delivery.Parts{"calls": {}}}, nil
 }
 
 func (quietVersions) Still(_ context.Context, _ int, customers []string) ([]segment.Key, error) {
 	return []segment.Key{{Customer: customers[0]}}, nil
+}
+
+func (quietVersions) StillByEvent(context.Context, int, int64) ([]segment.Key, error) {
+	return nil, nil
 }
 
 // newCalls is a private listener whose run is a list of calls: to c7 and c8 now, to c9 and c10 tomorrow.
@@ -117,8 +121,20 @@ func TestCallsPage(t *testing.T) {
 	wrong := s.submit(at, cookie, url.Values{"outcome": {"call-back"}, "note": {"Wants <b>lilies</b>"}, "at": {"2026-11-22T21:30"}})
 	has("a call back at night", wrong, 422, "That is no time to call back: from 20:00 to 08:00 nobody is called; choose another time than 2026-11-22 21:30.", `value="2026-11-22T21:30"`, "Wants &lt;b&gt;lilies&lt;/b&gt;</textarea>")
 	has("no outcome", s.submit(at, cookie, url.Values{"note": {"x"}}), 422, "Say what came of the call with one of the buttons.")
+	has("loaded again", s.get(at, cookie), 200, "<h1>Ibu &lt;Sari&gt;</h1>", "Nothing has been noted of this call yet.", `action="`+at+`"`)
+	for _, path := range []string{"/calls/77", fmt.Sprintf("/calls/%d", s.run.Base+8)} {
+		if a := s.get(path, cookie); a.StatusCode != 303 || a.Header.Get("Location") != "/calls" {
+			t.Errorf("GET %s: %s to %s", path, a.Status, a.Header.Get("Location"))
+		}
+	}
+	has("no number", s.get("/calls/x", cookie), 404)
+	other := s.submit(fmt.Sprintf("/calls/%d", s.run.Base+8), cookie, url.Values{"outcome": {"call-back"}, "note": {"about c8"}, "at": {"x"}})
+	has("of another call", other, 422, "<h1>Ibu &lt;Sari&gt;</h1>", "Nothing was noted, and the call is not yours any more.")
+	if strings.Contains(other.body, "about c8") {
+		t.Error("what was written about one customer is in the form of another")
+	}
 	if a := s.submit(at, cookie, url.Values{"outcome": {"interested"}, "note": {"lilies"}}); a.Header.Get("Location") != "/calls?done=done" {
-		t.Errorf("interested: %s to %s", a.Status, a.Header.Get("Location"))
+		t.Errorf("interested: %s to %s\n%s", a.Status, a.Header.Get("Location"), a.body)
 	}
 	has("done", s.get("/calls?done=done", cookie), 200, "That is noted.", "1 call is due, 2 for later.")
 	has("done twice", s.submit(at, cookie, url.Values{"outcome": {"order"}}), 409, "it is done, interested. Nothing was noted")
@@ -126,6 +142,25 @@ func TestCallsPage(t *testing.T) {
 	has("no number", s.submit("/calls/x", cookie, url.Values{"outcome": {"order"}}), 404)
 	s.submit("/calls", cookie, nil)
 	has("the next one", s.get("/calls", cookie), 200, "<h1>Customer c8</h1>")
+	ledgertest.Exec(t, s.pool, `update runs set state = 'paused' where id = $1`, s.run.ID)
+	stopped := s.get("/calls", cookie)
+	has("stopped", stopped, 200, "<h1>Customer c8</h1>", `<p class="error" role="alert">Do not call. The run is paused; nobody of it is called until somebody resumes it.</p>`, "Nobody was called: go on")
+	for _, word := range []string{"tel:", "+62812", "Selamat siang", "What to say"} {
+		if strings.Contains(stopped.body, word) {
+			t.Errorf("a stopped call leads to calling by %q:\n%s", word, stopped.body)
+		}
+	}
+	doc, err := html.Parse(strings.NewReader(stopped.body))
+	s.must(err)
+	for _, fault := range structureFaults(doc) {
+		t.Errorf("stopped: %s", fault)
+	}
+	var next struct{ Call *calldesk.Call }
+	s.must(json.Unmarshal([]byte(s.api("POST", "/v1/calls/next", s.tokens[access.Agent], "").body), &next))
+	if next.Call == nil || next.Call.Stop == nil || next.Call.Stop.Reason != "run paused" || next.Call.Phone != "" {
+		t.Errorf("by the API: %+v", next.Call)
+	}
+	ledgertest.Exec(t, s.pool, `update runs set state = 'sending' where id = $1`, s.run.ID)
 	if a := s.submit(fmt.Sprintf("/calls/%d", s.run.Base+8), cookie, url.Values{"outcome": {"release"}}); a.Header.Get("Location") != "/calls?done=release" {
 		t.Errorf("release: %s to %s", a.Status, a.Header.Get("Location"))
 	}

@@ -106,6 +106,7 @@ func (p *private) pageRoutes() []pageRoute {
 		{"GET /alerts/{desk}/feed", access.SeeAlerts, p.alertFeed},
 		{"GET /calls", access.MakeCalls, p.callsPage},
 		{"POST /calls", access.MakeCalls, p.nextCall},
+		{"GET /calls/{call}", access.MakeCalls, p.callPage},
 		{"POST /calls/{call}", access.MakeCalls, p.sayCall},
 		{"GET /log", access.ReadLog, p.audit},
 		{"GET /users", access.ManageUsers, p.users},

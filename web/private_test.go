@@ -200,7 +200,7 @@ func TestRolesAndRoutes(t *testing.T) {
 		"GET /alerts": "marketer agent operator", "GET /alerts.js": "marketer agent operator", "GET /alerts/{desk}": "marketer agent operator",
 		"POST /alerts/{desk}": "marketer agent operator", "GET /alerts/{desk}/feed": "marketer agent operator",
 		"GET /replies": "marketer agent operator", "POST /replies": "marketer agent operator", "GET /log": "marketer operator", "GET /users": "operator",
-		"GET /calls": "agent operator", "POST /calls": "agent operator", "POST /calls/{call}": "agent operator",
+		"GET /calls": "agent operator", "POST /calls": "agent operator", "GET /calls/{call}": "agent operator", "POST /calls/{call}": "agent operator",
 	}
 	for _, route := range (&private{}).pageRoutes() {
 		may, ok := pages[route.pattern]

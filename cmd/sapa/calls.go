@@ -121,12 +121,18 @@ you for 15 minutes, or for what sapa.yaml says.`,
 }
 
 // callDesk is the list of calls as this project's sapa.yaml sets it up.
-func (s *session) callDesk() *calldesk.Desk {
+func (s *session) callDesk(ctx context.Context, a *app) (*calldesk.Desk, error) {
+	urls, err := s.urls(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var settings customer.CallsSettings
 	if set := s.config.Channels.Calls; set != nil {
 		settings = *set
 	}
-	return &calldesk.Desk{Pool: s.pool, Schema: s.schema, Library: s.library, Settings: settings.WithDefaults(), Now: s.businessTime}
+	return &calldesk.Desk{
+		Pool: s.pool, Schema: s.schema, Library: s.library, URLs: urls, Settings: settings.WithDefaults(), Now: s.businessTime, Log: a.log(),
+	}, nil
 }
 
 // historyShown is how many contacts an agent sees.
@@ -138,7 +144,11 @@ func runCallsNext(ctx context.Context, a *app, o callsOptions) error {
 		return err
 	}
 	defer s.close()
-	c, err := s.callDesk().Next(ctx, o.who(a))
+	desk, err := s.callDesk(ctx, a)
+	if err != nil {
+		return err
+	}
+	c, err := desk.Next(ctx, o.who(a))
 	if errors.Is(err, calldesk.ErrNone) && !o.asJSON {
 		fmt.Fprintln(a.stdout, "nobody is to be called now; what waits for its time: sapa calls")
 		return nil
@@ -166,8 +176,12 @@ func (a *app) printCall(c *calldesk.Call, history []report.Contact) {
 	if who == "" {
 		who = "customer " + c.CustomerKey
 	}
-	fmt.Fprintf(a.stdout, "%s  %s\n", oneLine(who), c.Phone)
+	fmt.Fprintln(a.stdout, strings.TrimSpace(oneLine(who)+"  "+c.Phone))
 	fmt.Fprintf(a.stdout, "call %d · %s, run %d · customer %s · %s there\n", c.ID, c.Campaign, c.Run, oneLine(c.CustomerKey), a.now().In(zoneOf(c.Zone)).Format("15:04"))
+	if c.Stop != nil {
+		a.printStop(c)
+		return
+	}
 	for _, line := range callRemarks(c) {
 		fmt.Fprintln(a.stdout, line)
 	}
@@ -196,6 +210,13 @@ func (a *app) printCall(c *calldesk.Call, history []report.Contact) {
 		fmt.Fprintln(a.stdout, strings.TrimSpace(fmt.Sprintf("%s  %s %s, %s%s", a.moment(h.At), value(h.Campaign), h.Channel, h.What, words)))
 	}
 	fmt.Fprintf(a.stdout, "\nyours until %s; then:  sapa calls done %d OUTCOME\n", a.moment(c.Until), c.ID)
+	fmt.Fprintf(a.stdout, "outcomes: %s\n", outcomeWords())
+}
+
+// printStop says why a call must not be made that the agent has.
+func (a *app) printStop(c *calldesk.Call) {
+	fmt.Fprintf(a.stdout, "\ndo not call: %s\n\n", c.Stop.Text)
+	fmt.Fprintf(a.stdout, "if you have spoken to them:  sapa calls done %d OUTCOME\nif not:                      sapa calls release %[1]d\n", c.ID)
 	fmt.Fprintf(a.stdout, "outcomes: %s\n", outcomeWords())
 }
 

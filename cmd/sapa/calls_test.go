@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const callsProject = `customers: {table: public.customers, key: id, phone: phone, name: full_name, region: {default: ID}, timezone: {default: Asia/Jakarta}}
@@ -110,5 +113,85 @@ func (w *world) exportsCalls(budi int) {
 	}
 	if got := w.texts(`select concat_ws(' ', actor, subject, detail) from audit_log where action = 'export calls'`); len(got) != 1 || got[0] != `ani run 1 {"calls": 2}` {
 		w.t.Errorf("the audit log has %q", got)
+	}
+}
+
+const againProject = `customers:
+  table: public.customers
+  key: id
+  phone: phone
+  region: {default: ID}
+  timezone: {default: Asia/Jakarta}
+  relations: {vehicles: {table: public.vehicles, by: customer_id, key: id}}
+channels: {calls: {}}
+events: {asked: {data: {about: text}}}
+`
+
+const askedCampaign = `campaign: asked
+topic: offers
+trigger: {event: asked, where: event.about == "roses"}
+audience: {where: customer.phone != nil}
+content: {calls: {reason: "Asked about {{ event.about }}", script: Halo}}
+`
+
+const oilCampaign = `campaign: oil
+topic: service
+audience:
+  each: customer.vehicles as vehicle
+  where: vehicle.due <= today()
+  occasion: [vehicle.id, vehicle.due]
+  merge: customer
+content: {calls: {reason: "Due: {{ vehicles | map: 'plate' | join: ', ' }}", script: "Your {{ vehicles | map: 'plate' | join: ' and your ' }}, please."}}
+`
+
+// What waited on the list is asked again when it is given out: an event's call by its own event, and of due rows those that
+// the rule still means are named, and no others.
+func TestCallsAskedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	nine := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC) // in Jakarta
+	w.now = func() time.Time { return nine }
+	w.exec(`create table public.customers (id bigint primary key, phone text);
+		insert into public.customers select i, '0812-1111-000' || i from generate_series(1, 5) i;
+		create table public.vehicles (id bigint primary key, customer_id bigint, plate text, due date);
+		insert into public.vehicles select 10 * c + v, c, 'H ' || c || v, date '2026-11-20' from generate_series(3, 5) c, generate_series(1, 2) v`)
+	w.file("sapa.yaml", againProject)
+	w.file("campaigns/asked.yaml", askedCampaign)
+	w.file("campaigns/oil.yaml", oilCampaign)
+	w.ok("apply")
+	server := w.start("serve", "--public", "127.0.0.1:0", "--private", "none")
+	for _, customer := range []string{"1", "2"} {
+		w.ok("event", "asked", "--customer", customer, "--data", `{"about": "roses"}`)
+	}
+	w.until("both are on the list", func() bool { return w.number(`select count(*) from calls`) == 2 })
+	server.stop()
+	if code, printed := server.wait(); code != 0 {
+		t.Fatalf("%d %s", code, printed)
+	}
+	w.ok("run", "oil")
+	w.now = func() time.Time { return nine.Add(11 * time.Minute) }
+	w.exec(`update public.customers set phone = null where id = 2;
+		update public.vehicles set due = '2027-05-20' where id in (32, 42)`) // their oil was changed
+	w.exec(`delete from public.vehicles where id = 41`)
+	w.exec(`insert into public.vehicles values (43, 4, 'H 43', '2026-11-20')`) // another one is due, which this message is not about
+	var got []string
+	for {
+		code, out := w.sapa("calls", "next", "--json")
+		var c struct{ ID, Campaign, Reason, Script string }
+		if err := json.Unmarshal([]byte(out), &c); code != 0 || err != nil {
+			break
+		}
+		got = append(got, fmt.Sprintf("%s: %s; %s", c.Campaign, c.Reason, c.Script))
+		w.ok("calls", "done", c.ID, "reached")
+	}
+	if diff := cmp.Diff([]string{"asked: Asked about roses; Halo", "oil: Due: H 31; Your H 31, please.", "oil: Due: H 51, H 52; Your H 51 and your H 52, please."}, got); diff != "" {
+		t.Errorf("given (-want +got):\n%s", diff)
+	}
+	states := w.texts(`select concat_ws(' ', customer_key, state, reason) from messages order by customer_key`)
+	if diff := cmp.Diff([]string{"1 sent", "2 skipped no longer eligible", "3 sent", "4 skipped no longer eligible", "5 sent"}, states); diff != "" {
+		t.Errorf("the ledger (-want +got):\n%s", diff)
+	}
+	if got := w.texts(`select reason from calls where customer_key = '3'`); got[0] != "Due: H 31" {
+		t.Errorf("the list says %q", got)
 	}
 }

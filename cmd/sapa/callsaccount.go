@@ -26,19 +26,23 @@ func (s *session) callsAccounts() []registered {
 }
 
 // callDeps is what the agents' pages work with; nothing where sapa.yaml has no calls.
-func (s *session) callDeps() web.CallDeps {
+func (s *session) callDeps(ctx context.Context, a *app) (web.CallDeps, error) {
 	if s.config.Channels.Calls == nil {
-		return web.CallDeps{}
+		return web.CallDeps{}, nil
+	}
+	desk, err := s.callDesk(ctx, a)
+	if err != nil {
+		return web.CallDeps{}, err
 	}
 	return web.CallDeps{
-		Desk: s.callDesk(),
+		Desk: desk,
 		Runs: func(ctx context.Context) ([]report.CallRun, error) {
 			return report.CallRuns(ctx, s.pool, 0, s.businessTime())
 		},
 		History: func(ctx context.Context, customerKey string) ([]report.Contact, error) {
 			return report.History(ctx, s.pool, customerKey, historyShown)
 		},
-	}
+	}, nil
 }
 
 // tidyCalls takes calls off the list whose time is over, until the context ends.
@@ -47,6 +51,10 @@ func (s *session) tidyCalls(ctx context.Context, a *app) error {
 		<-ctx.Done()
 		return nil
 	}
+	desk, err := s.callDesk(ctx, a)
+	if err != nil {
+		return err
+	}
 	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
 	for {
@@ -54,7 +62,7 @@ func (s *session) tidyCalls(ctx context.Context, a *app) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			if err := s.callDesk().Tidy(ctx); err != nil && ctx.Err() == nil {
+			if err := desk.Tidy(ctx); err != nil && ctx.Err() == nil {
 				a.log().Warn("tidy the list of calls", slog.Any("error", err))
 			}
 		}

@@ -51,7 +51,11 @@ func runCallsDone(ctx context.Context, a *app, args []string, o callsOptions) er
 		return err
 	}
 	defer s.close()
-	said, err := s.callDesk().Done(ctx, o.who(a), id, calldesk.Result{Outcome: outcome, Note: o.note, At: o.at})
+	desk, err := s.callDesk(ctx, a)
+	if err != nil {
+		return err
+	}
+	said, err := desk.Done(ctx, o.who(a), id, calldesk.Result{Outcome: outcome, Note: o.note, At: o.at})
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,11 @@ func newCallsRelease(a *app) *cobra.Command {
 				return err
 			}
 			defer s.close()
-			if err := s.callDesk().Release(c.Context(), o.who(a), id); err != nil {
+			desk, err := s.callDesk(c.Context(), a)
+			if err != nil {
+				return err
+			}
+			if err := desk.Release(c.Context(), o.who(a), id); err != nil {
 				return err
 			}
 			fmt.Fprintf(a.stdout, "call %d is anybody's again\n", id)

@@ -112,7 +112,10 @@ func (d *demo) call(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(d.stdout, "\nThe list of calls has %s customers.\n", thousands(n))
-	desk := d.callDesk()
+	desk, err := d.callDesk(ctx, d.app)
+	if err != nil {
+		return err
+	}
 	c, err := desk.Next(ctx, "dewi")
 	if errors.Is(err, calldesk.ErrNone) {
 		fmt.Fprintln(d.stdout, "  nobody is called at this hour")

@@ -109,6 +109,10 @@ func (s *session) privateDeps(ctx context.Context, a *app, planner *campaign.Pla
 	if err != nil {
 		return web.PrivateDeps{}, fmt.Errorf("the company's zone: %w", err)
 	}
+	list, err := s.callDeps(ctx, a)
+	if err != nil {
+		return web.PrivateDeps{}, err
+	}
 	return web.PrivateDeps{
 		Gate: gate, Runs: planner,
 		Reports: func(ctx context.Context, f report.Filter) (report.Report, error) {
@@ -125,7 +129,7 @@ func (s *session) privateDeps(ctx context.Context, a *app, planner *campaign.Pla
 			return response.MarkSeen(ctx, s.pool, ids, actor, a.now())
 		},
 		Alerts:  s.alertDeps(a),
-		Calls:   s.callDeps(),
+		Calls:   list,
 		Users:   func(ctx context.Context) ([]access.User, error) { return access.Users(ctx, s.pool, a.now()) },
 		Company: s.companyName(), Secure: secure, Trusted: s.trusted, Zone: zone, Now: a.now, Log: a.log(),
 		Ready: s.ready,

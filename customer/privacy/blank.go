@@ -135,8 +135,7 @@ func (e *eraser) places() []erasing {
 				update call_tries set note = null where message_id = any(@messages) and note is not null
 			)
 			update calls
-			set customer_key = @pseudonym, name = null, reason = null, offer = null, script = null, keeper = null,
-			    claimed_by = null, claimed_at = null, claimed_until = null
+			set customer_key = @pseudonym, name = null, reason = null, offer = null, script = null, keeper = null -- who has it is shown that
 			where message_id = any(@messages)`},
 		{"consents", &e.Consents, `update consents set customer_key = @pseudonym, evidence = '{}' where customer_key = @key`},
 		{"inbound messages", &e.Inbound, `

@@ -1,6 +1,6 @@
 // Package calldesk gives calls to the people who make them, and takes what came of each: the list of channel calls at work.
 //
-//	d := &calldesk.Desk{Pool: pool, Schema: schema, Library: library, Settings: settings.WithDefaults(), Now: time.Now}
+//	d := &calldesk.Desk{Pool: pool, Schema: schema, Library: library, URLs: urls, Settings: settings.WithDefaults(), Now: time.Now}
 //	call, err := d.Next(ctx, "ani")                                     // ErrNone: nobody is to be called now
 //	_, err = d.Done(ctx, "ani", call.ID, calldesk.Result{Outcome: calls.Order, Note: "roses"})
 //
@@ -9,9 +9,11 @@
 package calldesk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,22 +21,20 @@ import (
 
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
-	"github.com/sapa-crm/sapa/segment"
+	"github.com/sapa-crm/sapa/response"
 )
 
-// Desk works the list of calls. All fields are required.
+// Desk works the list of calls. All fields but Log are required. Any number of agents may use a Desk at once.
 type Desk struct {
 	Pool     *pgxpool.Pool
 	Schema   *customer.Schema
-	Library  Library
+	Library  delivery.Library
+	URLs     *response.URLs         // of links in what agents say
 	Settings customer.CallsSettings // WithDefaults
 	Now      func() time.Time       // business time
-}
+	Log      *slog.Logger           // nil: nobody reads it
 
-// Library knows applied versions, as delivery.Library does.
-type Library interface {
-	Content(ctx context.Context, version int) (*delivery.Content, error)
-	Still(ctx context.Context, run int, customers []string) ([]segment.Key, error)
+	resting resting
 }
 
 // Errors that callers branch on.
@@ -63,6 +63,7 @@ type Call struct {
 	CallBack    bool       `json:"callback"` // the customer expects it
 	Until       time.Time  `json:"until"`    // so long it is kept for the agent
 	Card        []CardLine `json:"card"`
+	Stop        *Stop      `json:"stop"` // why it must not be made any more; nil: it may
 }
 
 // CardLine is a value of the customer's row.
@@ -77,43 +78,62 @@ const keepFor = 30 * time.Minute
 // mostRefused bounds how many calls that may not be made any more are put aside while one agent waits.
 const mostRefused = 300
 
-// Next gives an agent the next call: the one that they have already, or the first that may be made now. What may not be made any
-// more is put aside with its reason. The error is ErrNone where there is nothing to do, else the database's.
+// Next gives an agent the next call: the one that they have already, as Current does, or the first that may be made now. What may
+// not be made any more is put aside with its reason. The error is ErrNone where there is nothing to do, else the database's.
 func (d *Desk) Next(ctx context.Context, agent string) (*Call, error) {
 	for range mostRefused {
-		c, err := d.next(ctx, agent)
-		if err != nil {
+		c, err := d.Current(ctx, agent)
+		if !errors.Is(err, ErrNone) {
+			return c, err
+		}
+		if err := d.claim(ctx, agent); err != nil {
 			return nil, err
 		}
-		reason, err := d.look(ctx, c)
-		switch {
-		case err != nil:
-			return nil, errors.Join(fmt.Errorf("look at call %d: %w", c.ID, err), d.drop(context.WithoutCancel(ctx), agent, c.ID))
-		case reason == "":
-			return &c.Call, nil
-		}
-		if err := d.skip(ctx, []int64{c.ID}, reason); err != nil {
-			return nil, err
+		if c, err = d.first(ctx, agent); c != nil || err != nil {
+			return c, err
 		}
 	}
 	return nil, fmt.Errorf("%w: %d calls in a row may not be made any more; ask again", ErrNone, mostRefused)
 }
 
-// Current is the call that an agent has; ErrNone: none.
+// first looks at a call that an agent has just been given; nil where they are not to see it.
+func (d *Desk) first(ctx context.Context, agent string) (*Call, error) {
+	c, err := d.held(ctx, agent)
+	if errors.Is(err, ErrNone) {
+		return nil, nil // it was taken away at once
+	}
+	if err != nil {
+		return nil, err
+	}
+	reason, err := d.look(ctx, c)
+	switch {
+	case err != nil:
+		cause := fmt.Errorf("look at call %d: %w", c.ID, err)
+		return nil, cmp.Or(d.drop(context.WithoutCancel(ctx), agent, c.ID), d.hold(ctx, c.Run, cause))
+	case reason != "":
+		return nil, d.skip(ctx, []int64{c.ID}, reason)
+	}
+	return &c.Call, nil
+}
+
+// Current is the call that an agent has; ErrNone: none. They may be speaking at this moment: where it must not be made any
+// more, it stays theirs, with Stop, and without what leads to calling.
 func (d *Desk) Current(ctx context.Context, agent string) (*Call, error) {
 	c, err := d.held(ctx, agent)
 	if err != nil {
 		return nil, err
 	}
-	reason, err := d.look(ctx, c)
-	if err != nil {
-		return nil, fmt.Errorf("look at call %d: %w", c.ID, err)
+	reason := d.moved(ctx, c)
+	if reason == "" {
+		if reason, err = d.look(ctx, c); err != nil {
+			if err := d.hold(ctx, c.Run, fmt.Errorf("look at call %d: %w", c.ID, err)); err != nil {
+				return nil, err
+			}
+			reason = notRead
+		}
 	}
 	if reason != "" {
-		if err := d.skip(ctx, []int64{c.ID}, reason); err != nil {
-			return nil, err
-		}
-		return nil, ErrNone
+		c.stop(reason)
 	}
 	return &c.Call, nil
 }
@@ -121,35 +141,27 @@ func (d *Desk) Current(ctx context.Context, agent string) (*Call, error) {
 // given is a call with what is looked at before it is made.
 type given struct {
 	Call
-	topic string
-	asOf  time.Time
+	version        int
+	topic          string
+	state, because string // the message's
+	runState       string
+	notAfter       *time.Time
 }
 
-func (d *Desk) next(ctx context.Context, agent string) (*given, error) {
-	c, err := d.held(ctx, agent)
-	if !errors.Is(err, ErrNone) {
-		return c, err
-	}
-	if err := d.claim(ctx, agent); err != nil {
-		return nil, err
-	}
-	return d.held(ctx, agent)
-}
-
-// held reads the call that an agent has and that can still be made.
+// held reads the call that an agent has.
 func (d *Desk) held(ctx context.Context, agent string) (*given, error) {
 	c := &given{}
 	err := d.Pool.QueryRow(ctx, `
-		select c.message_id, c.run_id, g.name, v.topic, r.as_of, c.customer_key, coalesce(c.name, ''), coalesce(a.normalised, ''),
+		select c.message_id, c.run_id, g.name, v.id, v.topic, c.customer_key, coalesce(c.name, ''), coalesce(a.normalised, ''),
 		       coalesce(c.locale, ''), coalesce(m.zone, $3), coalesce(c.reason, ''), coalesce(c.offer, ''), coalesce(c.script, ''), c.tries,
-		       c.keeper is not null, c.claimed_until
+		       c.keeper is not null, c.claimed_until, m.state::text, coalesce(m.reason, ''), r.state::text, m.not_after
 		from calls c
 		join runs r on r.id = c.run_id join campaigns g on g.id = r.campaign_id join versions v on v.id = r.version_id
 		join messages m on m.id = c.message_id
 		left join addresses a on a.id = m.address_id
-		where c.claimed_by = $1 and c.claimed_until > $2 and m.state = 'planned'`, agent, d.Now(), d.Schema.Zone).
-		Scan(&c.ID, &c.Run, &c.Campaign, &c.topic, &c.asOf, &c.CustomerKey, &c.Name, &c.Phone, &c.Locale, &c.Zone,
-			&c.Reason, &c.Offer, &c.Script, &c.Tries, &c.CallBack, &c.Until)
+		where c.claimed_by = $1 and c.claimed_until > $2`, agent, d.Now(), d.Schema.Zone).
+		Scan(&c.ID, &c.Run, &c.Campaign, &c.version, &c.topic, &c.CustomerKey, &c.Name, &c.Phone, &c.Locale, &c.Zone,
+			&c.Reason, &c.Offer, &c.Script, &c.Tries, &c.CallBack, &c.Until, &c.state, &c.because, &c.runState, &c.notAfter)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, ErrNone
 	}
@@ -233,8 +245,6 @@ func (d *Desk) open(ctx context.Context, tx pgx.Tx, agent string, id int64) (*op
 		return nil, fmt.Errorf("read call %d: %w", id, err)
 	case done != nil && o.outcome != "":
 		return nil, fmt.Errorf("call %d: %w: it is done, %s", id, ErrState, o.outcome)
-	case done != nil:
-		return nil, fmt.Errorf("call %d: %w: it was put aside (%s)", id, ErrState, o.cancelled)
 	case o.claimedBy != nil && *o.claimedBy != agent && o.claimedUntil.After(d.Now()):
 		return nil, fmt.Errorf("call %d: %w: %s has it until %s", id, ErrState, *o.claimedBy, o.claimedUntil.In(d.zone(o.zone)).Format("15:04"))
 	}

@@ -3,6 +3,7 @@ package calldesk
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -10,14 +11,25 @@ import (
 
 	"github.com/sapa-crm/sapa/channels/calls"
 	"github.com/sapa-crm/sapa/customer"
+	"github.com/sapa-crm/sapa/internal/pg"
 )
 
-// row reads what the card shows and what consent depends on; nil where the customer is not there any more.
-func (d *Desk) row(ctx context.Context, key string) (map[string]any, error) {
+// opted is what the company's own column says about calling somebody; nil: nothing, or there is none.
+func (d *Desk) opted(ctx context.Context, key string) (opted *bool, there bool, err error) {
+	column := d.Schema.Consent.Columns[calls.Name]
+	row, err := d.row(ctx, key, column)
+	if v, ok := row[column].(bool); ok {
+		opted = &v
+	}
+	return opted, row != nil, err
+}
+
+// row reads columns of a customer; nil where they are not there any more.
+func (d *Desk) row(ctx context.Context, key string, columns ...string) (map[string]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var paths [][]string
-	for _, column := range append([]string{d.Schema.Consent.Columns[calls.Name]}, d.Settings.Card...) {
+	for _, column := range columns {
 		if column != "" {
 			paths = append(paths, []string{column})
 		}
@@ -33,8 +45,17 @@ func (d *Desk) row(ctx context.Context, key string) (map[string]any, error) {
 	return rows[key], nil
 }
 
-// card is what an agent sees of the customer's row: the columns that sapa.yaml names, where they hold something.
-func (d *Desk) card(row map[string]any) []CardLine {
+// card is what an agent sees of the customer's row: the columns that sapa.yaml names, where they hold something. No campaign
+// depends on it: where a column is gone, that is on the card.
+func (d *Desk) card(ctx context.Context, key string) ([]CardLine, error) {
+	row, err := d.row(ctx, key, d.Settings.Card...)
+	if pg.Refused(err) {
+		d.log().Warn("the card can't be read: do the columns of channels.calls.card exist?", slog.Any("error", err))
+		return []CardLine{{"card", "it can’t be read: a column that sapa.yaml names below channels: calls: card: is gone"}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	list := []CardLine{}
 	for _, column := range d.Settings.Card {
 		c, ok := d.Schema.Customer.Column(column)
@@ -42,7 +63,7 @@ func (d *Desk) card(row map[string]any) []CardLine {
 			list = append(list, CardLine{strings.ReplaceAll(column, "_", " "), text})
 		}
 	}
-	return list
+	return list, nil
 }
 
 // shown is a value as a person reads it.

@@ -155,10 +155,6 @@ const farthest = 366 * 24 * time.Hour
 // checkTime refuses a time at which the call would not be offered.
 func (d *Desk) checkTime(ctx context.Context, o *openCall, at time.Time) error {
 	zone := d.zone(o.zone)
-	content, err := d.Library.Content(ctx, o.version)
-	if err != nil {
-		return err
-	}
 	local := at.In(zone).Format("2006-01-02 15:04")
 	switch {
 	case !at.After(d.Now()):
@@ -168,7 +164,7 @@ func (d *Desk) checkTime(ctx context.Context, o *openCall, at time.Time) error {
 	case o.notAfter != nil && !at.Before(*o.notAfter):
 		return fmt.Errorf("%w: the calls of %s end on %s", ErrTime, o.campaign, o.notAfter.In(zone).Format("2006-01-02 15:04"))
 	}
-	for _, w := range append([]customer.Window{d.Settings.Hours.Closed()}, content.Limits.Quiet...) {
+	for _, w := range d.windows(ctx, o.version) {
 		if !w.Until(at, zone).Equal(at) {
 			return fmt.Errorf("%w: from %02d:%02d to %02d:%02d nobody is called; choose another time than %s", ErrTime, w.From/60, w.From%60, w.To/60, w.To%60, local)
 		}
