@@ -13,14 +13,16 @@ import (
 )
 
 // Unknown are the ids of a run's messages that were handed over, or may have been, and of which nobody knows whether the
-// provider took them. Where customers are named, only theirs.
-func (p *Planner) Unknown(ctx context.Context, run int, customers []string) ([]int64, error) {
+// provider took them. Where customers are named, only theirs; where channels are, only those that went by them.
+func (p *Planner) Unknown(ctx context.Context, run int, customers []string, channels ...string) ([]int64, error) {
 	if _, err := p.run(ctx, p.Pool, run); err != nil {
 		return nil, err
 	}
 	rows, _ := p.Pool.Query(ctx, `
 		select m.id from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
-		where r.id = $1 and m.state = 'unknown' and ($2::text[] is null or m.customer_key = any($2)) order by m.id`, run, customers)
+		where r.id = $1 and m.state = 'unknown' and ($2::text[] is null or m.customer_key = any($2))
+		  and ($3::text[] is null or m.channel = any($3))
+		order by m.id`, run, customers, channels)
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
 		return nil, fmt.Errorf("list unknown messages of run %d: %w", run, err)

@@ -17,8 +17,7 @@ import (
 // asked which messages it took: after each of the waits (Waits.LookUp). Which of them have passed follows from the attempt's
 // time alone, so that nothing is kept about it; two processes that ask the same do no harm.
 const (
-	lookupMost  = 200                    // messages at a time
-	lookupPause = 100 * time.Millisecond // between two questions
+	lookupMost = 200 // messages at a time
 	// lookupSpan is how long after the hand-over a provider may have taken the message: the time limits of a channel, and
 	// some for a request that was held up on the way.
 	lookupSpan = 90 * time.Second
@@ -117,7 +116,7 @@ func (e *Engine) lookUp(ctx context.Context, finders map[string]channels.Finder)
 			select {
 			case <-ctx.Done():
 				return found, nil
-			case <-time.After(lookupPause):
+			case <-time.After(e.Waits.LookUpPause):
 			}
 		}
 		n, err := e.lookUpOne(ctx, finders[list[i].Channel], &list[i])

@@ -13,6 +13,8 @@ type Waits struct {
 	LookUp []time.Duration
 	// LookUpEvery is how often an engine looks whose turn it is to be asked about; 1 min.
 	LookUpEvery time.Duration
+	// LookUpPause is between two questions of one engine's; 100 ms.
+	LookUpPause time.Duration
 }
 
 func (w Waits) withDefaults() Waits {
@@ -24,6 +26,9 @@ func (w Waits) withDefaults() Waits {
 	}
 	if w.LookUpEvery == 0 {
 		w.LookUpEvery = time.Minute
+	}
+	if w.LookUpPause == 0 {
+		w.LookUpPause = 100 * time.Millisecond
 	}
 	return w
 }

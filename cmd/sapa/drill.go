@@ -22,6 +22,7 @@ import (
 )
 
 type drillOptions struct {
+	channels    []string
 	messages    int
 	workers     int
 	connections int
@@ -31,11 +32,10 @@ type drillOptions struct {
 	dir         string
 	json        string
 	lease       delivery.Lease
+	waits       delivery.Waits
+	harms       int // how often harm is done at most; 0: as long as there is enough to send
 	fault       string
 }
-
-// drillMisbehaviour is what the mail server of a drill does to mail.
-const drillMisbehaviour = "4xx=3%,5xx=1%,delay=20ms/1%,delay=1s/0.02%,drop-before=0.05%,drop-after=0.05%"
 
 func newDrillCommand(a *app) *cobra.Command {
 	var o drillOptions
@@ -47,19 +47,30 @@ sandbox that catches everything (DATABASE_URL is not touched, nothing leaves thi
 few seconds a process is killed with SIGKILL or stopped past its lease, the mail server refuses,
 delays and drops, and PostgreSQL crashes once. Then the ledger is compared with what the mail
 server wrote down before it answered, unknown messages are settled by its log, and everything must
-add up. Exit code 1 where it does not.`,
+add up. Exit code 1 where it does not.
+
+With --channel sms or whatsapp the sandbox is Twilio: it accepts and says nothing, hangs up, answers
+with errors before and after it has accepted, asks to wait, and its reports come late, twice, in the
+wrong order or never. Unknown messages are settled by reports, by looking them up, and the rest by
+what an operator finds at the provider's. Several channels, or all, go side by side in one run.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runDrill(c.Context(), a, o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.choose(c.Flags().Changed); err != nil {
+				return err
+			}
+			return runDrill(c.Context(), a, o)
+		},
 	}
-	c.Flags().IntVar(&o.messages, "messages", 100_000, "how many customers there are")
+	c.Flags().StringSliceVar(&o.channels, "channel", []string{"email"}, "email, whatsapp, sms, several of them, or all")
+	c.Flags().IntVar(&o.messages, "messages", 100_000, "how many customers there are; with whatsapp or sms 40000 where it is not given")
 	c.Flags().IntVar(&o.workers, "workers", 3, "how many processes send")
-	c.Flags().IntVar(&o.connections, "connections", 4, "connections to the mail server of each process")
-	c.Flags().IntVar(&o.rate, "rate", 1300, "messages per second, so that it lasts long enough to be killed; 0 is unlimited")
+	c.Flags().IntVar(&o.connections, "connections", 4, "connections of each process, to each account")
+	c.Flags().IntVar(&o.rate, "rate", 1300, "messages per second, so that it lasts long enough to be killed; 0 is unlimited; with whatsapp or sms 400 where it is not given")
 	c.Flags().Uint64Var(&o.seed, "seed", 0, "of the dice; 0 draws one, which is printed")
-	c.Flags().StringVar(&o.misbehave, "misbehave", drillMisbehaviour, "what the mail server does; sapa sandbox --help has the words")
+	c.Flags().StringVar(&o.misbehave, "misbehave", mailMisbehaviour, "what the sandbox does; sapa sandbox --help has the words")
 	c.Flags().StringVar(&o.dir, "dir", "", "folder of the drill's project (default: .sapa/drill)")
 	c.Flags().StringVar(&o.json, "json", "", "write the result to this file, too")
-	c.Flags().StringVar(&o.fault, "fault", "", "plant a mistake in the engine, which the drill must find: early record, lost claim, late window")
+	c.Flags().StringVar(&o.fault, "fault", "", "plant a mistake in the engine, which the drill must find: early record, lost claim, late window, second try")
 	return c
 }
 
@@ -69,6 +80,7 @@ type drill struct {
 	*session
 	o       drillOptions
 	mail    *sandbox.Server
+	public  *os.File // the public listener of all processes; nil for mail
 	clock   drillClock
 	crew    *crew
 	planner *campaign.Planner
@@ -78,21 +90,27 @@ type drill struct {
 
 // drillResult is what is printed and written to --json.
 type drillResult struct {
+	Channel             string  `json:"channel"`
 	Seed                uint64  `json:"seed"`
 	Audience            int     `json:"audience"`
-	Accepted            int     `json:"accepted"`        // different messages that the mail server took
+	Accepted            int     `json:"accepted"`        // different messages that the sandbox took
 	Lost                int     `json:"lost"`            // sent by the ledger and never accepted, or accounted for nowhere
 	Duplicates          int     `json:"duplicates"`      // acceptances of a message after its first
-	Unknown             int     `json:"unknown"`         // before the server's log was read
-	UnknownAllowed      int     `json:"unknown_allowed"` // 64 for each process that was killed, and one for each connection that the server cut after a hand-over
+	Misnamed            int     `json:"misnamed"`        // sent by the ledger under the name of another message at the provider's
+	Unknown             int     `json:"unknown"`         // before the server's log was read; of texts all that were not settled by their own process
+	UnknownAllowed      int     `json:"unknown_allowed"` // problems says how many these may be
+	ByReport            int     `json:"settled_by_report,omitempty"`
+	ByLookUp            int     `json:"settled_by_look_up,omitempty"`
+	ByHand              int     `json:"settled_by_hand,omitempty"`
+	HandSent            int     `json:"settled_by_hand_sent,omitempty"` // of those by hand: that had arrived
 	UnknownAfterResolve int     `json:"unknown_after_resolve"`
 	Failed              int     `json:"failed"`
 	Skipped             int     `json:"skipped"`
 	Kills               int     `json:"kills"`    // SIGKILL
 	Stops               int     `json:"stops"`    // SIGSTOP past the lease
 	Crashes             int     `json:"crashes"`  // of PostgreSQL
-	Cut                 int     `json:"cut"`      // connections cut after a hand-over
-	Refusals            int     `json:"refusals"` // messages that the mail server refused, for now or for good
+	Cut                 int     `json:"cut"`      // hand-overs without an answer: connections cut, time-outs, errors of the server
+	Refusals            int     `json:"refusals"` // messages that the sandbox refused, for now or for good
 	AddsUp              bool    `json:"adds_up"`
 	Takeover            float64 `json:"takeover_seconds"` // the longest from a lost process's last heartbeat until others had its batches
 	Seconds             float64 `json:"seconds"`
@@ -107,8 +125,9 @@ func (r drillResult) problems() (list []string) {
 	}{
 		{r.Lost > 0, fmt.Sprintf("%s lost", thousands(r.Lost))},
 		{r.Duplicates > 0, fmt.Sprintf("%s sent twice", thousands(r.Duplicates))},
+		{r.Misnamed > 0, fmt.Sprintf("%s taken for others", thousands(r.Misnamed))},
 		{r.Unknown > r.UnknownAllowed, fmt.Sprintf("%s unknown, and only %s may be", thousands(r.Unknown), thousands(r.UnknownAllowed))},
-		{r.UnknownAfterResolve > 0, fmt.Sprintf("%s still unknown after the server's log was read", thousands(r.UnknownAfterResolve))},
+		{r.UnknownAfterResolve > 0, fmt.Sprintf("%s still unknown after everything was asked", thousands(r.UnknownAfterResolve))},
 		{!r.AddsUp, "the books do not add up"},
 	} {
 		if p.wrong {
@@ -127,6 +146,9 @@ func runDrill(ctx context.Context, a *app, o drillOptions) error {
 	}
 	if o.seed == 0 {
 		o.seed = drawSeed()
+	}
+	if o.lease == (delivery.Lease{}) {
+		o.lease = delivery.DefaultLease()
 	}
 	began := time.Now()
 	d, err := startDrill(ctx, a, o)
@@ -163,14 +185,16 @@ func startDrill(ctx context.Context, parent *app, o drillOptions) (*drill, error
 		return nil, &exitError{exitUsage, fmt.Errorf("--misbehave: %w", err)}
 	}
 	private := parent.private(o.dir)
-	d := &drill{app: private, o: o, result: drillResult{Seed: o.seed, Fault: o.fault}}
-	d.clock = drillClock{Real: time.Now()}
+	d := &drill{app: private, o: o, result: drillResult{Channel: strings.Join(o.channels, " "), Seed: o.seed, Fault: o.fault}}
+	d.clock = o.clock()
 	d.now = d.clock.now
 	mailDir := filepath.Join(o.dir, "mail")
 	if err := os.RemoveAll(mailDir); err != nil {
 		return nil, fmt.Errorf("empty the drill's mail folder: %w", err)
 	}
-	d.mail, err = sandbox.Start(ctx, sandbox.Config{Dir: mailDir, Log: d.log(), Misbehave: rules, Seed: o.seed})
+	d.mail, err = sandbox.Start(ctx, sandbox.Config{
+		Dir: mailDir, Log: d.log(), Misbehave: rules, Seed: o.seed, Late: o.lease.Silence / 2, Retry: drillTimeout / 8,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -191,92 +215,10 @@ func (d *drill) close() {
 	if d.session != nil {
 		d.session.close()
 	}
+	if d.public != nil {
+		_ = d.public.Close() // nobody waits there any more
+	}
 	_ = d.mail.Close() // what it has was read
-}
-
-const drillCampaign = `campaign: drill
-audience: {where: "true"}
-content:
-  email:
-    subject: "Halo {{ customer.name }}"
-    html: "<p>Halo {{ customer.name }}, <a href=\"https://drill.example/offer\">an offer</a>.</p>"
-    text: "Halo {{ customer.name }}, an offer: https://drill.example/offer"
-`
-
-// build makes the customers, applies the campaign and plans its run.
-func (d *drill) build(ctx context.Context) error {
-	rate := ""
-	if d.o.rate > 0 {
-		rate = fmt.Sprintf(", rate: %d/s", d.o.rate)
-	}
-	config := fmt.Sprintf(`customers: {table: drill.customers, key: id, email: email, name: name}
-channels:
-  email: {smtp: "smtp://%s?tls=none", from: "Drill <halo@drill.example>", connections: %d%s}
-public_url: http://127.0.0.1:9
-`, d.mail.SMTPAddr(), d.o.connections, rate)
-	for name, text := range map[string]string{"sapa.yaml": config, "campaigns/drill.yaml": drillCampaign} {
-		if err := writeFile(filepath.Join(d.dir, name), text); err != nil {
-			return err
-		}
-	}
-	s, err := d.connect(ctx)
-	if err != nil {
-		return err
-	}
-	d.session = s
-	if err := d.populate(ctx); err != nil {
-		return err
-	}
-	if err := s.checkMigrated(ctx); err != nil {
-		return err
-	}
-	loaded, err := d.loadConfig()
-	if err != nil {
-		return err
-	}
-	if err := s.resolve(ctx, loaded); err != nil {
-		return err
-	}
-	return d.plan(ctx)
-}
-
-func (d *drill) populate(ctx context.Context) error {
-	_, err := d.pool.Exec(ctx, `drop schema if exists sapa cascade; drop schema if exists drill cascade; create schema drill;
-		create table drill.customers (id bigint primary key, name text, email text)`)
-	if err == nil {
-		_, err = d.pool.Exec(ctx, `insert into drill.customers select i, 'Person ' || i, 'person' || i || '@mail.example' from generate_series(1, $1::int) i`, d.o.messages)
-	}
-	if err == nil {
-		_, err = d.pool.Exec(ctx, `analyze drill.customers`)
-	}
-	if err != nil {
-		return fmt.Errorf("make the drill's customers: %w", err)
-	}
-	return nil
-}
-
-func (d *drill) plan(ctx context.Context) (err error) {
-	project, problems, err := campaign.LoadProject(os.DirFS(d.dir), d.schema, d.library.Base())
-	if err != nil {
-		return err
-	}
-	if err := findings(problems); err != nil {
-		return err
-	}
-	if _, err := campaign.Apply(ctx, d.pool, project.Campaigns, d.now(), "drill"); err != nil {
-		return err
-	}
-	if d.planner, err = d.session.planner(d.app); err != nil {
-		return err
-	}
-	run, plan, err := d.planner.Start(ctx, campaign.Start{Campaign: "drill", Actor: "drill", Yes: true})
-	if err != nil {
-		return err
-	}
-	d.run, d.result.Audience = run.ID, plan.Audience
-	fmt.Fprintf(d.stdout, "drill with seed %d: %s messages, processes: %d, connections of each: %d, in %s\n", d.o.seed, thousands(plan.Audience),
-		d.o.workers, d.o.connections, d.dir)
-	return nil
 }
 
 // conclude prints the result and writes it to a file.
@@ -284,15 +226,15 @@ func (d *drill) conclude() error {
 	r := d.result
 	fmt.Fprintf(d.stdout, `
   audience           %s
-  accepted           %s by the mail server
+  accepted           %s by the sandbox
   failed, skipped    %s, %s
   lost               %s
   sent twice         %s
-  unknown            %s of at most %s, and %s after its log was read
-  what was done      %d kills, %d stops past the lease, %d crashes of PostgreSQL, %d connections cut, %s refusals; %.0f s
+  unknown            %s of at most %s, and %s after %s
+  what was done      %d kills, %d stops past the lease, %d crashes of PostgreSQL, %d without an answer, %s refusals; %.0f s
   taken over         at the latest %.0f s after a lost process's last heartbeat
 `, thousands(r.Audience), thousands(r.Accepted), thousands(r.Failed), thousands(r.Skipped), thousands(r.Lost), thousands(r.Duplicates),
-		thousands(r.Unknown), thousands(r.UnknownAllowed), thousands(r.UnknownAfterResolve), r.Kills, r.Stops, r.Crashes, r.Cut, thousands(r.Refusals), r.Seconds,
+		thousands(r.Unknown), thousands(r.UnknownAllowed), thousands(r.UnknownAfterResolve), r.settled(), r.Kills, r.Stops, r.Crashes, r.Cut, thousands(r.Refusals), r.Seconds,
 		r.Takeover)
 	if d.o.json != "" {
 		text, err := json.Marshal(r)
@@ -304,10 +246,19 @@ func (d *drill) conclude() error {
 		}
 	}
 	if list := r.problems(); len(list) > 0 {
-		return fmt.Errorf("the drill failed: %s; again with: sapa drill --seed %d", strings.Join(list, ", "), r.Seed)
+		return fmt.Errorf("the drill failed: %s; again with: sapa drill --channel %s --seed %d", strings.Join(list, ", "), strings.ReplaceAll(r.Channel, " ", ","), r.Seed)
 	}
 	fmt.Fprintln(d.stdout, "\nNothing was lost, nothing was sent twice, everything adds up.")
 	return nil
+}
+
+// settled is by what unknown messages were settled, in words.
+func (r drillResult) settled() string {
+	if r.ByReport+r.ByLookUp+r.ByHand == 0 {
+		return "the server's log was read"
+	}
+	return fmt.Sprintf("%s reports, %s look-ups and %s decisions by hand, by which %s had arrived",
+		thousands(r.ByReport), thousands(r.ByLookUp), thousands(r.ByHand), thousands(r.HandSent))
 }
 
 // childEnv is all that the drill's processes know of the environment.

@@ -24,16 +24,14 @@ const drillPatience = 5 * time.Minute
 
 // send lets the crew send while harm is done, and waits until nothing is left to send.
 func (d *drill) send(ctx context.Context) (err error) {
-	lease := d.o.lease
-	if lease == (delivery.Lease{}) {
-		lease = delivery.DefaultLease()
-	}
 	log, err := os.Create(filepath.Join(d.dir, "processes.log"))
 	if err != nil {
 		return fmt.Errorf("keep what the drill's processes say: %w", err)
 	}
 	defer log.Close() //nolint:errcheck // it was written by others
-	d.crew, err = newCrew(drillWork{Dir: d.dir, Clock: d.clock, Lease: lease, Fault: delivery.Fault(d.o.fault)}, d.childEnv(), log)
+	d.crew, err = newCrew(drillWork{
+		Dir: d.dir, Clock: d.clock, Lease: d.o.lease, Waits: d.o.waits, Fault: delivery.Fault(d.o.fault), Public: d.public != nil,
+	}, d.childEnv(), log, d.public)
 	if err != nil {
 		return err
 	}
@@ -44,13 +42,16 @@ func (d *drill) send(ctx context.Context) (err error) {
 	}
 	h := &havoc{
 		drill: d, crew: d.crew, dice: rand.New(rand.NewPCG(d.o.seed, 1)), //nolint:gosec // dice
-		lease: lease, every: max(lease.Silence/8, 2*time.Second), crash: 4,
+		lease: d.o.lease, every: max(d.o.lease.Silence/8, 2*time.Second), crash: 4, most: d.o.harms,
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	enough, havocked := make(chan struct{}), make(chan error, 1)
 	go func() { havocked <- h.run(ctx, enough) }()
 	err = d.await(ctx, enough, havocked)
+	if err == nil && d.o.fault == "" {
+		err = d.hear(ctx)
+	}
 	cancel()
 	d.crew.end()
 	return err
@@ -103,7 +104,17 @@ func (d *drill) await(ctx context.Context, enough chan<- struct{}, havocked <-ch
 // spoiled says that a run has not moved for so long that a planted mistake keeps it from ending.
 func (d *drill) spoiled(still time.Duration) bool { return d.o.fault != "" && still > 10*time.Second }
 
-// account compares the ledger with the mail server's, settles what is unknown by the mail server's log, and compares again.
+// unknownAllowed is how many messages may have been unknown: 64 for each process that was killed, and one for each
+// hand-over that had no answer. A process that was stopped and woken settles its own; of texts reports are faster than it.
+func (d *drill) unknownAllowed() int {
+	r, lost := d.result, d.result.Kills
+	if d.public != nil {
+		lost += r.Stops
+	}
+	return delivery.InDoubt*lost + r.Cut
+}
+
+// account compares the ledger with the sandbox's, settles what is unknown as an operator would, and compares again.
 func (d *drill) account(ctx context.Context) error {
 	r := &d.result
 	d.countServer()
@@ -111,13 +122,19 @@ func (d *drill) account(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.Unknown = states["unknown"]
-	r.UnknownAllowed = delivery.InDoubt*r.Kills + r.Cut // a process that was stopped and woken settles its own
+	if err := d.countSettled(ctx); err != nil {
+		return err
+	}
+	r.Unknown = states["unknown"] + r.ByReport + r.ByLookUp
+	r.UnknownAllowed = d.unknownAllowed()
 	before := r.Audience == sum(states)
 	if r.Takeover, err = d.takeover(ctx); err != nil {
 		return err
 	}
 	if err := d.resolveByLog(ctx); err != nil {
+		return err
+	}
+	if err := d.resolveByHand(ctx); err != nil {
 		return err
 	}
 	if err := d.compare(ctx); err != nil {
@@ -171,7 +188,7 @@ func (d *drill) states(ctx context.Context) (map[string]int, error) {
 
 func (d *drill) countServer() {
 	counts := d.mail.Counts()
-	d.result.Cut, d.result.Refusals = counts.Cut, counts.Refused
+	d.result.Cut, d.result.Refusals = counts.Cut+counts.Unanswered, counts.Refused
 }
 
 // resolveByLog settles unknown messages as an operator would: from the mail server's log.
@@ -184,11 +201,11 @@ func (d *drill) resolveByLog(ctx context.Context) error {
 	if err := errors.Join(d.mail.WriteLog(f), f.Close()); err != nil {
 		return err
 	}
-	unknown, err := d.planner.Unknown(ctx, d.run, nil)
+	o := resolveOptions{logs: []string{log}, complete: true}
+	unknown, err := d.planner.Unknown(ctx, d.run, nil, o.channels()...)
 	if err != nil || len(unknown) == 0 {
 		return err
 	}
-	o := resolveOptions{logs: []string{log}, complete: true}
 	findings, by, err := o.findings(ctx, d.app, d.session, unknown)
 	if err != nil {
 		return err
@@ -197,32 +214,29 @@ func (d *drill) resolveByLog(ctx context.Context) error {
 	return err
 }
 
-// compare holds the ledger against what the mail server wrote down before it answered.
+// compare holds the ledger against what the sandbox wrote down before it answered.
 func (d *drill) compare(ctx context.Context) error {
-	keys, err := response.LoadKeyring(ctx, d.pool)
+	accepted, err := d.accepted(ctx)
 	if err != nil {
 		return err
 	}
-	accepted := make(map[int64]int, d.result.Audience)
-	for m := range d.mail.Each(sandbox.Filter{Which: sandbox.Accepted, Channel: sandbox.ChannelEmail}) {
-		id := messageOf(keys, m.MessageID)
-		if id == 0 {
-			return fmt.Errorf("the mail server has a message that is not ours: %s", m.MessageID)
-		}
-		if accepted[id]++; accepted[id] > 1 {
-			d.result.Duplicates++
-		}
-	}
 	d.result.Accepted = len(accepted)
 	rows, _ := d.pool.Query(ctx, `
-		select m.id, m.state = 'sent' from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count where r.id = $1`, d.run)
+		select m.id, m.state = 'sent', coalesce(a.provider_id, '')
+		from runs r join messages m on m.id between r.message_base + 1 and r.message_base + r.message_count
+		left join attempts a on a.message_id = m.id and a.number = m.attempts and a.verdict = 'accepted'
+		where r.id = $1`, d.run)
 	var id int64
 	var sent bool
+	var name string
 	messages := 0
-	_, err = pgx.ForEachRow(rows, []any{&id, &sent}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &sent, &name}, func() error {
 		messages++
-		if sent && accepted[id] == 0 {
+		switch sid, taken := accepted[id]; {
+		case sent && !taken:
 			d.result.Lost++
+		case sent && sid != "" && name != "" && name != sid:
+			d.result.Misnamed++
 		}
 		return nil
 	})
@@ -231,4 +245,27 @@ func (d *drill) compare(ctx context.Context) error {
 	}
 	d.result.Lost += max(0, d.result.Audience-messages)
 	return nil
+}
+
+// accepted are the messages that the sandbox took, with the SIDs of those that have one. What it took again is counted.
+func (d *drill) accepted(ctx context.Context) (map[int64]string, error) {
+	keys, err := response.LoadKeyring(ctx, d.pool)
+	if err != nil {
+		return nil, err
+	}
+	accepted := make(map[int64]string, d.result.Audience)
+	for m := range d.mail.Each(sandbox.Filter{Which: sandbox.Accepted}) {
+		id, sid := messageOf(keys, m.Token), ""
+		if id == 0 {
+			return nil, fmt.Errorf("the sandbox has a message that is not ours: %s", m.MessageID)
+		}
+		if m.SMS != nil {
+			sid = m.MessageID
+		}
+		if _, again := accepted[id]; again {
+			d.result.Duplicates++
+		}
+		accepted[id] = sid
+	}
+	return accepted, nil
 }

@@ -21,6 +21,7 @@ type crew struct {
 	work    string // the last word on their command lines
 	env     []string
 	log     *os.File // where they say what they can't do
+	public  *os.File // the listener that they share; nil: they have none
 
 	mu      sync.Mutex
 	members []*member
@@ -36,7 +37,7 @@ type member struct {
 	killed  bool
 }
 
-func newCrew(w drillWork, env []string, log *os.File) (*crew, error) {
+func newCrew(w drillWork, env []string, log, public *os.File) (*crew, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -45,7 +46,7 @@ func newCrew(w drillWork, env []string, log *os.File) (*crew, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tell the drill's processes: %w", err)
 	}
-	return &crew{program: program, work: string(work), env: env, log: log}, nil
+	return &crew{program: program, work: string(work), env: env, log: log, public: public}, nil
 }
 
 // hire starts a process.
@@ -57,6 +58,9 @@ func (c *crew) hire() error {
 	}
 	cmd := exec.Command(c.program, "drill-worker", c.work) //nolint:noctx // it is ended by signals
 	cmd.Stderr, cmd.Env = c.log, c.env
+	if c.public != nil {
+		cmd.ExtraFiles = []*os.File{c.public}
+	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start a process of the drill: %w", err)
 	}
@@ -139,6 +143,7 @@ type havoc struct {
 	lease delivery.Lease
 	every time.Duration // from one harm to the next, at most
 	crash int           // the harm at which PostgreSQL crashes
+	most  int           // harms; 0 is no limit
 
 	harms  int
 	asleep *member
@@ -196,6 +201,9 @@ func (h *havoc) mend(now time.Time) error {
 
 // harm kills or stops a process, or crashes PostgreSQL, once.
 func (h *havoc) harm(ctx context.Context, now time.Time) error {
+	if h.most > 0 && h.harms == h.most {
+		return nil
+	}
 	h.harms++
 	if h.harms == h.crash {
 		h.drill.result.Crashes++

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"time"
 
@@ -13,20 +14,27 @@ import (
 	"github.com/sapa-crm/sapa/delivery"
 )
 
-// drillClock is the business time of a drill, a minute for each second, so that what is refused for now is tried again
-// while the drill lasts. Leases and rates go by real time.
-type drillClock struct{ Real time.Time }
+// drillClock is the business time of a drill. For mail it is a minute for each second, so that what is refused for now is
+// tried again while the drill lasts; leases and rates go by real time. Texts are looked up by the time at which they were
+// handed over, by real time, so that for them only the waits are shorter (drillWaits).
+type drillClock struct {
+	Real  time.Time
+	Speed time.Duration // seconds of business time for each second
+}
 
 const drillSpeed = 60
 
-func (c drillClock) now() time.Time { return c.Real.Add(drillSpeed * time.Since(c.Real)) }
+func (c drillClock) now() time.Time { return c.Real.Add(c.Speed * time.Since(c.Real)) }
 
 // drillWork is what a process of a drill is told on its command line.
 type drillWork struct {
 	Dir   string
 	Clock drillClock
 	Lease delivery.Lease
+	Waits delivery.Waits
 	Fault delivery.Fault
+
+	Public bool // it answers on the listener that it was given, too
 }
 
 // newDrillWorkerCommand is a process of a drill. Nobody else starts it.
@@ -65,10 +73,30 @@ func runDrillWorker(ctx context.Context, parent *app, w drillWork) error {
 	if err != nil {
 		return err
 	}
-	cfg.Lease, cfg.Fault = w.Lease, w.Fault
+	cfg.Lease, cfg.Waits, cfg.Fault = w.Lease, w.Waits, w.Fault
 	engine, err := delivery.New(cfg)
 	if err != nil {
 		return err
 	}
-	return engine.Run(ctx, planner.AddWorkers)
+	work := func(ctx context.Context) error { return engine.Run(ctx, planner.AddWorkers) }
+	if !w.Public {
+		return work(ctx)
+	}
+	public, err := givenListener()
+	if err != nil {
+		return err
+	}
+	return together(ctx, work, func(ctx context.Context) error { return s.servePublicOn(ctx, a, public) })
+}
+
+// givenListener is the first file that this process was given beside its streams. All processes of a drill wait there, as
+// behind a proxy: who is stopped or killed answers nobody, and the others go on.
+func givenListener() (net.Listener, error) {
+	f := os.NewFile(3, "public listener")
+	defer f.Close() //nolint:errcheck // the listener has its own copy
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("use the drill's public listener: %w", err)
+	}
+	return l, nil
 }

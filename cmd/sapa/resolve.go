@@ -39,7 +39,7 @@ process died. It is not sent again by itself. Without flags, says how many there
 --log FILE reads a log of the mail server (Postfix, Exim, or lines of a Message-ID and the word accepted
 or refused; .gz and - for standard input, too) and settles what it decides. With --complete
 the logs have everything that the server accepted since the run began: what they do not
-have was not accepted, is failed, and sapa retry takes it up.
+have was not accepted, is failed, and sapa retry takes it up. Logs say nothing about texts and calls.
 
 --accepted, --refused and --resend decide for all of them, or with --customer for some. What is
 sent again may arrive twice, both times with the same Message-ID.`,
@@ -77,7 +77,11 @@ func runResolve(ctx context.Context, a *app, arg string, o resolveOptions) error
 	if err != nil {
 		return err
 	}
-	findings, by, err := o.findings(ctx, a, s, unknown)
+	decidable, err := planner.Unknown(ctx, run, o.customers, o.channels()...)
+	if err != nil {
+		return err
+	}
+	findings, by, err := o.findings(ctx, a, s, decidable)
 	if err != nil {
 		return err
 	}
@@ -127,6 +131,15 @@ func (a *app) resolve(ctx context.Context, s *session, p *campaign.Planner, run 
 		return nil
 	}
 	return s.sendSomewhere(ctx, a, p, run, here)
+}
+
+// channels are those about whose messages the options can say something; none is all. A mail server's log has no texts: what
+// it does not have may have been accepted all the same.
+func (o resolveOptions) channels() []string {
+	if len(o.logs) > 0 {
+		return []string{"email"}
+	}
+	return nil
 }
 
 // findings are what the options say about the unknown messages, and in a few words what that rests on; "" when they say
