@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,9 @@ type ByHand struct {
 	Words    string    // for the attempt, such as the outcome that was chosen
 	Suppress string    // why their addresses must not be used again on this channel; "": they may
 	At       time.Time // business time
+	// Skipped says that it also happened to those of them that were skipped while they waited: cancelled, erased or put aside. Only
+	// for "sent", and only where somebody knows it of each.
+	Skipped bool
 }
 
 // FinishByHand records what became of messages that wait for a person, and returns which of them did; all others are left as
@@ -28,12 +32,16 @@ func FinishByHand(ctx context.Context, tx pgx.Tx, ids []int64, h ByHand) (moved 
 	if h.State != "sent" && h.State != "failed" && h.State != "skipped" {
 		return nil, fmt.Errorf("finish by hand: messages can't become %q", h.State)
 	}
+	if h.Skipped && h.State != "sent" {
+		return nil, fmt.Errorf("finish by hand: skipped messages can't become %q", h.State)
+	}
 	batches, err := lockBatches(ctx, tx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("finish %d messages by hand: %w", len(ids), err)
 	}
 	args := pgx.NamedArgs{
 		"ids": ids, "byhand": byHand(), "state": h.State, "reason": text(h.Reason), "words": text(h.Words), "at": h.At, "suppress": text(h.Suppress),
+		"skipped": h.Skipped,
 	}
 	rows, _ := tx.Query(ctx, byHandSQL, args)
 	if moved, err = pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
@@ -72,22 +80,34 @@ func closeLocked(ctx context.Context, tx pgx.Tx, batches []int64) error {
 			continue
 		}
 		done[run] = true
-		if err := Finish(ctx, tx, run); err != nil {
+		if err := finishFree(ctx, tx, run); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// finishFree is Finish, unless somebody holds the run, who may want our batches: then the next sweep ends it.
+func finishFree(ctx context.Context, tx pgx.Tx, run int) error {
+	err := tx.QueryRow(ctx, `select id from runs where id = $1 for no key update skip locked`, run).Scan(&run)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("finish run %d: %w", run, err)
+	}
+	return Finish(ctx, tx, run)
+}
+
 const byHandSQL = `
 with held as (
-	select m.id from messages m
-	where m.id = any(@ids) and m.state = 'planned' and m.not_before >= @byhand
+	select m.id, m.state as was, coalesce(m.reason, '') as because from messages m
+	where m.id = any(@ids) and (m.state = 'planned' and m.not_before >= @byhand or @skipped::boolean and m.state = 'skipped')
 	order by m.id for update of m
 ), moved as (
 	update messages m set state = @state::message_state, reason = @reason, attempts = m.attempts + (@state <> 'skipped')::int
 	from held h where m.id = h.id
-	returning m.id, m.run_id, m.channel, m.attempts, m.worker, m.epoch, m.address_id
+	returning m.id, m.run_id, m.channel, m.attempts, m.worker, m.epoch, m.address_id, h.was, h.because
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, verdict, words)
 	select id, attempts, coalesce(worker, 0), coalesce(epoch, 0), @at::timestamptz,
@@ -95,6 +115,8 @@ with held as (
 	from moved where @state <> 'skipped'
 ), released as (
 	update occasions o set spent = false from moved m where @state <> 'sent' and o.message_id = m.id
+), spent as (
+	update occasions o set spent = true from moved m where m.was = 'skipped' and o.message_id = m.id and not o.spent
 ), suppressed as (
 	insert into suppressions (channel, hash, address, reason, source)
 	select distinct on (m.channel, a.hash) m.channel, a.hash, a.normalised, @suppress::text, 'message ' || m.id
@@ -105,6 +127,6 @@ with held as (
 	insert into run_totals (run_id, state, reason, delta)
 	select run_id, @state, coalesce(@reason::text, ''), count(*) from moved group by run_id
 	union all
-	select run_id, 'planned', '', -count(*) from moved group by run_id
+	select run_id, was, because, -count(*) from moved group by run_id, was, because
 )
 select id from moved order by id`

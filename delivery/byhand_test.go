@@ -117,6 +117,21 @@ func TestCancelledByHand(t *testing.T) {
 		t.Errorf("%v were finished though the run is cancelled", moved)
 	}
 	s.checkBooks()
+	ids := s.ids()
+	if moved := s.finish(delivery.ByHand{State: "sent", Skipped: true}, ids[0]); !slices.Equal(moved, ids[:1]) {
+		t.Errorf("%v is sent, though somebody has seen that %d was", moved, ids[0])
+	}
+	s.checkBooks()
+	if n := s.number(`select count(*) from occasions o join messages m on m.id = o.message_id where o.spent = (m.state = 'sent')`); n != 2 {
+		t.Errorf("the occasions of %d of 2 messages are spent as they must be", n)
+	}
+	err := pg.InTx(t.Context(), s.pool, func(tx pgx.Tx) error {
+		_, err := delivery.FinishByHand(t.Context(), tx, ids, delivery.ByHand{State: "failed", Skipped: true})
+		return err
+	})
+	if err == nil || err.Error() != `finish by hand: skipped messages can't become "failed"` {
+		t.Error(err)
+	}
 }
 
 // What a process held that died is given to the channel again, where that does no harm, and never unknown.

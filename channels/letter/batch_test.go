@@ -204,8 +204,46 @@ func TestConfirmAndReturn(t *testing.T) {
 	if diff := cmp.Diff(Back{Message: o.run.Base + 1, Run: 1, Code: codes[0]}, b); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
+	ledgertest.Exec(t, o.pool, `update messages set state = 'skipped', reason = 'cancelled' where id = $1`, o.run.Base+2)
+	_, err = back(codes[1])
+	refused("it was not posted, as far as Sapa knows (cancelled); if it was, first  sapa letters confirm --posted "+shownCode(codes[1]), err)
 	if b, err := back(codes[0]); err != nil || b.Before == nil || !b.Before.Equal(noon()) {
 		t.Errorf("again: %+v, %v", b, err)
+	}
+}
+
+// TestRetried holds what is printed of a letter that was withdrawn and planned again: with its batch where that is still to be
+// posted, and else with the next one, as it is composed then.
+func TestRetried(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, 2)
+	o.compose(2)
+	if _, _, _, err := o.print(0); err != nil {
+		t.Fatal(err)
+	}
+	again := func(i int, want string) {
+		t.Helper()
+		ledgertest.Exec(t, o.pool, `update messages set not_before = '2026-01-01' where id = $1`, o.run.Base+int64(i))
+		m := o.message(i)
+		m.Parts["text"] = "Halo lagi"
+		if _, err := o.deliver(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		err := o.pool.QueryRow(t.Context(), `
+			select concat_ws(' ', coalesce(batch || '.' || place, 'waits'), left(content ->> 'text', 9)) from letters where message_id = $1`, m.ID).Scan(&got)
+		if err != nil || got != want {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
+	}
+	again(1, "1.1 # Waktuny")
+	if err := o.confirm(BatchID{1, 1}, o.run.Base+1); err != nil {
+		t.Fatal(err)
+	}
+	again(2, "waits Halo lagi")
+	_, _, printed, err := o.print(0)
+	if diff := cmp.Diff(&Printed{Batch: BatchID{1, 2}, Pieces: 1, Pages: 2}, printed); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
 	}
 }
 

@@ -9,18 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Posted is a printed letter of which somebody says that it was posted.
-type Posted struct {
-	Message int64
-	Code    string
-}
-
-// Shown is the code as it is printed beside the bars.
-func (p Posted) Shown() string { return shownCode(p.Code) }
-
 // ToConfirm locks the batch, or with Number 0 all batches of the run, that were printed and not confirmed, and gives their
-// letters in the order of the pile. It is an ErrNothing where there is no such batch.
-func ToConfirm(ctx context.Context, tx pgx.Tx, id BatchID) (batches []BatchID, letters []Posted, err error) {
+// messages. It is an ErrNothing where there is no such batch.
+func ToConfirm(ctx context.Context, tx pgx.Tx, id BatchID) (batches []BatchID, messages []int64, err error) {
 	rows, _ := tx.Query(ctx, `
 		select number, confirmed_at is not null from letter_batches
 		where run_id = $1 and ($2 = 0 or number = $2) order by number for update`, id.Run, id.Number)
@@ -45,12 +36,11 @@ func ToConfirm(ctx context.Context, tx pgx.Tx, id BatchID) (batches []BatchID, l
 	case len(batches) == 0:
 		return nil, nil, fmt.Errorf("all batches of run %d are confirmed already: %w", id.Run, ErrNothing)
 	}
-	rows, _ = tx.Query(ctx, `select message_id, code from letters where run_id = $1 and batch = any($2) order by batch, place`, id.Run, numbers(batches))
-	letters, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Posted])
-	if err != nil {
+	rows, _ = tx.Query(ctx, `select message_id from letters where run_id = $1 and batch = any($2) order by batch, place`, id.Run, numbers(batches))
+	if messages, err = pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
 		return nil, nil, fmt.Errorf("read the letters of run %d: %w", id.Run, err)
 	}
-	return batches, letters, nil
+	return batches, messages, nil
 }
 
 func numbers(batches []BatchID) []int {
@@ -73,6 +63,88 @@ func Confirm(ctx context.Context, tx pgx.Tx, batches []BatchID, posted []int64, 
 		return fmt.Errorf("confirm %d letters: %w", len(posted), err)
 	}
 	return nil
+}
+
+// Withdrawn is a letter that was cancelled, erased or put aside after it was printed: it does not count as posted.
+type Withdrawn struct {
+	Message int64
+	Code    string
+	Reason  string // the message's
+}
+
+// Shown is the code as it is printed beside the bars.
+func (w Withdrawn) Shown() string { return shownCode(w.Code) }
+
+// ListWithdrawn lists what of confirmed batches does not count as posted, in the order of the pile.
+func ListWithdrawn(ctx context.Context, tx pgx.Tx, batches []BatchID) (all []Withdrawn, err error) {
+	for _, b := range batches {
+		rows, _ := tx.Query(ctx, `
+			select l.message_id, l.code, coalesce(m.reason, '') from letters l left join messages m on m.id = l.message_id
+			where l.run_id = $1 and l.batch = $2 and l.confirmed_at is null order by l.place`, b.Run, b.Number)
+		list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Withdrawn])
+		if err != nil {
+			return nil, fmt.Errorf("list what is not posted of batch %s: %w", b, err)
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
+// FindWithdrawn finds, by its code, a letter that does not count as posted though its batch is confirmed. It is an ErrNoLetter,
+// ErrNotPosted or ErrNothing where there is no such letter.
+func FindWithdrawn(ctx context.Context, tx pgx.Tx, code string) (w Withdrawn, err error) {
+	w.Code = code
+	p, err := findPrinted(ctx, tx, code)
+	switch {
+	case err != nil:
+		return w, err
+	case p.posted:
+		return w, fmt.Errorf("it counts as sent already: %w", ErrNothing)
+	case !p.confirmed:
+		return w, p.notPosted()
+	}
+	w.Message, w.Reason = p.message, p.reason
+	return w, nil
+}
+
+// printed is a letter as one finds it by its code.
+type printed struct {
+	message   int64
+	run       int
+	code      string
+	batch     *int
+	confirmed bool // its batch is
+	posted    bool
+	returned  *time.Time
+	reason    string // the message's, of one that was withdrawn
+}
+
+// findPrinted locks a letter.
+func findPrinted(ctx context.Context, tx pgx.Tx, code string) (printed, error) {
+	p := printed{code: code}
+	err := tx.QueryRow(ctx, `
+		select l.message_id, l.run_id, l.batch, l.confirmed_at is not null, l.returned_at, coalesce(m.reason, ''),
+		       exists (select from letter_batches b where b.run_id = l.run_id and b.number = l.batch and b.confirmed_at is not null)
+		from letters l left join messages m on m.id = l.message_id where l.code = $1 for update of l`, code).
+		Scan(&p.message, &p.run, &p.batch, &p.posted, &p.returned, &p.reason, &p.confirmed)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return p, ErrNoLetter
+	}
+	if err != nil {
+		return p, fmt.Errorf("look for a letter: %w", err)
+	}
+	return p, nil
+}
+
+// notPosted says why a letter does not count as posted, and what to do where it was.
+func (p printed) notPosted() error {
+	switch {
+	case p.batch == nil:
+		return fmt.Errorf("%w: it is not even printed", ErrNotPosted)
+	case !p.confirmed:
+		return fmt.Errorf("%w; first  sapa letters confirm %s", ErrNotPosted, BatchID{p.run, *p.batch})
+	}
+	return fmt.Errorf("%w (%s); if it was, first  sapa letters confirm --posted %s", ErrNotPosted, p.reason, shownCode(p.code))
 }
 
 // Reason is why a letter came back, as the post ticks it (UPU form CN 15).
@@ -114,21 +186,13 @@ var (
 
 // Return notes that a letter came back. It is an ErrNoLetter or ErrNotPosted for what can't have.
 func Return(ctx context.Context, tx pgx.Tx, code string, r Reason, at time.Time) (Back, error) {
-	b := Back{Code: code}
-	var batch *int
-	var posted bool
-	err := tx.QueryRow(ctx, `
-		select message_id, run_id, batch, confirmed_at is not null, returned_at from letters where code = $1 for update`, code).
-		Scan(&b.Message, &b.Run, &batch, &posted, &b.Before)
+	p, err := findPrinted(ctx, tx, code)
+	b := Back{Message: p.message, Run: p.run, Code: code, Before: p.returned}
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return b, ErrNoLetter
 	case err != nil:
-		return b, fmt.Errorf("look for a letter: %w", err)
-	case !posted && batch == nil:
-		return b, fmt.Errorf("%w: it is not even printed", ErrNotPosted)
-	case !posted:
-		return b, fmt.Errorf("%w; first  sapa letters confirm %s", ErrNotPosted, BatchID{b.Run, *batch})
+		return b, err
+	case !p.posted:
+		return b, p.notPosted()
 	case b.Before != nil:
 		return b, nil
 	}

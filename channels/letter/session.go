@@ -113,7 +113,8 @@ func (s *session) front(ctx context.Context, name string) (*kept, error) {
 	return k, nil
 }
 
-// keep writes a piece down. One that was composed before, and is not printed yet, says what it says now.
+// keep writes a piece down. One that was composed before, and is not printed yet, says what it says now; so does one that was
+// withdrawn from a batch that has been posted since, and waits for the next. What lies printed stays as it is.
 func (c *Channel) keep(ctx context.Context, message int64, p *Piece, front []byte) error {
 	content, err := json.Marshal(p.Content)
 	if err != nil {
@@ -124,9 +125,12 @@ func (c *Channel) keep(ctx context.Context, message int64, p *Piece, front []byt
 			insert into letters (message_id, run_id, code, size, content, front, composed_at)
 			select id, run_id, @code, @size, @content, @front, @now from messages where id = @message
 			on conflict (message_id) do update
-			set size = case when letters.batch is null then excluded.size else letters.size end,
-			    content = case when letters.batch is null then excluded.content else letters.content end,
-			    front = case when letters.batch is null then excluded.front else letters.front end`,
+			set (size, content, front, batch, place) = (
+				select case when free then excluded.size else letters.size end, case when free then excluded.content else letters.content end,
+				       case when free then excluded.front else letters.front end,
+				       case when not free then letters.batch end, case when not free then letters.place end
+				from (select letters.batch is null or exists (
+				      select from letter_batches b where (b.run_id, b.number) = (letters.run_id, letters.batch) and b.confirmed_at is not null) as free) f)`,
 			pgx.NamedArgs{
 				"code": p.Code, "size": p.Size, "content": content, "front": front, "now": c.cfg.Now(), "message": message,
 			})

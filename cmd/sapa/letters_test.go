@@ -114,8 +114,8 @@ func (w *world) printAndConfirm() {
 	}
 	w.ok("erase", "2", "--yes")
 	code := w.texts(`select left(l.code, 4) || '-' || right(l.code, 4) from letters l where content is null`)[0]
-	w.want(exitPartial, "3 letters of 1-1 count as sent\ntake these out of the pile, they were cancelled or erased after printing:\n  "+code+
-		"\nsapa: 1 letters must not be posted\n", "letters", "confirm", "1-1")
+	w.want(exitPartial, "3 letters of 1-1 count as sent\ntake these out of the pile, they were withdrawn after printing:\n  "+code+
+		"  erased\nif one was posted before: sapa letters confirm --posted CODE\nsapa: 1 letters must not be posted\n", "letters", "confirm", "1-1")
 	w.want(exitFailed, "sapa: batch 1-1 is confirmed already: there is nothing to do\n", "letters", "confirm", "1-1")
 	if diff := cmp.Diff([]string{"done"}, w.texts(`select state from runs`)); diff != "" {
 		t.Error(diff)
@@ -216,6 +216,33 @@ when they are posted: sapa letters confirm 1-1
   1 no consent
 sapa: print batch 1-1: none of its letters is to be printed any more: there is nothing to do
 `, "letters", "print", "1-1", "--out", out)
+	w.postedAllTheSame()
+}
+
+// postedAllTheSame confirms a batch of two letters that are both withdrawn, of which one had gone out before anybody knew.
+func (w *world) postedAllTheSame() {
+	codes := w.texts(`select left(l.code, 4) || '-' || right(l.code, 4) from letters l where batch = 1 order by place`)
+	code := codes[0]
+	w.want(exitPartial, code+": it was not posted, as far as Sapa knows; first  sapa letters confirm 1-1\nsapa: 1 of 1 codes were not recorded\n", "letters", "confirm", "--posted", code)
+	w.want(exitPartial, "0 letters of 1 count as sent\ntake these out of the pile, they were withdrawn after printing:\n  "+code+"  no consent\n  "+codes[1]+
+		"  no consent\nif one was posted before: sapa letters confirm --posted CODE\nsapa: 2 letters must not be posted\n", "letters", "confirm", "1")
+	w.want(exitPartial, code+": it was not posted, as far as Sapa knows (no consent); if it was, first  sapa letters confirm --posted "+code+"\nsapa: 1 of 1 codes were not recorded\n",
+		"letters", "returned", code)
+	id := w.texts(`select message_id::text from letters where batch = 1 order by place`)[0]
+	w.want(exitOK, code+": message "+id+" counts as sent, and not as skipped (no consent)\n", "letters", "confirm", "--posted", code)
+	w.want(exitPartial, code+": it counts as sent already: there is nothing to do\nsapa: 1 of 1 codes were not recorded\n", "letters", "confirm", "--posted", code)
+	w.want(exitUsage, "sapa: say one run or batch; see: sapa letters\n", "letters", "confirm", "1-1", "1-2")
+	w.ok("letters", "returned", code)
+	if diff := cmp.Diff([]string{"14 sent t", "15 skipped f"}, w.texts(`
+		select concat_ws(' ', m.customer_key, m.state, o.spent) from messages m join letters l on l.message_id = m.id join occasions o on o.message_id = m.id
+		where l.batch = 1 order by 1`)); diff != "" {
+		w.t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{`letter posted message ` + id + ` {"was": "no consent"}`}, w.texts(`
+		select concat_ws(' ', action, subject, detail) from audit_log where action = 'letter posted'`)); diff != "" {
+		w.t.Error(diff)
+	}
+	w.ok("check")
 }
 
 // composed runs the campaign, until so many letters wait.
