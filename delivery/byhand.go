@@ -116,7 +116,9 @@ with held as (
 ), released as (
 	update occasions o set spent = false from moved m where @state <> 'sent' and o.message_id = m.id
 ), spent as (
-	update occasions o set spent = true from moved m where m.was = 'skipped' and o.message_id = m.id and not o.spent
+	update occasions o set spent = true -- those of the rungs before, too
+	from moved m join occasions own on own.message_id = m.id
+	where m.was = 'skipped' and (o.campaign_id, o.customer_key, o.occasion) = (own.campaign_id, own.customer_key, own.occasion) and o.step <= own.step and not o.spent
 ), suppressed as (
 	insert into suppressions (channel, hash, address, reason, source)
 	select distinct on (m.channel, a.hash) m.channel, a.hash, a.normalised, @suppress::text, 'message ' || m.id
