@@ -20,7 +20,7 @@ import (
 func newInitCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "init [FOLDER]",
-		Short: "Write a project with starters for birthday, oil change (by mail and by text) and up-sell",
+		Short: "Write a project with starters: birthday, oil change (by mail and by text), up-sell, calls, an alert",
 		Long: `Writes a project that works at once, over small sample files: sapa.yaml, campaigns/,
 templates/, data/; in templates/ also the mails of "sapa layouts", for campaigns of your own.
 Begin with the commands that it prints, then put your own tables into sapa.yaml and your own
