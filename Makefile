@@ -60,10 +60,11 @@ bench-rate: postgres ## whether a rate holds over three processes, one of which 
 	@go run ./bench/rate
 
 DRILLS := 1
+CHANNEL := email
 
 .PHONY: drill
-drill: postgres build ## kill processes, database and connections while 100,000 messages are sent; DRILLS=10 for ten in a row
-	@scripts/drills.sh $(DRILLS)
+drill: postgres build ## kill processes, database and connections while 100,000 messages are sent; DRILLS=10 for ten in a row; CHANNEL=sms, whatsapp or all
+	@CHANNEL=$(CHANNEL) scripts/drills.sh $(DRILLS)
 
 .PHONY: lint
 lint: ## the linters of .golangci.yml; the first time builds them, about two minutes
