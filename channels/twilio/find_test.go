@@ -51,6 +51,7 @@ func TestFind(t *testing.T) {
 		"a call":                    {NewVoice, nil, []string{entry("CA2", "")}, "CA2"},
 		"a call at the same time":   {NewVoice, nil, []string{entry("CA1", ""), entry("CA2", "")}, ""},
 		"a call that is known":      {NewVoice, nil, []string{entry("SM9", ""), entry("CA2", "")}, "CA2"},
+		"a call of no time":         {NewVoice, nil, []string{entry("CA2", "", "date_created", "", "start_time", at.Format(time.RFC1123Z))}, ""},
 		"one of more pages":         {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours)}, ""},
 		"a call of more pages":      {NewVoice, nil, []string{entry("CA2", "")}, ""},
 		"by WhatsApp, as a text":    {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "from", "whatsapp:+628110000001")}, ""},

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -103,10 +104,17 @@ func TestReport(t *testing.T) {
 		want channels.Report
 		err  string
 	}{
-		"queued":           {url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"queued"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportAccepted}, ""},
-		"sent":             {url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"sent"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportSent}, ""},
-		"old names":        {url.Values{"SmsSid": {"SM1"}, "SmsStatus": {"delivered"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportDelivered}, ""},
-		"read":             {url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"read"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportRead}, ""},
+		"queued":    {url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"queued"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportAccepted}, ""},
+		"sent":      {url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"sent"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportSent}, ""},
+		"old names": {url.Values{"SmsSid": {"SM1"}, "SmsStatus": {"delivered"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportDelivered}, ""},
+		"read":      {url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"read"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportRead}, ""},
+		"canceled":  {url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"canceled"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered}, ""},
+		"in parts":  {url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"partially_delivered"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportSent}, ""},
+		"many words": {
+			url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"failed"}, "ErrorCode": {"39999"}, "ErrorMessage": {strings.Repeat("x", channels.MaxWords+1)}},
+			channels.Report{ProviderID: "SM1", Status: channels.ReportUndelivered, Code: 39999, Words: strings.Repeat("x", channels.MaxWords)},
+			"",
+		},
 		"a status to come": {url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"teleported"}}, channels.Report{ProviderID: "SM1", Status: channels.ReportAccepted}, ""},
 		"dead number": {
 			url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"undelivered"}, "ErrorCode": {"30005"}},

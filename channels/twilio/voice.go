@@ -206,7 +206,7 @@ func (voice) fetch(api *openapi.ApiService, cfg Config, id string) (sent, error)
 func sentCall(call *openapi.ApiV2010Call) sent {
 	return sent{
 		Report: callReport(text(call.Sid), text(call.Status), 0),
-		price:  text(call.Price), currency: text(call.PriceUnit), created: moment(firstOf(text(call.DateCreated), text(call.StartTime))),
+		price:  text(call.Price), currency: text(call.PriceUnit), created: moment(text(call.DateCreated)),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -39,6 +40,18 @@ func TestScripts(t *testing.T) {
 			parts: map[string]string{"play": "https://bengkel.example/a.mp3", "press.1": "interested"}, locale: "id-ID",
 			want: `<Response><Play>https://bengkel.example/a.mp3</Play></Response>`,
 		},
+		"in the language of the account": {
+			parts: map[string]string{"say": "Halo"},
+			want:  `<Response><Say>Halo</Say></Response>`,
+		},
+		"as long as can be": {
+			parts: map[string]string{"say": strings.Repeat("x", maxTwiML-len(xml.Header+"<Response><Say></Say></Response>\n"))},
+			want:  "<Response><Say>" + strings.Repeat("x", maxTwiML-len(xml.Header+"<Response><Say></Say></Response>\n")) + "</Say></Response>",
+		},
+		"too long by one": {
+			parts:   map[string]string{"say": strings.Repeat("ä", maxTwiML+1-len(xml.Header+"<Response><Say></Say></Response>\n"))},
+			refused: "what the call says takes 4001 characters of TwiML: Twilio takes 4000 at most",
+		},
 		"no voice for the language": {parts: map[string]string{"say": "Halo"}, locale: "km-KH", refused: `there is no voice for the customer's language ("km-KH"): write language: in the campaign`},
 		"nothing to say":            {parts: map[string]string{"press.1": "x"}, refused: "the call has nothing to say"},
 		"no key":                    {parts: map[string]string{"say": "x", "press.12": "x"}, refused: `"12" can't be pressed: a key is one of 0 to 9 and *`},
@@ -67,6 +80,31 @@ func TestScripts(t *testing.T) {
 				t.Error(err, diff)
 			}
 		})
+	}
+}
+
+// A call that may not be made any more is not made; the claim knows what that means.
+func TestCallsAreNotLate(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, false)
+	s.make = NewVoice
+	m := waMessage(map[string]string{"say": "Halo"})
+	m.ValidUntil = time.Now().Add(-time.Minute)
+	_, err, _ := send(t.Context(), t, s.channel(), m, always)
+	if channels.VerdictOf(err) != channels.VerdictRetry || len(s.taken) != 0 {
+		t.Error(err, s.taken)
+	}
+}
+
+// The conversation of a call is TwiML that speaks, or hangs up.
+func TestAnswerOfCalls(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, false)
+	s.make = NewVoice
+	for text, want := range map[string]string{"": "<Response></Response>", "Halo & <b>": "<Response><Say>Halo &amp; &lt;b&gt;</Say></Response>"} {
+		if kind, body := s.channel().Answer(text); kind != "text/xml; charset=utf-8" || string(body) != xml.Header+want+"\n" {
+			t.Errorf("%s: %s %s", text, kind, body)
+		}
 	}
 }
 
@@ -123,6 +161,27 @@ func TestCallReports(t *testing.T) {
 			channels.Report{ProviderID: "CA1", Status: channels.ReportUndelivered, Code: 13225, Words: "Twilio does not call this number"},
 			"",
 		},
+		"two codes": {
+			plain, call("CallStatus", "failed", "ErrorCode", "13225", "SipResponseCode", "403"),
+			channels.Report{ProviderID: "CA1", Status: channels.ReportUndelivered, Code: 13225, Words: "Twilio does not call this number"},
+			"",
+		},
+		"a key in English": {
+			strings.Replace(asked, "id-ID", "en-GB", 1), call("CallStatus", "in-progress", "Digits", "1"),
+			channels.Report{ProviderID: "CA1", Status: channels.ReportSent, Reply: reply("1", "interested"), Answer: []byte(xml.Header + `<Response><Say language="en-GB">Thank you. Goodbye.</Say></Response>` + "\n")},
+			"",
+		},
+		"the key to stop in English": {
+			strings.Replace(asked, "id-ID", "en-US", 1), call("CallStatus", "in-progress", "Digits", "9"),
+			channels.Report{ProviderID: "CA1", Status: channels.ReportSent, Reply: reply("9", "stop"), Answer: []byte(xml.Header + `<Response><Say language="en-US">All right. We will not call you again.</Say></Response>` + "\n")},
+			"",
+		},
+		"a key in another language": {
+			strings.Replace(asked, "id-ID", "ja-JP", 1), call("CallStatus", "in-progress", "Digits", "1"),
+			channels.Report{ProviderID: "CA1", Status: channels.ReportSent, Reply: reply("1", "interested"), Answer: []byte(xml.Header + "<Response></Response>\n")},
+			"",
+		},
+		"a key of nobody": {asked, call("CallStatus", "in-progress", "Digits", "1", "To", ""), channels.Report{}, "a key without From or To"},
 		"a key": {
 			asked, call("CallStatus", "in-progress", "Digits", "1"),
 			channels.Report{ProviderID: "CA1", Status: channels.ReportSent, Reply: reply("1", "interested"), Answer: say("Terima kasih. Sampai jumpa.")},
@@ -209,6 +268,7 @@ func TestForms(t *testing.T) {
 		{whatsApp, "variables", "first-name", false},
 		{voice, "play", "https://bengkel.example/a.mp3", true},
 		{voice, "play", "http://bengkel.example/a.mp3", false},
+		{voice, "play", "https://ani:hunter2@bengkel.example/a.mp3", false},
 		{voice, "press", "*", true},
 		{voice, "press", "#", false},
 		{voice, "press", "12", false},

@@ -36,6 +36,13 @@ func TestWhatsAppRequests(t *testing.T) {
 				"ContentVariables": {`{"1":"Budi","2":"AB 12 CD"}`}, "StatusCallback": {"https://sapa.example/hooks/whatsapp/report/t1"},
 			},
 		},
+		"a variable that is not UTF-8": {
+			parts: map[string]string{"template": template1, "variables.1": "Bu\xff di"},
+			want: url.Values{
+				"To": {"whatsapp:+628120000001"}, "From": {"whatsapp:+628110000001"}, "ContentSid": {template1},
+				"ContentVariables": {"{\"1\":\"Bu\uFFFD di\"}"}, "StatusCallback": {"https://sapa.example/hooks/whatsapp/report/t1"},
+			},
+		},
 		"template without variables, by a service": {
 			parts: map[string]string{"template": template1}, service: "MG01",
 			want: url.Values{
