@@ -713,6 +713,13 @@ create table zones (
 --   messages bigint: messages that were answered so
 --   answers bigint: all such answers
 
+-- view report_call_outcomes: One row per run and outcome of calls that agents made. The same numbers as sapa report.
+--   run_id integer
+--   campaign text
+--   outcome text: reached, interested, order, call back, no answer, wrong number or do not call
+--   customers bigint: with whom a call came to that at least once; one may have had several outcomes, such as no answer first
+--   calls bigint: all calls that came to that
+
 -- view report_calls: One row per call that agents make, or have made. Restrict it by run_id or campaign.
 --   message_id bigint
 --   run_id integer

@@ -21,30 +21,55 @@ type CallCount struct {
 
 // readCalls fills in what came of the calls of runs, in the order of calls.Outcomes.
 func readCalls(ctx context.Context, db pg.DBTX, ids []int, place map[int]*Run) error {
-	kinds := map[string]calls.Outcome{}
-	for _, o := range calls.Outcomes() {
-		kinds[o.Kind()] = o
-	}
-	rows, _ := db.Query(ctx, `
-		select run_id, kind, sum(uniq)::bigint, sum(total)::bigint from response_totals
-		where run_id = any($1) and kind like 'call\_%' group by 1, 2`, ids)
+	rows, _ := db.Query(ctx, `select run_id, outcome, customers, calls from report_call_outcomes where run_id = any($1) and calls > 0`, ids)
 	var run int
-	var kind string
 	var c CallCount
-	_, err := pgx.ForEachRow(rows, []any{&run, &kind, &c.Customers, &c.Tries}, func() error {
-		if c.Outcome = kinds[kind]; c.Outcome != "" && c.Tries > 0 {
-			place[run].Calls = append(place[run].Calls, c)
-		}
+	_, err := pgx.ForEachRow(rows, []any{&run, &c.Outcome, &c.Customers, &c.Tries}, func() error {
+		place[run].Calls = append(place[run].Calls, c)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read what came of calls: %w", err)
 	}
-	order := calls.Outcomes()
 	for _, r := range place {
-		slices.SortFunc(r.Calls, func(a, b CallCount) int { return slices.Index(order, a.Outcome) - slices.Index(order, b.Outcome) })
+		inOrder(r.Calls)
 	}
 	return nil
+}
+
+// inOrder sorts as calls.Outcomes are.
+func inOrder(list []CallCount) {
+	order := calls.Outcomes()
+	slices.SortFunc(list, func(a, b CallCount) int { return slices.Index(order, a.Outcome) - slices.Index(order, b.Outcome) })
+}
+
+// sumCalls adds up what came of the calls of runs.
+func sumCalls(runs []Run) (list []CallCount) {
+	for i := range runs {
+		for _, c := range runs[i].Calls {
+			at := slices.IndexFunc(list, func(o CallCount) bool { return o.Outcome == c.Outcome })
+			if at < 0 {
+				list = append(list, c)
+				continue
+			}
+			list[at].Customers += c.Customers
+			list[at].Tries += c.Tries
+		}
+	}
+	inOrder(list)
+	return list
+}
+
+// called are the columns of what came of a campaign's calls.
+func (p *printer) called(s Sum) {
+	if len(s.Calls) == 0 {
+		return
+	}
+	p.grid(columnsOf(s.Calls, nil, []field[CallCount]{
+		{"Called", true, func(c *CallCount) string { return string(c.Outcome) }},
+		{"Customers", false, func(c *CallCount) string { return number(c.Customers) }},
+		{"Calls", false, func(c *CallCount) string { return number(c.Tries) }},
+	}), false)
 }
 
 // calls prints what came of a run's calls.

@@ -48,6 +48,8 @@ type Sum struct {
 	Reasons []Reason `json:"reasons"`
 	Causes  []Cause  `json:"undelivered_causes"`
 	Answers []Answer `json:"answers,omitempty"` // given on the spot, such as by a key of the phone
+
+	Calls []CallCount `json:"calls,omitempty"` // what came of those of channel calls
 }
 
 // Run is one row of view report_runs with its reasons.

@@ -7,7 +7,7 @@ import (
 
 // sum adds up the numbers of runs, and has the rates of these sums.
 func sum(runs []Run) Sum {
-	s := Sum{Runs: len(runs), Reasons: []Reason{}, Causes: sumCauses(runs), Answers: sumAnswers(runs)}
+	s := Sum{Runs: len(runs), Reasons: []Reason{}, Causes: sumCauses(runs), Answers: sumAnswers(runs), Calls: sumCalls(runs)}
 	type key struct{ state, reason string }
 	reasons := map[key]int64{}
 	for i := range runs {

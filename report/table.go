@@ -129,6 +129,7 @@ func (p *printer) campaign(c Campaign) {
 		p.grid(columnsOf(shown, all, p.responses()), true)
 	}
 	p.answered(c.Sum)
+	p.called(c.Sum)
 	if len(c.Sum.Reasons) > 0 {
 		p.grid(p.reasons(c.Sum), false)
 	}
