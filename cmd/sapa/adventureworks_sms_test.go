@@ -58,7 +58,7 @@ func TestAdventureWorksTexts(t *testing.T) {
    7 | …first_name | titlecase }}! Your present – pick it: {{ 'https://adventure-works.example/birthday' | link: customer: custo…
      |                                          ^
      write -
-1 campaigns and 1 segment are in order.
+1 campaign and 1 segment are in order.
 `, "validate")
 	for _, key := range b.texts(bornOn22November + ` order by 1`) {
 		phone := b.texts(`select phone_number from data.people where customer_key::text = $1`, key)[0]

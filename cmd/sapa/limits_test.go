@@ -27,7 +27,7 @@ public_url: `+w.public+"\n")
 	now = now.Add(9 * time.Hour)
 	_, printed := w.sapa("run", "more", "--dry-run", "--show", "0")
 	seven := time.Date(2026, 11, 24, 7, 0, 0, 0, time.UTC)
-	local := func(at time.Time) string { return at.Local().Format("2006-01-02 15:04 MST") }
+	local := func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 MST") }
 	for _, line := range []string{
 		"\n  go from " + local(seven) + " to " + local(seven.Add(30*time.Minute)) + "\n",
 		"\n  put off to the end of quiet hours: 25\n",
@@ -37,7 +37,7 @@ public_url: `+w.public+"\n")
 			t.Errorf("%q is not in\n%s", line, printed)
 		}
 	}
-	if _, printed := w.sapa("run", "more"); !strings.Contains(printed, "until "+seven.Local().Format("Mon 2 Jan 15:04")) {
+	if _, printed := w.sapa("run", "more"); !strings.Contains(printed, "until "+seven.Format("Mon 2 Jan 15:04")) {
 		t.Errorf("the run says\n%s", printed)
 	}
 	_, printed = w.sapa("messages", "2")

@@ -21,7 +21,7 @@ func TestPreviewSaysWhatCantBePrinted(t *testing.T) {
    4 | channels: [letter, alert]
      |                    ^^^^^
      in sapa.yaml, below channels:, write  alert: {desks: {front-desk: {name: Front desk}}}
-1 campaigns are in order.
+1 campaign is in order.
 `, "validate")
 }
 

@@ -34,7 +34,11 @@ func runValidate(ctx context.Context, a *app) error {
 	if n := len(project.Segments.List); n > 0 {
 		segments = " and " + counted(n, "segment")
 	}
-	fmt.Fprintf(a.stdout, "%d campaigns%s are in order.\n", len(project.Campaigns), segments)
+	are := "are"
+	if len(project.Campaigns) == 1 && segments == "" {
+		are = "is"
+	}
+	fmt.Fprintf(a.stdout, "%s%s %s in order.\n", counted(len(project.Campaigns), "campaign"), segments, are)
 	return nil
 }
 
