@@ -52,7 +52,7 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (cl
 	args := pgx.NamedArgs{
 		"batch": l.batch, "worker": l.life.worker, "epoch": l.epoch, "run": l.run, "lo": l.next, "hi": l.hi,
 		"channel": l.channel, "topic": c.Topic, "confirms": c.Confirms, "each": c.Each != nil, "now": e.Now(), "n": min(n, BatchSize),
-		"addressless": e.Accounts[l.channel].Addressless,
+		"addressless": e.Accounts[l.channel].Addressless, "internal": e.Accounts[l.channel].Internal,
 	}
 	c.Limits.claimArgs(args)
 	rows, err := books.Query(ctx, c.Limits.claimSQL(), args)
@@ -134,12 +134,14 @@ const checkedSQL = `known as (
 	from due d
 	left join lateral (select a.normalised, a.hash from addresses a where a.id = d.address_id limit 1) a on true
 	left join lateral (
-		select case when @confirms::boolean then c.pending else c.granted end as consent, c.until is not null as paused
-		from consents c
-		where (select exists (select from consents)) and c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*') and not c.resumes
-		  and (c.until is null or c.until > @now and not exists (
-		       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
-		order by c.id desc limit 1) w on true
+		select w.* from (
+			select case when @confirms::boolean then c.pending else c.granted end as consent, c.until is not null as paused
+			from consents c
+			where c.customer_key = d.customer_key and c.channel in (@channel, '*') and c.topic in (@topic, '*') and not c.resumes
+			  and (c.until is null or c.until > @now and not exists (
+			       select from consents r where r.customer_key = c.customer_key and r.resumes and r.id > c.id))
+			order by c.id desc limit 1) w
+		where (select exists (select from consents))) w on true
 ), checked as materialized ( -- once, though the reason is used three times
 	select k.*, case
 		when (select exists (select from erasures))
@@ -148,7 +150,7 @@ const checkedSQL = `known as (
 		when k.not_after <= @now then 'too late'
 		when k.normalised is null and not @addressless::boolean then 'no address'
 		when (select exists (select from suppressions)) and (select true from suppressions s where s.channel = @channel and s.hash = k.hash limit 1) then 'suppressed'
-		when not coalesce(k.consent, not @confirms::boolean) then case when k.paused then 'paused' else 'no consent' end
+		when not @internal::boolean and not coalesce(k.consent, not @confirms::boolean) then case when k.paused then 'paused' else 'no consent' end
 		end as reason
 	from known k
 )`
