@@ -84,6 +84,25 @@ func TestLadderEnds(t *testing.T) {
 	}
 }
 
+// Erasing a customer ends their ladders, and releases all occasions of those by which nothing was sent.
+func TestErasedLadder(t *testing.T) {
+	t.Parallel()
+	s, _ := setupLadder(t)
+	s.reachable(2)
+	s.apply("oil", climbYAML, nil)
+	s.start("oil")
+	s.became("failed", "refused", "1")
+	s.became("sent", "", "2")
+	s.respond("undelivered", "2")
+	s.climb()
+	s.expectSpent("1 0 true", "1 1 true", "2 0 true", "2 1 true")
+	s.erase("1", "2")
+	got := s.strings(`select m.state || ' ' || o.step || ' ' || o.spent from occasions o join messages m on m.id = o.message_id order by m.id`)
+	if d := cmp.Diff([]string{"failed 0 false", "sent 0 true", "skipped 1 false", "skipped 1 false"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
 // A provider reports on a message at the moment at which its ladder ends, or is cancelled: it is sent, and stays spent.
 func TestReportAsLadderEnds(t *testing.T) {
 	t.Parallel()

@@ -96,8 +96,14 @@ func (e *eraser) places() []erasing {
 		{"what is planned", nil, `
 			with moved as (
 				update messages set state = 'skipped', reason = 'erased' where id = any(@messages) and state = 'planned' returning run_id, id
-			), released as (
-				update occasions o set spent = false from moved m where o.message_id = m.id
+			), released as ( -- and those of a ladder's other rungs, when nothing was sent of it
+				update occasions o set spent = false
+				from moved m join occasions own on own.message_id = m.id
+				where (o.campaign_id, o.customer_key, o.occasion) = (own.campaign_id, own.customer_key, own.occasion)
+				  and (o.message_id = m.id or o.spent and not exists (
+				      select from occasions x join messages l on l.id = x.message_id
+				      where (x.campaign_id, x.customer_key, x.occasion) = (own.campaign_id, own.customer_key, own.occasion)
+				        and l.id not in (select id from moved) and l.state in ('planned', 'claimed', 'sent', 'unknown', 'held_out')))
 			)
 			insert into run_totals (run_id, state, reason, delta)
 			select run_id, 'skipped', 'erased', count(*) from moved group by run_id
