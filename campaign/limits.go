@@ -14,6 +14,8 @@ import (
 	"golang.org/x/text/message"
 
 	"github.com/sapa-crm/sapa/access"
+	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/channels/calls"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/pg"
@@ -71,12 +73,30 @@ func (c *Campaign) safeguards() delivery.Safeguards {
 // seeds are the addresses that get a copy of each run, by channel: the campaign's own, and those of sapa.yaml.
 func (c *Campaign) seeds() map[string][]string {
 	list := map[string][]string{}
-	for _, s := range slices.Concat(c.Definition.Seeds, c.schema.Rails.Seeds) {
-		if c.uses(s.Channel) && !slices.Contains(list[s.Channel], s.Address) {
-			list[s.Channel] = append(list[s.Channel], s.Address)
+	for _, channel := range c.Channels() {
+		for _, s := range slices.Concat(c.Definition.Seeds, c.schema.Rails.Seeds) {
+			if seeded(channel, s) && !slices.Contains(list[channel], s.Address) {
+				list[channel] = append(list[channel], s.Address)
+			}
 		}
 	}
 	return list
+}
+
+// seeded says whether a seed gets what goes by a channel. What people hand over themselves has no copies.
+func seeded(channel string, s customer.Seed) bool {
+	switch f := FormOf(channel); {
+	case channel == "email":
+		return !s.Phone
+	case channel == "sms":
+		return s.Phone
+	case f == nil || channel == calls.Name:
+		return false
+	case s.Phone:
+		return f.Address == channels.PhoneAddress
+	default:
+		return f.Address == channels.MailAddress
+	}
 }
 
 // checkSeeds refuses the same seed twice, which most likely was meant to be another.

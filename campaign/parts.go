@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/sapa-crm/sapa/channels"
+	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/strictyaml"
@@ -130,10 +132,27 @@ func (k *checker) checkFixed(parts *delivery.Parts, part channels.Part, n strict
 			return
 		}
 	}
+	if part.Desk {
+		k.checkDesk(n)
+	}
 	if part.File != nil {
 		k.checkNamedFile(part, n)
 	}
 	parts.Fixed[part.Key] = text
+}
+
+// checkDesk compares the name of a desk with those of sapa.yaml, where it has any. A version that was applied with a desk that is gone
+// since is sound all the same; its alerts fail one by one.
+func (k *checker) checkDesk(n strictyaml.Node) {
+	desks, name := k.c.schema.Desks, n.Text()
+	if _, stored := k.files.(versionFiles); stored || len(desks) == 0 || slices.Contains(desks, name) {
+		return
+	}
+	hint := diag.DidYouMean(name, desks)
+	if !strings.HasPrefix(hint, "did you mean") {
+		hint = "in sapa.yaml, below  channels: alert: desks:  write  " + name + ": {name: " + customer.Readable(name) + "}; " + cmp.Or(hint, "it has others")
+	}
+	k.add(n.Problem(hint, "no desk %q in sapa.yaml", name))
 }
 
 // checkNamedFile looks at a file of templates/ that a constant names. A version keeps the name only: whoever sends reads the file.

@@ -23,6 +23,7 @@ import (
 type Preview struct {
 	CustomerKey string            `json:"customer_key"`
 	Channel     string            `json:"channel"`
+	Channels    []PreviewChannel  `json:"channels,omitempty"` // of a campaign with several: those that were asked, in the customer's order
 	Rows        []string          `json:"rows,omitempty"`     // keys of the rows of `each`; nil without it
 	Due         bool              `json:"in_audience"`        // the customer is in the audience now
 	Skipped     string            `json:"skipped,omitempty"`  // of a customer in the audience: why a plan would skip them
@@ -41,57 +42,26 @@ type ExampleLink struct {
 }
 
 // Preview composes the message for one customer: the one of key, or the first of the audience who has an address. A customer outside the
-// audience gets a preview all the same, unless the campaign goes through rows and there is none. A zero tick is now, in
-// the company's zone. publicURL is what short links begin with.
+// audience gets a preview all the same, unless the campaign goes through rows and there is none. Of several channels it is that by which
+// a run would reach the customer; where none does, the first in their order. A zero tick is now, in the company's zone. publicURL is
+// what short links begin with.
 func (c *Campaign) Preview(ctx context.Context, db pg.DBTX, key string, tick, now time.Time, publicURL string) (*Preview, error) {
-	r := &Run{Tick: tick, AsOf: now}
-	if zone := c.clock(now, now).Zone; tick.IsZero() {
-		r.Tick = now.In(zone)
-	} else {
-		r.AsOf = instant(tick, zone) // the same moment as a run's
-	}
-	if err := c.fillFacts(ctx, db, r); err != nil {
-		return nil, err
-	}
-	if err := c.give(ctx, db, r); err != nil {
-		return nil, err
-	}
-	ledger, err := kept(ctx, db)
+	v := &viewing{db: db, now: now, publicURL: publicURL}
+	key, err := v.prepare(ctx, c, key, tick)
 	if err != nil {
 		return nil, err
 	}
-	if ledger {
-		if key, err = c.pretendFor(ctx, db, r, key); err != nil {
-			return nil, err
-		}
+	if c.laddered() {
+		return v.ladder(ctx, c, key)
 	}
-	p, err := c.choose(ctx, db, r, key, ledger)
+	p, reason, err := v.look(ctx, c, key)
 	if err != nil {
 		return nil, err
 	}
-	if ledger {
-		if err := c.checkErased(ctx, db, p.CustomerKey); err != nil {
-			return nil, err
-		}
-		if p.Due {
-			if p.Skipped, err = p.skip(ctx, db, c, now); err != nil {
-				return nil, err
-			}
-		}
+	if p.Due {
+		p.Skipped = reason
 	}
-	composer, err := delivery.NewComposer(c.schema, c.Content, c.Channel(), r.Tick)
-	if err != nil {
-		return nil, err
-	}
-	person, err := c.read(ctx, db, p, composer)
-	if err != nil {
-		return nil, err
-	}
-	person.Event = c.clockOf(r).Event
-	if err = p.compose(c, composer, person, publicURL, now); err != nil {
-		return nil, fmt.Errorf("the message for customer %s would fail: %w", p.CustomerKey, err)
-	}
-	return p, nil
+	return v.compose(ctx, c, p)
 }
 
 // compose fills in the message. The error is about this customer alone.

@@ -37,19 +37,9 @@ func (p *Preview) skip(ctx context.Context, db pg.DBTX, c *Campaign, now time.Ti
 	if addressless(c.Channel()) {
 		return c.dissent(ctx, db, p.CustomerKey, now)
 	}
-	if p.Address == "" {
-		return "no address", nil
-	}
-	address, reason := p.Number, p.Unusable
-	if !c.regional() {
-		a, err := customer.Normalise(c.Channel(), p.Address, "")
-		if err != nil {
-			return "", err
-		}
-		address, reason = a.Normalised, a.Reason
-	}
-	if reason != "" {
-		return "bad address: " + reason, nil
+	address, reason, err := p.unreached(c)
+	if err != nil || reason != "" {
+		return reason, err
 	}
 	_, suppressed, err := customer.Suppressed(ctx, db, c.Channel(), address)
 	if err == nil && !suppressed {
@@ -62,6 +52,28 @@ func (p *Preview) skip(ctx context.Context, db pg.DBTX, c *Campaign, now time.Ti
 		return "suppressed", nil
 	}
 	return c.dissent(ctx, db, p.CustomerKey, now)
+}
+
+// unreached is the customer's address on the campaign's channel, or why there is none that is any good.
+func (p *Preview) unreached(c *Campaign) (address, reason string, err error) {
+	switch {
+	case addressless(c.Channel()):
+		return "", "", nil
+	case p.Address == "":
+		return "", "no address", nil
+	case c.regional():
+		address, reason = p.Number, p.Unusable
+	default:
+		a, err := customer.Normalise(c.Channel(), p.Address, "")
+		if err != nil {
+			return "", "", err
+		}
+		address, reason = a.Normalised, a.Reason
+	}
+	if reason != "" {
+		return "", "bad address: " + reason, nil
+	}
+	return address, "", nil
 }
 
 // dissent is the reason for which a plan would skip a customer who does not want the campaign's topic; "" where they do.
@@ -80,6 +92,8 @@ func (c *Campaign) dissent(ctx context.Context, db pg.DBTX, key string, now time
 // dissenting is the reason for which a plan would skip a customer with that standing; "" where it would not.
 func dissenting(c *Campaign, st customer.Standing) string {
 	switch {
+	case internal(c.Channel()):
+		return ""
 	case st.Paused():
 		return "paused"
 	case c.Confirms() && st.From != customer.FromColumn && (st.Entry == nil || !st.Entry.Pending):

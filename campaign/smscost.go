@@ -75,7 +75,7 @@ func MeasureText(text string) *TextCost {
 func (c *TextCost) Advice() string {
 	var lines []string
 	for i, ch := range c.Costly {
-		if i == maxWarnings {
+		if i == mostCostly {
 			lines = append(lines, fmt.Sprintf("and %d more", len(c.Costly)-i))
 			break
 		}
@@ -139,8 +139,8 @@ func instead(r rune) string {
 	return plain
 }
 
-// maxWarnings is how many characters of one text an author hears of.
-const maxWarnings = 5
+// mostCostly is how many characters of one text an author hears of.
+const mostCostly = 5
 
 // warnEncoding warns of characters in the author's own words that no text in GSM-7 can have.
 func (k *checker) warnEncoding(at, written string, t *templates.Template) {
@@ -150,7 +150,7 @@ func (k *checker) warnEncoding(at, written string, t *templates.Template) {
 	var list diag.List
 	seen := []rune{}
 	for _, w := range t.Authored(func(r rune) bool { return !inGSM(r) }) {
-		if slices.Contains(seen, w.Rune) || len(seen) == maxWarnings {
+		if slices.Contains(seen, w.Rune) || len(seen) == mostCostly {
 			continue
 		}
 		seen = append(seen, w.Rune)

@@ -39,7 +39,7 @@ func (k *checker) checkTopic() {
 	}
 	on := "channel " + without[0]
 	if len(without) > 1 {
-		on = "channels " + strings.Join(without, " and ")
+		on = "channels " + andList(without)
 	}
 	k.warn(at, "in sapa.yaml, add "+strings.Join(without, ", ")+" to the topic's  channels:", "customers can't choose the topic %s on %s", name, on)
 }

@@ -11,6 +11,9 @@ type Form struct {
 	// Repeatable says that handing a message over twice does no harm: who gets it knows it again by its id. Such a message is
 	// never unknown: what a process held that died is handed over again.
 	Repeatable bool
+	// Internal says that people of the company read it, and the customer never: their consent to the topic is not asked. Who was erased
+	// is not named all the same.
+	Internal bool
 	// Check says what is wrong with an author's parts together; nil: nothing can be. It is given their keys, of Values
 	// KEY.NAME, in no order.
 	Check func(keys []string) error
@@ -36,6 +39,7 @@ type Part struct {
 	Choices  []string                // of a Choice: what may be written; the first is what holds where nothing is
 	Check    func(text string) error // of a Constant: what is wrong with it; of Values: with a name; nil: nothing can be
 	Links    bool                    // of Values: a value may hold links, and become several lines
+	Desk     bool                    // of a Constant: it is the name of one of the desks of sapa.yaml
 	File     func(data []byte) error // of a Constant that names a file in templates/: what is wrong with the file; nil: it names none
 }
 

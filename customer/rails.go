@@ -143,9 +143,9 @@ func (a *Approval) UnmarshalScalar(text string) error {
 	return nil
 }
 
-// Seed is an address of the company's own people that gets one copy of every run.
+// Seed is an address of the company's own people that gets one copy of every run, by each channel that goes to such addresses.
 type Seed struct {
-	Channel string // email or sms
+	Phone   bool   // a number; otherwise an address of e-mail
 	Address string // normalised
 }
 
@@ -156,13 +156,13 @@ func (s *Seed) UnmarshalScalar(text string) error {
 	if strings.Contains(text, "@") {
 		var m Mailbox
 		err := m.UnmarshalScalar(text)
-		*s = Seed{Channel: "email", Address: m.Addr}
+		*s = Seed{Address: m.Addr}
 		return err
 	}
 	number := strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(text)
 	if !seedPhone.MatchString(number) {
 		return errors.New("expected an e-mail address such as ani@bengkel.example, or a phone number with its country such as +628111234567")
 	}
-	*s = Seed{Channel: "sms", Address: number}
+	*s = Seed{Phone: true, Address: number}
 	return nil
 }

@@ -23,7 +23,7 @@ rails:
 	}
 	want := Rails{
 		MaxAudience: 5000, PauseIf: PauseIf{Bounces: 0.05, Failures: 0.1, After: 80}, Approval: true,
-		Seeds: []Seed{{"email", "boss@bengkel.example"}, {"sms", "+628111234567"}},
+		Seeds: []Seed{{false, "boss@bengkel.example"}, {true, "+628111234567"}},
 	}
 	if d := cmp.Diff(want, cfg.Rails); d != "" {
 		t.Error(d)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,6 +30,9 @@ func Resolve(ctx context.Context, db pg.DBTX, cfg *Config) (*Schema, diag.List, 
 	r.callCard(cfg.Channels.Calls, cat.tables[cfg.Customers.Table])
 	schema.Topics = cfg.topicList()
 	schema.Rails, schema.Costs = cfg.Rails, cfg.Channels.Costs()
+	if alert := cfg.Channels.Alert; alert != nil {
+		schema.Desks = slices.Sorted(maps.Keys(alert.Desks))
+	}
 	schema.Events = cfg.eventTypes()
 	if email := cfg.Channels.Email; email != nil {
 		schema.Throttles = email.Domains

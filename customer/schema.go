@@ -157,6 +157,8 @@ type Schema struct {
 	// costs, by channel; those that sapa.yaml says nothing of are missing.
 	Preferred string
 	Costs     map[string]Money
+	// Desks are the names that alerts can go to, in alphabetical order; nil where sapa.yaml has no section of them.
+	Desks []string
 	// Events are those that sapa.yaml declares, by name.
 	Events []EventType
 }

@@ -83,7 +83,11 @@ func untracked(address string) bool {
 // staticAddress checks the address of an image and the like.
 func (h *htmlPass) staticAddress(address string, at pos) {
 	low := strings.ToLower(address)
-	if strings.HasPrefix(low, "cid:") || strings.HasPrefix(low, "data:image/") || untracked(address) {
+	if strings.HasPrefix(low, "data:image/") || untracked(address) {
+		return
+	}
+	if strings.HasPrefix(low, "cid:") {
+		h.problem(at, "write the https address that the picture has", "cid: is a picture within the mail, and Sapa puts none there")
 		return
 	}
 	if msg, hint := fixedAddress(address); msg != "" {

@@ -10,8 +10,9 @@ func Form() channels.Form {
 		Example:    `alert: {to: front-desk, title: "{{ customer.name }} has a birthday today", text: "Congratulate, and offer a drink."}`,
 		Address:    channels.NoAddress,
 		Repeatable: true,
+		Internal:   true,
 		Parts: []channels.Part{
-			{Key: "to", Kind: channels.Constant, Required: true, About: "The desk, as channels.alert.desks of sapa.yaml names it", Check: checkDesk},
+			{Key: "to", Kind: channels.Constant, Required: true, About: "The desk, as channels.alert.desks of sapa.yaml names it", Check: checkDesk, Desk: true},
 			{Key: "title", Kind: channels.Line, Required: true, About: "What it is about, in one line"},
 			{Key: "text", Kind: channels.Text, About: "What to know and to do"},
 		},

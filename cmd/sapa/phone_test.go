@@ -33,6 +33,7 @@ company: {name: Bengkel Maju}
 public_url: `+w.public+"\n")
 	w.file("campaigns/offer.yaml", `campaign: offer
 topic: offers
+seeds: ["+62 812-5555-9999", boss@bengkel.example]
 audience: {where: "true"}
 channels: [whatsapp]
 content:
@@ -46,6 +47,7 @@ content: {whatsapp: {text: "Halo {{ customer.name }}"}}
 `)
 	w.file("campaigns/ring.yaml", `campaign: ring
 topic: offers
+seeds: ["+6281255559999"]
 audience: {where: "true"}
 channels: [voice]
 content:
@@ -128,6 +130,8 @@ func TestWhatsAppAndCalls(t *testing.T) {
 	check("suppressions", `select concat_ws(' ', channel, address, reason) from sapa.suppressions`, "voice +6281255557009 stop")
 	check("what customers said", `select concat_ws(' ', channel, kind, customer_key, body) from sapa.inbound order by customer_key`,
 		"whatsapp reply 1 Ada promo?", "voice reply 3 interested", "voice stop 4 stop")
+	check("copies for the company's own people", `select concat_ws(' ', run_id, channel, address, state) from sapa.seed_messages order by run_id`,
+		"1 whatsapp +6281255559999 sent", "3 voice +6281255559999 sent")
 	run("ring", "--again", "twice")
 	check("after calling again", strings.Replace(report, "'read', read, ", "", 1)+` offset 3`, "ring sent 3 failed 0 skipped 1 delivered 3 undelivered 0 replied 1")
 	w.want(exitOK, "everything adds up\n", "check")

@@ -28,7 +28,8 @@ func newPreviewCommand(a *app) *cobra.Command {
 		Use:   "preview CAMPAIGN",
 		Short: "Compose a campaign's message for one customer, from the files as they are now",
 		Long: `Composes the message for a customer of the audience, or the one of --customer, and prints it.
-Nothing is stored and nothing is tracked; --send-to sends that one message to you, by the
+Of a campaign with several channels it is the one that the customer would be reached by, and
+why. Nothing is stored and nothing is tracked; --send-to sends that one message to you, by the
 account in sapa.yaml, and to nobody else. Of a text message it says what it costs.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return runPreview(c.Context(), a, args[0], o) },
@@ -38,7 +39,7 @@ account in sapa.yaml, and to nobody else. Of a text message it says what it cost
 	c.Flags().StringVar(&o.asOf, "as-of", "", "as of this date, or date and time (default: now)")
 	c.Flags().StringVar(&o.html, "html", "", "write the HTML part to this file")
 	c.Flags().StringVar(&o.pdf, "pdf", "", "of a letter: print it to this file")
-	c.Flags().StringVar(&o.channel, "channel", "", "of a campaign with several: the message by this one (default: the first that reaches the customer)")
+	c.Flags().StringVar(&o.channel, "channel", "", "of a campaign with several: the message by this one (default: the one by which a run would reach the customer)")
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c
 }
@@ -85,28 +86,16 @@ func runPreview(ctx context.Context, a *app, name string, o previewOptions) erro
 	return err
 }
 
-// previewBy composes the message by the channel that was asked for, or else by the first that reaches the customer.
-func (s *session) previewBy(ctx context.Context, a *app, c *campaign.Campaign, o previewOptions, tick time.Time) (first *campaign.Preview, err error) {
-	channels := c.Channels()
+// previewBy composes the message by the channel that was asked for, or else by the one that a run would take for the customer.
+func (s *session) previewBy(ctx context.Context, a *app, c *campaign.Campaign, o previewOptions, tick time.Time) (*campaign.Preview, error) {
 	if o.channel != "" {
-		if _, err := c.On(o.channel); err != nil {
+		one, err := c.On(o.channel)
+		if err != nil {
 			return nil, &exitError{exitUsage, err}
 		}
-		channels = []string{o.channel}
+		c = one
 	}
-	for _, channel := range channels {
-		p, err := c.By(channel).Preview(ctx, s.pool, o.customer, tick, a.now(), s.exampleURL())
-		if err != nil {
-			return nil, err
-		}
-		if p.Due && p.Skipped == "" {
-			return p, nil
-		}
-		if first == nil {
-			first = p
-		}
-	}
-	return first, nil
+	return c.Preview(ctx, s.pool, o.customer, tick, a.now(), s.exampleURL())
 }
 
 // printPreview shows a message; html is the file in which its HTML part is, if there is one.
@@ -119,6 +108,9 @@ func (a *app) printPreview(p *campaign.Preview, html string) {
 		due = "NOT in the audience now"
 	}
 	fmt.Fprintf(a.stdout, "customer %s, %s\n", p.CustomerKey, due)
+	if way := p.Way(); way != "" {
+		fmt.Fprintf(a.stdout, "channel: %s\n", way)
+	}
 	if len(p.Rows) > 0 && p.Rows[0] != "" {
 		fmt.Fprintf(a.stdout, "rows:    %s\n", strings.Join(p.Rows, ", "))
 	}
