@@ -42,7 +42,7 @@ type CallHours struct{ Window }
 
 // UnmarshalScalar reads 08:00-20:00.
 func (h *CallHours) UnmarshalScalar(text string) error {
-	const expected = `expected from when until when people may be called, such as "08:00-20:00"`
+	const expected = `expected from when until when people may be called, such as "08:00-20:00"; "00:00-23:59" is the whole day`
 	m := quietForm.FindStringSubmatch(text)
 	if m == nil || m[1] == "" {
 		return errors.New(expected)

@@ -63,7 +63,7 @@ func TestDeskPages(t *testing.T) {
 	}
 	a := s.get("/alerts/front-desk", cookie)
 	for _, want := range []string{
-		"<h1>Front desk</h1>", "<h2>Ani &lt;b&gt;has&lt;/b&gt; a birthday</h2>", `<p class="words">Say hello</p>`, "check-in · customer c1",
+		`<a href="/alerts" aria-current="true">Alerts</a>`, "<h1>Front desk</h1>", "<h2>Ani &lt;b&gt;has&lt;/b&gt; a birthday</h2>", `<p class="words">Say hello</p>`, "check-in · customer c1",
 		`<button name="id" value="1">Done<span class="unseen">`, `data-feed="/alerts/front-desk/feed"`, `<meta http-equiv="refresh" content="15">`,
 	} {
 		if !strings.Contains(a.body, want) {

@@ -150,7 +150,7 @@ func runCallsNext(ctx context.Context, a *app, o callsOptions) error {
 	}
 	c, err := desk.Next(ctx, o.who(a))
 	if errors.Is(err, calldesk.ErrNone) && !o.asJSON {
-		fmt.Fprintln(a.stdout, "nobody is to be called now; what waits for its time: sapa calls")
+		fmt.Fprintln(a.stdout, "nobody is to be called now; what waits: sapa calls. Calls that are due there wait for their hours where the customer lives,\nfor a colleague who has the customer, or for their campaign")
 		return nil
 	}
 	if err != nil {

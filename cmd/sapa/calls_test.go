@@ -69,11 +69,12 @@ outcomes: reached, interested, order, call-back, no-answer, wrong-number, do-not
 	}
 	w.want(1, fmt.Sprintf("sapa: call %d: that is not possible with this call now: ani has it until 09:15\n", budi), "calls", "done", fmt.Sprint(budi), "order", "--agent", "citra")
 	w.want(2, "sapa: no outcome \"orderd\"; did you mean \"order\"?\n", "calls", "done", fmt.Sprint(budi), "orderd")
+	w.want(2, "sapa: when do they want to be called? add  --at 14:30,  --at \"2026-11-24 14:30\"  or  --at 2h\n", "calls", "done", fmt.Sprint(budi), "call-back")
 	w.want(2, "sapa: --at belongs to call-back, not to order\n", "calls", "done", fmt.Sprint(budi), "order", "--at", "10:00")
 	w.want(2, "sapa: \"x\" is not the number of a call; see: sapa calls next\n", "calls", "release", "x")
 	w.want(0, fmt.Sprintf("call %d is anybody's again\n", budi), "calls", "release", fmt.Sprint(budi))
 	w.want(0, "order; done\n", "calls", "done", fmt.Sprint(budi), "order", "--note", "=two bouquets")
-	w.want(0, "nobody is to be called now; what waits for its time: sapa calls\n", "calls", "next")
+	w.want(0, "nobody is to be called now; what waits: sapa calls. Calls that are due there wait for their hours where the customer lives,\nfor a colleague who has the customer, or for their campaign\n", "calls", "next")
 	w.want(0, `┌─────┬─────────────┬─────────┬─────┬───────┬─────────────┬──────┬───────────┐
 │ RUN │ CAMPAIGN    │ STATE   │ DUE │ LATER │ AGENTS HAVE │ DONE │ PUT ASIDE │
 ├─────┼─────────────┼─────────┼─────┼───────┼─────────────┼──────┼───────────┤

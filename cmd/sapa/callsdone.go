@@ -46,6 +46,9 @@ func runCallsDone(ctx context.Context, a *app, args []string, o callsOptions) er
 	if o.at != "" && outcome != calls.CallBack {
 		return &exitError{exitUsage, fmt.Errorf("--at belongs to call-back, not to %s", outcome.Arg())}
 	}
+	if o.at == "" && outcome == calls.CallBack {
+		return &exitError{exitUsage, errors.New(`when do they want to be called? add  --at 14:30,  --at "2026-11-24 14:30"  or  --at 2h`)}
+	}
 	s, err := a.open(ctx)
 	if err != nil {
 		return err
