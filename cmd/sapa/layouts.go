@@ -50,15 +50,17 @@ func runLayouts(a *app, names []string) error {
 		return nil
 	}
 	for _, name := range names {
-		file := layoutFile(a.dir, name)
 		if !slices.Contains(known, name) {
 			return fmt.Errorf("there is no layout %q; %s", name, diag.DidYouMean(name, known))
 		}
-		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is there already; nothing was written: name it in a campaign as it is, or move it away first", file)
+		switch _, err := os.Lstat(layoutFile(a.dir, name)); {
+		case err == nil:
+			return fmt.Errorf("%s is there already; nothing was written: name it in a campaign as it is, or move it away first", layoutFile(a.dir, name))
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("write layouts: %w", err)
 		}
 	}
-	for _, name := range names {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
 		file := layoutFile(a.dir, name)
 		if err := writeFile(file, layouts[name+layoutSuffix]); err != nil {
 			return err
