@@ -55,7 +55,7 @@ func TestPicturesOfEmailsHaveAddresses(t *testing.T) {
 		"logo.png": `templates/hello.html.liquid:2:11: this address has no scheme and host
    2 | <img src="logo.png">
      |           ^^^^^^^^
-     write it with https:// and the host
+     write the whole address, as in https://bengkel.example/booking
 `,
 		"cid:logo": `templates/hello.html.liquid:2:11: cid: is a picture within the mail, and Sapa puts none there
    2 | <img src="cid:logo">

@@ -116,6 +116,7 @@ func TestJSONSchemaAgrees(t *testing.T) {
 			"content: {whatsapp: {template: HX01, variables: {1: Halo, name: 5}}, voice: {say: Halo, press: {1: interested}}, calls: {reason: Halo, script: Halo}}"},
 		{fineContent, "content: {alert: {to: manager, title: Halo}}"},
 		{fineContent, "content: {webhook: {data: {stars: 5, gold: true, plate: B 1}}}"},
+		{fineContent, "content: {voice: {play: \"HTTPS://bengkel.example:8443/a.mp3?x=a@b\", press: {\"*\": stop}}}"},
 	} {
 		text := strings.Replace(fine, c.old, c.new, 1)
 		if _, problems := campaign.Check("a.yaml", text, os.DirFS("."), s.schema, nil); len(problems) > 0 {
@@ -177,6 +178,25 @@ func TestJSONSchemaAgrees(t *testing.T) {
 		{fineContent, "content: {voice: {say: Halo, language: tlh}}"},
 		{fineContent, "content: {webhook: {data: Halo}}"},
 		{fineContent, "content: {webhook: {data: {stars: [5]}}}"},
+		{fineContent, "content: {whatsapp: {variables: {1: Halo}}}"},
+		{fineContent, "content: {whatsapp: {template: HX01, text: Halo}}"},
+		{fineContent, "content: {whatsapp: {template: oil-change}}"},
+		{fineContent, "content: {whatsapp: {template: HX01, variables: {first-name: Halo}}}"},
+		{fineContent, "content: {whatsapp: {text: Halo, variables: {1: Halo}}}"},
+		{fineContent, "content: {whatsapp: {text: \"\"}}"},
+		{fineContent, "content: {voice: {press: {1: interested}}}"},
+		{fineContent, "content: {voice: {play: \"http://bengkel.example/a.mp3\"}}"},
+		{fineContent, "content: {voice: {play: \"https://ani:hunter2@bengkel.example/a.mp3\"}}"},
+		{fineContent, "content: {voice: {play: a.mp3}}"},
+		{fineContent, "content: {voice: {say: Halo, press: {12: interested}}}"},
+		{fineContent, "content: {voice: {say: Halo, press: {\"#\": interested}}}"},
+		{fineContent, "content: {alert: {to: Front Desk, title: Halo}}"},
+		{fineContent, "content: {alert: {to: manager, title: \" \"}}"},
+		{fineContent, "content: {alert: {to: \"{{ customer.city }}\", title: Halo}}"},
+		{fineContent, "content: {letter: {text: Halo, front: card.pdf}}"},
+		{fineContent, "content: {letter: {text: Halo, front: \"{{ customer.city }}.png\"}}"},
+		{fineContent, "content: {letter: {text: Halo, size: a3}}"},
+		{fineContent, "content: {letter: {size: a4}}"},
 	} {
 		text := strings.Replace(fine, c.old, c.new, 1)
 		if text == fine {

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/invopop/jsonschema"
-
 	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/customer"
 	"github.com/sapa-crm/sapa/delivery"
@@ -62,24 +60,16 @@ func (k *checker) checkBlock(form channels.Form, b Block) {
 			parts.Fixed[p.Key] = p.Choices[0]
 		}
 	}
-	if form.Check != nil {
-		if err := form.Check(writtenKeys(form, n)); err != nil {
-			k.add(n.Problem("such as  "+form.Example, "%v", err))
-		}
+	if err := form.Wrong(writtenKeys(form, n)); err != nil {
+		k.add(n.Problem("such as  "+form.Example, "%v", err))
 	}
 	k.c.Content.Others[form.Channel] = parts
 }
 
-// writtenKeys are the keys of a content that its form knows, of Values KEY.NAME.
+// writtenKeys are the keys of a content that its form knows.
 func writtenKeys(form channels.Form, n strictyaml.Node) (keys []string) {
 	for _, e := range n.Entries() {
-		part, ok := form.Part(e.Key)
-		switch {
-		case ok && part.Kind == channels.Values:
-			for _, value := range e.Value.Entries() {
-				keys = append(keys, e.Key+"."+value.Key)
-			}
-		case ok:
+		if _, ok := form.Part(e.Key); ok {
 			keys = append(keys, e.Key)
 		}
 	}
@@ -216,25 +206,4 @@ func (k *checker) collectShortLinks(channel string, t *templates.Template) {
 		k.c.Links = append(k.c.Links, Link{Part: channel, Position: k.shortLinks, URL: l.URL})
 		k.shortLinks++
 	}
-}
-
-// formSchema is the JSON Schema of a channel's content.
-func formSchema(f channels.Form) *jsonschema.Schema {
-	s := &jsonschema.Schema{Type: "object", Description: f.About, Properties: jsonschema.NewProperties(), AdditionalProperties: jsonschema.FalseSchema}
-	for _, p := range f.Parts {
-		one := &jsonschema.Schema{Type: "string", Description: p.About}
-		switch p.Kind {
-		case channels.Values:
-			one.Type, one.AdditionalProperties = "object", &jsonschema.Schema{OneOf: scalarKinds()}
-		case channels.Choice:
-			for _, c := range p.Choices {
-				one.Enum = append(one.Enum, c)
-			}
-		}
-		s.Properties.Set(p.Key, one)
-		if p.Required {
-			s.Required = append(s.Required, p.Key)
-		}
-	}
-	return s
 }

@@ -1,5 +1,10 @@
 package channels
 
+import (
+	"errors"
+	"slices"
+)
+
 // Form says how a channel's content is written in a campaign file, below content: and the channel's name, and what the
 // channel's addresses are. Each part that an author writes reaches the channel as Message.Parts.
 type Form struct {
@@ -14,9 +19,27 @@ type Form struct {
 	// Internal says that people of the company read it, and the customer never: their consent to the topic is not asked. Who was erased
 	// is not named all the same.
 	Internal bool
-	// Check says what is wrong with an author's parts together; nil: nothing can be. It is given their keys, of Values
-	// KEY.NAME, in no order.
-	Check func(keys []string) error
+	// Rules are what an author's parts must be together. The first that does not hold is reported; editors know them, too.
+	Rules []Rule
+}
+
+// Rule is a condition on the keys that are written. Exactly one of Any and Not is given.
+type Rule struct {
+	Any  []string // one of these keys at least
+	Not  []string // not all of these keys
+	Says string   // what is wrong where it does not hold, and how to mend it
+}
+
+// Wrong says what is wrong with the keys that are written; nil: nothing is.
+func (f *Form) Wrong(keys []string) error {
+	written := func(key string) bool { return slices.Contains(keys, key) }
+	missing := func(key string) bool { return !written(key) }
+	for _, r := range f.Rules {
+		if len(r.Any) > 0 && !slices.ContainsFunc(r.Any, written) || len(r.Not) > 0 && !slices.ContainsFunc(r.Not, missing) {
+			return errors.New(r.Says)
+		}
+	}
+	return nil
 }
 
 // AddressKind is where the addresses of a channel come from.
@@ -38,6 +61,7 @@ type Part struct {
 	Required bool
 	Choices  []string                // of a Choice: what may be written; the first is what holds where nothing is
 	Check    func(text string) error // of a Constant: what is wrong with it; of Values: with a name; nil: nothing can be
+	Pattern  string                  // what Check asks, as a regular expression that editors know, too (ECMA 262 and RE2); "": it can't be said so
 	Links    bool                    // of Values: a value may hold links, and become several lines
 	Desk     bool                    // of a Constant: it is the name of one of the desks of sapa.yaml
 	File     func(data []byte) error // of a Constant that names a file in templates/: what is wrong with the file; nil: it names none

@@ -66,7 +66,9 @@ func (c *Channel) Open(ctx context.Context) (channels.Session, error) {
 	return &session{channel: c}, nil
 }
 
-var deskName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+const deskForm = `^[a-z0-9]+(-[a-z0-9]+)*$`
+
+var deskName = regexp.MustCompile(deskForm)
 
 // checkDesk says what is wrong with a desk's name in a campaign. Which desks there are, sapa.yaml says.
 func checkDesk(name string) error {

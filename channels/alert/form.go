@@ -12,7 +12,7 @@ func Form() channels.Form {
 		Repeatable: true,
 		Internal:   true,
 		Parts: []channels.Part{
-			{Key: "to", Kind: channels.Constant, Required: true, About: "The desk, as channels.alert.desks of sapa.yaml names it", Check: checkDesk, Desk: true},
+			{Key: "to", Kind: channels.Constant, Required: true, About: "The desk, as channels.alert.desks of sapa.yaml names it", Check: checkDesk, Pattern: deskForm, Desk: true},
 			{Key: "title", Kind: channels.Line, Required: true, About: "What it is about, in one line"},
 			{Key: "text", Kind: channels.Text, About: "What to know and to do"},
 		},

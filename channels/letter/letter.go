@@ -42,7 +42,7 @@ func Form() channels.Form {
 				About: "Where the envelope's window is; postcards have none",
 			},
 			{
-				Key: "front", Kind: channels.Constant, Check: CheckFront, File: CheckPicture,
+				Key: "front", Kind: channels.Constant, Check: CheckFront, Pattern: frontForm, File: CheckPicture,
 				About: "A picture in templates/: a postcard's picture side, a letter's head (PNG or JPEG)",
 			},
 			{

@@ -10,9 +10,7 @@ import (
 	_ "image/jpeg" // one of the two formats
 	"image/png"
 	"io/fs"
-	"path"
-	"slices"
-	"strings"
+	"regexp"
 )
 
 // picture is an image as it was read from templates/.
@@ -31,13 +29,17 @@ const (
 	mostPicturePixels = 50_000_000
 )
 
+// frontForm is how the name of a picture ends.
+const frontForm = `\.([Pp][Nn][Gg]|[Jj][Pp][Ee]?[Gg])$`
+
+var frontEnds = regexp.MustCompile(frontForm)
+
 // CheckFront says what is wrong with the name of a picture.
 func CheckFront(name string) error {
-	kinds := []string{".png", ".jpg", ".jpeg"}
 	switch {
 	case !fs.ValidPath(name) || name == ".":
 		return errors.New("expected the name of a file in templates/, such as card.jpg")
-	case !slices.Contains(kinds, strings.ToLower(path.Ext(name))):
+	case !frontEnds.MatchString(name):
 		return errors.New("expected a PNG or JPEG file, such as card.jpg")
 	}
 	return nil

@@ -20,29 +20,21 @@ func WhatsAppForm() channels.Form {
 		Channel: "whatsapp", About: "A WhatsApp message, by Twilio", Address: channels.PhoneAddress,
 		Example: `whatsapp: {template: HX…, variables: {1: "{{ customer.first_name }}"}}`,
 		Parts: []channels.Part{
-			{Key: "template", About: "The content template's SID, HX…, from Twilio's console", Kind: channels.Constant, Check: checkTemplate},
-			{Key: "variables", About: "What the template's variables become for each customer: {1: …, 2: …}", Kind: channels.Values, Check: checkVariable, Links: true},
+			{Key: "template", About: "The content template's SID, HX…, from Twilio's console", Kind: channels.Constant, Check: checkTemplate, Pattern: templateForm},
+			{Key: "variables", About: "What the template's variables become for each customer: {1: …, 2: …}", Kind: channels.Values, Check: checkVariable, Pattern: variableForm, Links: true},
 			{Key: "text", About: "Instead of a template: a text for customers who wrote to us within the last 24 hours", Kind: channels.Text},
 		},
-		Check: checkWhatsApp,
+		Rules: []channels.Rule{
+			{Not: []string{"template", "text"}, Says: `"template" and "text" exclude each other`},
+			{Any: []string{"template", "text"}, Says: `it needs a "template"; or a "text", which is only for customers who wrote to us within the last 24 hours`},
+			{Not: []string{"variables", "text"}, Says: `"variables" belong to a template; a text has {{ … }} itself`},
+		},
 	}
 }
 
-func checkWhatsApp(keys []string) error {
-	template, text := slices.Contains(keys, "template"), slices.Contains(keys, "text")
-	variables := slices.ContainsFunc(keys, func(key string) bool { return strings.HasPrefix(key, "variables.") })
-	switch {
-	case template && text:
-		return errors.New(`"template" and "text" exclude each other`)
-	case !template && !text:
-		return errors.New(`it needs a "template"; or a "text", which is only for customers who wrote to us within the last 24 hours`)
-	case variables && text:
-		return errors.New(`"variables" belong to a template; a text has {{ … }} itself`)
-	}
-	return nil
-}
+const variableForm = `^[A-Za-z0-9_]{1,64}$`
 
-var variableName = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
+var variableName = regexp.MustCompile(variableForm)
 
 func checkVariable(name string) error {
 	if !variableName.MatchString(name) {
@@ -51,7 +43,9 @@ func checkVariable(name string) error {
 	return nil
 }
 
-var templateSID = regexp.MustCompile(`^HX[0-9A-Za-z]{1,64}$`)
+const templateForm = `^HX[0-9A-Za-z]{1,64}$`
+
+var templateSID = regexp.MustCompile(templateForm)
 
 func checkTemplate(text string) error {
 	if !templateSID.MatchString(text) {
@@ -68,18 +62,11 @@ func VoiceForm() channels.Form {
 		Parts: []channels.Part{
 			{Key: "say", About: "The words that are read aloud", Kind: channels.Text},
 			{Key: "language", About: "The language that they are read in; without it, the customer's own", Kind: channels.Choice, Choices: speechChoices()},
-			{Key: "play", About: "The https address of a recording that is played after the words", Kind: channels.Constant, Check: checkRecording},
-			{Key: "press", About: "What a key means: {1: interested, 9: stop}", Kind: channels.Values, Check: checkKey},
+			{Key: "play", About: "The https address of a recording that is played after the words", Kind: channels.Constant, Check: checkRecording, Pattern: recordingForm},
+			{Key: "press", About: "What a key means: {1: interested, 9: stop}", Kind: channels.Values, Check: checkKey, Pattern: keyForm},
 		},
-		Check: checkVoice,
+		Rules: []channels.Rule{{Any: []string{"say", "play"}, Says: `it needs "say" or "play": words or a recording`}},
 	}
-}
-
-func checkVoice(keys []string) error {
-	if !slices.Contains(keys, "say") && !slices.Contains(keys, "play") {
-		return errors.New(`it needs "say" or "play": words or a recording`)
-	}
-	return nil
 }
 
 func checkKey(name string) error {
@@ -89,9 +76,14 @@ func checkKey(name string) error {
 	return nil
 }
 
+// recordingForm is what an address of a recording begins with; url.Parse knows the rest.
+const recordingForm = `^[Hh][Tt][Tt][Pp][Ss]://[^/?#@]+([/?#]|$)`
+
+var recordingBegins = regexp.MustCompile(recordingForm)
+
 func checkRecording(text string) error {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+	if err != nil || !recordingBegins.MatchString(text) || u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
 		return errors.New("a recording must be an address such as https://bengkel.example/servis.mp3, without user and password")
 	}
 	return nil

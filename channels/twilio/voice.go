@@ -169,7 +169,9 @@ const (
 )
 
 // oneKey is a key that a call can ask for. The # ends an input, so that it can't be one.
-var oneKey = regexp.MustCompile(`^[0-9*]$`)
+const keyForm = `^[0-9*]$`
+
+var oneKey = regexp.MustCompile(keyForm)
 
 // keysOf is what each key means to a customer.
 func keysOf(parts map[string]string) (map[string]string, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -244,14 +245,14 @@ func TestForms(t *testing.T) {
 		keys  string
 		want  string
 	}{
-		{whatsApp.Check, "template variables.1", ""},
-		{whatsApp.Check, "text", ""},
-		{whatsApp.Check, "template text", `"template" and "text" exclude each other`},
-		{whatsApp.Check, "variables.1", `it needs a "template"; or a "text", which is only for customers who wrote to us within the last 24 hours`},
-		{whatsApp.Check, "text variables.1", `"variables" belong to a template; a text has {{ … }} itself`},
-		{voice.Check, "say press.1", ""},
-		{voice.Check, "play", ""},
-		{voice.Check, "press.1 language", `it needs "say" or "play": words or a recording`},
+		{whatsApp.Wrong, "template variables", ""},
+		{whatsApp.Wrong, "text", ""},
+		{whatsApp.Wrong, "template text", `"template" and "text" exclude each other`},
+		{whatsApp.Wrong, "variables", `it needs a "template"; or a "text", which is only for customers who wrote to us within the last 24 hours`},
+		{whatsApp.Wrong, "text variables", `"variables" belong to a template; a text has {{ … }} itself`},
+		{voice.Wrong, "say press", ""},
+		{voice.Wrong, "play", ""},
+		{voice.Wrong, "press language", `it needs "say" or "play": words or a recording`},
 	} {
 		if err := test.check(strings.Fields(test.keys)); err == nil && test.want != "" || err != nil && err.Error() != test.want {
 			t.Errorf("%s: %v", test.keys, err)
@@ -274,7 +275,7 @@ func TestForms(t *testing.T) {
 		{voice, "press", "12", false},
 	} {
 		part, ok := test.form.Part(test.key)
-		if !ok || part.Check == nil || (part.Check(test.text) == nil) != test.good {
+		if !ok || part.Check == nil || (part.Check(test.text) == nil) != test.good || regexp.MustCompile(part.Pattern).MatchString(test.text) != test.good {
 			t.Errorf("%s %s: %v", test.key, test.text, ok)
 		}
 	}
