@@ -62,3 +62,9 @@ func addressless(channel string) bool {
 	f := FormOf(channel)
 	return f != nil && f.Address == channels.NoAddress
 }
+
+// internal says that people of the company read a channel's messages, and the customer never: consent is not asked.
+func internal(channel string) bool {
+	f := FormOf(channel)
+	return f != nil && f.Internal
+}

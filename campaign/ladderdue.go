@@ -77,7 +77,7 @@ const reachSQL = `
 with people as (
 	%s
 ), rungs as (
-	select * from unnest(@channels::text[], @regional::boolean[], @addressless::boolean[]) with ordinality k(channel, regional, addressless, n)
+	select * from unnest(@channels::text[], @regional::boolean[], @addressless::boolean[], @internal::boolean[]) with ordinality k(channel, regional, addressless, internal, n)
 ), latest as (
 	select distinct on (c.customer_key, k.channel) c.customer_key, k.channel, c.granted, c.until is not null as paused
 	from consents c join rungs k on c.channel in (k.channel, '*')
@@ -103,7 +103,7 @@ left join addresses a on a.channel = k.channel and a.region = case when k.region
 left join suppressions s on s.channel = k.channel and s.hash = a.hash
 left join latest l on l.customer_key = p.customer_key and l.channel = k.channel
 cross join lateral (
-	select case when not coalesce(case when p.opteds[k.n] is false then false end, l.granted, case when @column_grants::boolean then p.opteds[k.n] end, @granted::boolean)
+	select case when not k.internal and not coalesce(case when p.opteds[k.n] is false then false end, l.granted, case when @column_grants::boolean then p.opteds[k.n] end, @granted::boolean)
 	            then case when l.paused and p.opteds[k.n] is not false then 'paused' else 'no consent' end end as reason
 ) w
 where k.channel <> all(p.tried)`
@@ -122,12 +122,12 @@ const freshPeople = `select distinct on (f.customer_key) f.customer_key as who, 
 
 // reachArgs are what reachSQL asks for.
 func (c *Campaign) reachArgs(p *Planner) pgx.NamedArgs {
-	regional, none := make([]bool, len(c.channels)), make([]bool, len(c.channels))
+	regional, none, within := make([]bool, len(c.channels)), make([]bool, len(c.channels)), make([]bool, len(c.channels))
 	for i, channel := range c.channels {
-		regional[i], none[i] = customer.Regional(channel), addressless(channel)
+		regional[i], none[i], within[i] = customer.Regional(channel), addressless(channel), internal(channel)
 	}
 	return pgx.NamedArgs{
-		"channels": c.channels, "regional": regional, "addressless": none, "topic": c.Topic(), "now": p.Now(),
+		"channels": c.channels, "regional": regional, "addressless": none, "internal": within, "topic": c.Topic(), "now": p.Now(),
 		"granted": c.schema.GrantedByDefault(c.Topic()), "column_grants": c.schema.ColumnGrants(c.Topic()),
 	}
 }

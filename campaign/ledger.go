@@ -59,7 +59,7 @@ func (p *Planner) draft(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign) err
 	w := c.window(r)
 	args := pgx.NamedArgs{
 		"campaign": r.CampaignID, "channel": c.Channel(), "topic": c.Topic(), "granted": c.schema.GrantedByDefault(c.Topic()),
-		"column_grants": c.schema.ColumnGrants(c.Topic()), "confirms": c.Confirms(),
+		"column_grants": c.schema.ColumnGrants(c.Topic()), "confirms": c.Confirms(), "internal": internal(c.Channel()),
 		"as_of": r.AsOf, "cooldown": time.Duration(c.Definition.Audience.Cooldown),
 		"now": p.Now(), "at_once": w.atOnce, "tick": r.Tick, "until": w.until, "by_zone": w.byZone, "zone": w.zone, "default_zone": c.schema.Zone,
 		"seed": r.seed(),
@@ -175,7 +175,7 @@ from %s`
 const (
 	saidReason = `
 	       when s.hash is not null then 'suppressed'
-	       when not coalesce(case when p.opted_in is false then false end,
+	       when not @internal::boolean and not coalesce(case when p.opted_in is false then false end,
 	                         case when @confirms::boolean then coalesce(l.pending, false) else l.granted end,
 	                         case when @column_grants::boolean then p.opted_in end, @granted)
 	            then case when l.paused and p.opted_in is not false then 'paused' else 'no consent' end`

@@ -148,6 +148,10 @@ func (q *inquiry) askAddress(ctx context.Context) error {
 }
 
 func (q *inquiry) askConsent(ctx context.Context) error {
+	if internal(q.c.Channel()) {
+		q.check("consent", true, "none is needed: people of the company read it, and the customer never")
+		return nil
+	}
 	ledger, err := customer.ReadLedger(ctx, q.tx, q.out.CustomerKey)
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ type verdictError struct {
 	err     error
 	after   time.Duration
 	why     string
+	reached bool
 }
 
 func (e *verdictError) Error() string { return e.err.Error() }
@@ -46,6 +47,18 @@ func Suppress(err error, why string) error {
 // RetryAfter marks a refusal for now. after is the provider's wish, 0 when it has none.
 func RetryAfter(err error, after time.Duration) error {
 	return &verdictError{verdict: VerdictRetry, err: err, after: after}
+}
+
+// RetryRest is RetryAfter for a message that its recipient has already, of which a further way was refused for now, such as an
+// alert's mail: it is tried again, and when no attempt is left it was accepted all the same.
+func RetryRest(err error, after time.Duration) error {
+	return &verdictError{verdict: VerdictRetry, err: err, after: after, reached: true}
+}
+
+// Reached says whether an error is a RetryRest.
+func Reached(err error) bool {
+	v, ok := errors.AsType[*verdictError](err)
+	return ok && v.reached
 }
 
 // Unknown marks a message that was handed over without an answer.

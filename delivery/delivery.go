@@ -86,6 +86,8 @@ type Account struct {
 	Fallback *Account
 	// Addressless says that messages go to somebody of the company, or to a program, and need no address of the customer.
 	Addressless bool
+	// Internal says that people of the company read the messages, and the customer never: consent is not asked.
+	Internal bool
 	// Repeatable says that handing a message over twice does no harm: the provider knows it again by its id. What a process
 	// held that died is then planned again, and never unknown.
 	Repeatable bool

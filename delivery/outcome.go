@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -50,7 +51,10 @@ func (e *Engine) judge(m *message, r channels.Receipt, err error) outcome {
 		o.why = channels.SuppressReason(err)
 		o.state, o.reason = "failed", cmp.Or(o.why, reasonBounced)
 	case channels.VerdictRetry:
-		o = e.again(o, channels.RetryDelay(err))
+		if o = e.again(o, channels.RetryDelay(err)); o.state == "failed" && channels.Reached(err) {
+			o.state, o.reason, o.verdict = "sent", "", channels.VerdictAccepted.String()
+			e.Log.Warn("gave up a further way of a message that has reached its recipient", slog.Int64("message", m.ID))
+		}
 	case channels.VerdictUnavailable:
 		o.state, o.verdict = "planned", ""
 	case channels.VerdictPending:

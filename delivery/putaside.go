@@ -88,7 +88,7 @@ func (f *filler) recheckLedger(ctx context.Context, ids []int64) (refused map[st
 		       (select array_agg(o.row_key order by o.occasion) from occasions o where o.message_id = k.id and o.row_key is not null)
 		from checked k order by k.id`, pgx.NamedArgs{
 		"ids": ids, "run": f.lease.run, "channel": f.lease.channel, "byhand": byHand(), "topic": f.content.Topic,
-		"confirms": f.content.Confirms, "addressless": f.account.Addressless, "now": f.engine.Now(),
+		"confirms": f.content.Confirms, "addressless": f.account.Addressless, "internal": f.account.Internal, "now": f.engine.Now(),
 	})
 	refused = map[string][]int64{}
 	var id int64

@@ -74,7 +74,7 @@ func TestWays(t *testing.T) {
 		way := &way{verdict: c.verdict}
 		d.ways = []Way{{Channel: way, From: channels.Address{Addr: "sapa@bengkel.example"}, To: channels.Address{Addr: "desk@bengkel.example"}}}
 		r, err := d.deliver(message(d))
-		if channels.VerdictOf(err) != c.want || r.Words != c.words || r.HandedOver.IsZero() {
+		if channels.VerdictOf(err) != c.want || channels.Reached(err) != (err != nil) || r.Words != c.words || r.HandedOver.IsZero() {
 			t.Errorf("%s: %+v %v", name, r, err)
 		}
 		want := &channels.Message{

@@ -10,24 +10,13 @@ import (
 	"github.com/sapa-crm/sapa/channels"
 )
 
-type session struct {
-	channel *Channel
-	broken  error
-}
+type session struct{ channel *Channel }
 
 // Deliver puts one alert after the other onto its desk; see channels.Session.
 func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, permit func(*channels.Message) error,
 	done func(*channels.Message, channels.Receipt, error),
 ) error {
-	for s.broken == nil {
-		m, ok := channels.Receive(ctx, in)
-		if !ok {
-			return nil
-		}
-		receipt, err := s.deliver(ctx, m, permit)
-		done(m, receipt, err)
-	}
-	return s.broken
+	return channels.Singly(ctx, in, permit, done, s.deliver)
 }
 
 // Close does nothing: the connections are the pool's.
@@ -42,8 +31,7 @@ func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(
 	}
 	conn, err := s.channel.cfg.Pool.Acquire(ctx)
 	if err != nil {
-		s.broken = channels.Unavailable(fmt.Errorf("can't reach the database: %w", err))
-		return channels.Receipt{}, s.broken
+		return channels.Receipt{}, channels.Unavailable(fmt.Errorf("can't reach the database: %w", err))
 	}
 	defer conn.Release()
 	if ctx.Err() != nil {
@@ -63,14 +51,14 @@ func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(
 	return s.byWays(ctx, m, receipt)
 }
 
-// byWays tells the desk by its other ways, too. What is refused there for good, or may have gone out, leaves the alert as
-// accepted: the desk has it on its page. What is refused for now is tried again, and then found on the page already.
+// byWays tells the desk by its other ways, too. Whatever becomes of that, the desk has the alert on its page: what is refused for good
+// there, or may have gone out, leaves it accepted, and what is refused for now is tried again, as long as there are attempts.
 func (s *session) byWays(ctx context.Context, m *channels.Message, receipt channels.Receipt) (channels.Receipt, error) {
 	for _, w := range s.channel.cfg.Desks[m.Parts["to"]].Ways {
 		switch err := w.tell(ctx, m); channels.VerdictOf(err) {
 		case channels.VerdictAccepted:
 		case channels.VerdictRetry, channels.VerdictUnavailable:
-			return receipt, channels.RetryAfter(fmt.Errorf("the page has the alert; by %s: %w", w.Channel.Name(), err), channels.RetryDelay(err))
+			return receipt, channels.RetryRest(fmt.Errorf("the page has the alert; by %s: %w", w.Channel.Name(), err), channels.RetryDelay(err))
 		default:
 			receipt.Words = fmt.Sprintf("the page has the alert; by %s: %v", w.Channel.Name(), err)
 			receipt.Words = receipt.Words[:min(len(receipt.Words), channels.MaxWords)]

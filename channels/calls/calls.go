@@ -47,25 +47,17 @@ const patience = 10 * time.Second
 // Deliver implements channels.Session. A call whose content can't be kept is Permanent; where the database can't be reached
 // nothing happened, and the session has broken.
 func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, permit func(*channels.Message) error, done func(*channels.Message, channels.Receipt, error)) error {
-	for {
-		m, ok := channels.Receive(ctx, in)
-		if !ok {
-			return nil
-		}
-		if err := unfit(m); err != nil {
-			done(m, channels.Receipt{}, channels.Permanent(err))
-			continue
-		}
-		if err := permit(m); err != nil {
-			done(m, channels.Receipt{}, channels.Unavailable(err))
-			continue
-		}
-		err := s.write(ctx, m)
-		done(m, channels.Receipt{}, err)
-		if channels.VerdictOf(err) == channels.VerdictUnavailable {
-			return err
-		}
+	return channels.Singly(ctx, in, permit, done, s.deliver)
+}
+
+func (s *session) deliver(ctx context.Context, m *channels.Message, permit func(*channels.Message) error) (none channels.Receipt, err error) {
+	if err := unfit(m); err != nil {
+		return none, channels.Permanent(err)
 	}
+	if err := permit(m); err != nil {
+		return none, channels.Unavailable(err)
+	}
+	return none, s.write(ctx, m)
 }
 
 // unfit says why nobody could make a call.

@@ -34,39 +34,29 @@ func newSession(c *Channel) *session { return &session{channel: c, pictures: map
 func (s *session) Deliver(ctx context.Context, in <-chan *channels.Message, permit func(*channels.Message) error,
 	done func(*channels.Message, channels.Receipt, error),
 ) error {
-	for {
-		m, ok := channels.Receive(ctx, in)
-		if !ok {
-			return nil
-		}
-		err := s.take(ctx, m, permit)
-		done(m, channels.Receipt{}, err)
-		if channels.VerdictOf(err) == channels.VerdictUnavailable && ctx.Err() == nil {
-			return err
-		}
-	}
+	return channels.Singly(ctx, in, permit, done, s.take)
 }
 
 // Close has nothing to end.
 func (s *session) Close() error { return nil }
 
-func (s *session) take(ctx context.Context, m *channels.Message, permit func(*channels.Message) error) error {
+func (s *session) take(ctx context.Context, m *channels.Message, permit func(*channels.Message) error) (none channels.Receipt, err error) {
 	p := pieceOf(m, newCode())
 	front, err := s.front(ctx, m.Parts["front"])
 	if err != nil {
-		return err
+		return none, err
 	}
 	p.front = front.picture
 	if err := fits(&s.channel.cfg.Print, &s.canvas, p); err != nil {
-		return channels.Permanent(err)
+		return none, channels.Permanent(err)
 	}
 	if err := permit(m); err != nil {
-		return channels.Unavailable(err)
+		return none, channels.Unavailable(err)
 	}
 	if err := s.channel.keep(context.WithoutCancel(ctx), m.ID, p, front.hash); err != nil {
-		return err
+		return none, err
 	}
-	return channels.ErrPending
+	return none, channels.ErrPending
 }
 
 // fits lays a piece out without printing it.

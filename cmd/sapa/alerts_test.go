@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
@@ -83,6 +84,10 @@ func TestAlerts(t *testing.T) {
 	w.want(exitOK, "no desk was told anything\n", "alerts", "--all")
 	w.want(exitOK, "customer c1, in the audience now\nabout:   Ani\n\nto: front-desk\ntitle: Ani is back\ntext: Say hello.\n", "preview", "hello")
 	w.want(exitOK, "customer c2, in the audience now\nabout:   Budi\n\ndata.who: Budi\ntext: Look\n", "preview", "crm")
+	w.ok("consent", "withdraw", "c1", "--topic", "service") // the alert is not sent to them
+	if printed := w.ok("why", "c1", "hello"); !strings.Contains(printed, "none is needed: people of the company read it, and the customer never") {
+		t.Error(printed)
+	}
 	for _, campaign := range []string{"hello", "tell", "crm"} {
 		w.ok("run", campaign, "--yes")
 	}
@@ -108,6 +113,17 @@ func TestAlerts(t *testing.T) {
 	w.want(exitOK, "1 of 2 marked as seen to\n", "alerts", "--done", "1", "77")
 	w.want(exitFailed, "0 of 1 marked as seen to\nsapa: none of these is an alert that nobody has seen to; see: sapa alerts --all\n", "alerts", "--done", "1")
 	w.want(exitOK, "nothing to see to; what was: sapa alerts --all\n", "alerts", "--desk", "front-desk")
+	w.ok("erase", "c1", "--yes")
+	w.ok("consent", "withdraw", "c2", "--topic", "service") // a program may do anything with it
+	w.ok("run", "hello", "--again", "later", "--yes")
+	w.ok("run", "crm", "--again", "later", "--yes")
+	if diff := cmp.Diff([]string{"crm no consent", "hello erased"}, w.texts(`
+		select c.name || ' ' || m.reason from messages m join runs r on r.id = m.run_id join campaigns c on c.id = r.campaign_id where m.state = 'skipped' order by 1`)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"c2"}, w.texts(`select customer_key from alerts`)); diff != "" {
+		t.Error(diff)
+	}
 	w.want(exitUsage, "sapa: --done: which ones? write their numbers, such as: sapa alerts --done 17 18\n", "alerts", "--done")
 	w.want(exitUsage, "sapa: --done: \"x\" is not the number of an alert; see: sapa alerts\n", "alerts", "--done", "x")
 	w.want(exitUsage, "sapa: write: sapa alerts --desk DESK, or: sapa alerts --done ID…\n", "alerts", "17")

@@ -63,7 +63,7 @@ func (s *session) accounts() (map[string]delivery.Account, error) {
 // formed adds to an account what the channel's form says of it.
 func formed(channel string, a delivery.Account) delivery.Account {
 	if f := campaign.FormOf(channel); f != nil {
-		a.Addressless, a.Repeatable = f.Address == channels.NoAddress, f.Repeatable
+		a.Addressless, a.Repeatable, a.Internal = f.Address == channels.NoAddress, f.Repeatable, f.Internal
 	}
 	return a
 }
