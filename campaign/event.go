@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -365,11 +367,19 @@ func dataAt(data map[string]any, keys []string) (any, bool) {
 	return dataAt(inner, keys[1:])
 }
 
+// printed is a name of the data as a terminal may show it.
+func printed(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return customer.WrittenPath([]string{name})
+}
+
 func undeclared(t customer.EventType, data map[string]any) []string {
 	var list []string
 	for name := range data {
 		if !slices.ContainsFunc(t.Data, func(p customer.JSONPath) bool { return p.Keys[0] == name }) {
-			list = append(list, fmt.Sprintf("data.%s is not declared in sapa.yaml, and so no rule can ask about it", customer.WrittenPath([]string{name})))
+			list = append(list, fmt.Sprintf("data.%s is not declared in sapa.yaml, and so no rule can ask about it", printed(name)))
 		}
 	}
 	slices.Sort(list)

@@ -83,10 +83,11 @@ func TestEventWarnings(t *testing.T) {
 		want  []string
 	}{
 		{checkIn("1", `{"gate": "north", "amount": null}`), nil},
-		{checkIn("1", `{"gate": 7, "amount": "many", "address": {"city": 1}, "gat": 1, "zone": 2}`), []string{
+		{checkIn("1", `{"gate": 7, "amount": "many", "address": {"city": 1}, "gat": 1, "zone": 2, "\u001b[2J": 3}`), []string{
 			"data.address.city is no text, which sapa.yaml says it is, and so it is missing",
 			"data.amount is no number, which sapa.yaml says it is, and so it is missing",
 			"data.gate is no text, which sapa.yaml says it is, and so it is missing",
+			`data."\x1b[2J" is not declared in sapa.yaml, and so no rule can ask about it`,
 			"data.gat is not declared in sapa.yaml, and so no rule can ask about it",
 			"data.zone is not declared in sapa.yaml, and so no rule can ask about it",
 		}},
