@@ -11,7 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sapa-crm/sapa/campaign"
 	"github.com/sapa-crm/sapa/delivery"
+	"github.com/sapa-crm/sapa/internal/pg"
 )
 
 // drillClock is the business time of a drill. For mail it is a minute for each second, so that what is refused for now is
@@ -60,24 +62,15 @@ func runDrillWorker(ctx context.Context, parent *app, w drillWork) error {
 	}
 	a := parent.private(w.Dir)
 	a.now, a.level = w.Clock.now, slog.LevelError
-	s, err := a.open(ctx)
+	s, planner, engine, err := w.ready(ctx, a)
+	for pg.Fleeting(err) && ctx.Err() == nil { // PostgreSQL crashed meanwhile: whoever starts a process starts it again
+		time.Sleep(100 * time.Millisecond)
+		s, planner, engine, err = w.ready(ctx, a)
+	}
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	planner, err := s.planner(a)
-	if err != nil {
-		return err
-	}
-	cfg, err := s.engineConfig(ctx, a)
-	if err != nil {
-		return err
-	}
-	cfg.Lease, cfg.Waits, cfg.Fault = w.Lease, w.Waits, w.Fault
-	engine, err := delivery.New(cfg)
-	if err != nil {
-		return err
-	}
 	work := func(ctx context.Context) error { return engine.Run(ctx, planner.AddWorkers) }
 	if !w.Public {
 		return work(ctx)
@@ -87,6 +80,30 @@ func runDrillWorker(ctx context.Context, parent *app, w drillWork) error {
 		return err
 	}
 	return together(ctx, work, func(ctx context.Context) error { return s.servePublicOn(ctx, a, public) })
+}
+
+// ready is all that the process needs. Without an error the caller closes the session.
+func (w drillWork) ready(ctx context.Context, a *app) (*session, *campaign.Planner, *delivery.Engine, error) {
+	s, err := a.open(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	planner, err := s.planner(a)
+	if err != nil {
+		s.close()
+		return nil, nil, nil, err
+	}
+	cfg, err := s.engineConfig(ctx, a)
+	if err != nil {
+		s.close()
+		return nil, nil, nil, err
+	}
+	cfg.Lease, cfg.Waits, cfg.Fault = w.Lease, w.Waits, w.Fault
+	engine, err := delivery.New(cfg)
+	if err != nil {
+		s.close()
+	}
+	return s, planner, engine, err
 }
 
 // givenListener is the first file that this process was given beside its streams. All processes of a drill wait there, as
