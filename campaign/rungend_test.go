@@ -184,6 +184,29 @@ func TestClimbMeetsALateReport(t *testing.T) {
 	})
 }
 
+// A provider reports on the second message of a ladder that is over: with it the occasion of the first is spent again.
+func TestLateReportSpendsTheLadder(t *testing.T) {
+	t.Parallel()
+	s, _ := setupLadder(t)
+	s.reachable(1)
+	s.apply("oil", strings.NewReplacer("[whatsapp, sms, email]", "[whatsapp, sms]", "  email: {subject: Halo, text: Halo}\n", "").Replace(climbYAML), nil)
+	s.start("oil")
+	for range 2 {
+		s.became("failed", "refused", "1")
+		s.climb()
+	}
+	s.expectSpent("1 0 false", "1 1 false")
+	late := int64(s.number(`select max(id) from messages`))
+	s.exec(`insert into delivery_reports (message_id, provider_id, status, at, open) values ($1, 'SM1', 'sent', $2, true)`, late, s.now())
+	if n, err := delivery.Settle(t.Context(), s.pool, []int64{late}); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	s.expectSpent("1 0 true", "1 1 true")
+	if _, plan := s.start("oil"); plan.Already != 1 {
+		t.Errorf("a later run: %+v", plan)
+	}
+}
+
 // Whoever holds a run, or what stands in the way of it, keeps no other from climbing in the same round.
 func TestClimbPassesBusyRuns(t *testing.T) {
 	t.Parallel()
