@@ -181,6 +181,28 @@ func TestMJMLEscapes(t *testing.T) {
 	}
 }
 
+// Notes are left out, blanks that are shown stay, all others go; and the compiler looks into HTML where it is asked to.
+func TestMJMLRewrites(t *testing.T) {
+	t.Parallel()
+	const inline = `<mj-head><mj-style inline="inline">p{color:red}</mj-style></mj-head>`
+	const attributes = `<mj-head><mj-html-attributes><mj-selector path="p"><mj-html-attribute name="data-x">1</mj-html-attribute></mj-selector></mj-html-attributes></mj-head>`
+	for name, test := range map[string]struct{ head, text, has, lacks string }{
+		"note":             {"", `</mj-text><!-- note --><mj-text>x`, ">x<", "note"},
+		"shown blanks":     {"", "<pre>a\n   b</pre>", "a\n   b", "\n  <"},
+		"shown and inline": {inline, "<pre>a\n   b</pre>", "a\n   b", "note"},
+		"inline":           {inline, "<p>a</p>", `<p style="color: red;">a</p>`, "\n  <"},
+		"attributes":       {attributes, "<p>a</p>", `<p data-x="1">a</p>`, "\n  <"},
+	} {
+		c, problems := CompileMJML(Source{Text: strings.Replace(mail(test.text), "<mjml>", "<mjml>"+test.head, 1)})
+		if len(problems) > 0 {
+			t.Fatal(name, problems)
+		}
+		if !strings.Contains(c.HTML, test.has) || strings.Contains(c.HTML, test.lacks) {
+			t.Errorf("%s: %s", name, c.HTML)
+		}
+	}
+}
+
 func TestIsMJML(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{

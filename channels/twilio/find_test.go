@@ -52,6 +52,7 @@ func TestFind(t *testing.T) {
 		"a call at the same time":   {NewVoice, nil, []string{entry("CA1", ""), entry("CA2", "")}, ""},
 		"a call that is known":      {NewVoice, nil, []string{entry("SM9", ""), entry("CA2", "")}, "CA2"},
 		"a call of no time":         {NewVoice, nil, []string{entry("CA2", "", "date_created", "", "start_time", at.Format(time.RFC1123Z))}, ""},
+		"without an id":             {New, []string{"/s/Ab3dE9x0"}, []string{entry("", ours)}, ""},
 		"one of more pages":         {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours)}, ""},
 		"a call of more pages":      {NewVoice, nil, []string{entry("CA2", "")}, ""},
 		"by WhatsApp, as a text":    {New, []string{"/s/Ab3dE9x0"}, []string{entry("SM2", ours, "from", "whatsapp:+628110000001")}, ""},
@@ -78,6 +79,9 @@ func TestFind(t *testing.T) {
 			})
 			if got.ProviderID != test.want || (test.want == "") != errors.Is(err, channels.ErrNoMessage) {
 				t.Errorf("%+v, %v", got, err)
+			}
+			if name == "without a mark" && len(s.seen()) > 0 {
+				t.Errorf("asked %v", s.seen())
 			}
 		})
 	}
@@ -111,5 +115,9 @@ func TestFindAsks(t *testing.T) {
 		if got := s.requests[i].URL.Query(); got.Encode() != test.want.Encode() {
 			t.Errorf("asked %v", got)
 		}
+	}
+	s.reply = func(*http.Request) *reply { return &reply{status: 302, body: `{"messages": []}`} }
+	if _, err := s.channel().Find(t.Context(), channels.Lost{Marks: []string{"x"}}); channels.VerdictOf(err) != channels.VerdictUnavailable || errors.Is(err, channels.ErrNoMessage) {
+		t.Errorf("a redirect: %v", err)
 	}
 }

@@ -12,14 +12,14 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/twilio/twilio-go/client"
 	openapi "github.com/twilio/twilio-go/rest/api/v2010"
+
+	"github.com/sapa-crm/sapa/channels/httpsend"
 )
 
 // maxAnswer bounds what is read of an answer.
@@ -88,7 +88,7 @@ func (c *Channel) read(response *http.Response, into *answer) (*http.Response, e
 	if closeErr := response.Body.Close(); err == nil {
 		err = closeErr
 	}
-	*into = answer{status: response.StatusCode, retry: c.retryAfter(response.Header.Get("Retry-After"))}
+	*into = answer{status: response.StatusCode, retry: httpsend.RetryAfter(response.Header, c.cfg.Now())}
 	var refused client.TwilioRestError
 	if response.StatusCode >= 400 && json.Unmarshal(body, &refused) == nil {
 		into.code, into.message = refused.Code, refused.Message
@@ -98,17 +98,6 @@ func (c *Channel) read(response *http.Response, into *answer) (*http.Response, e
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
-}
-
-// retryAfter reads the header (RFC 9110 section 10.2.3), seconds or a date; 0 when there is none.
-func (c *Channel) retryAfter(header string) time.Duration {
-	if seconds, err := strconv.Atoi(strings.TrimSpace(header)); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, 24*3600)) * time.Second
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		return min(24*time.Hour, max(0, at.Sub(c.cfg.Now())))
-	}
-	return 0
 }
 
 var (
