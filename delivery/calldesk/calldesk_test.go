@@ -291,6 +291,9 @@ func TestCallBack(t *testing.T) {
 	f.equal("meanwhile", "c2", f.give("ani"))
 	f.must(f.Release(t.Context(), "ani", f.run.Base+2))
 	f.now = at
+	f.exec(`update calls set due_at = due_at + interval '1 day' where customer_key <> 'c1'`)
+	f.equal("hers, also where there is nothing else", "", f.give("budi"))
+	f.exec(`update calls set due_at = due_at - interval '1 day' where customer_key <> 'c1'`)
 	f.equal("not budi's", "c3", f.give("budi"))
 	f.equal("before all others", "c1", f.give("ani"))
 	f.done("ani", calls.CallBack, "1h")

@@ -77,6 +77,7 @@ func TestStop(t *testing.T) {
 	f.must(f.Tidy(t.Context()))
 	f.equal("erased", f.texts(`select pseudonym || ': The customer was erased.' from erasures`)[0], f.stopped("ani"))
 	f.equal("said all the same", Said{Outcome: calls.Reached, Late: true}, f.done("ani", calls.Reached))
+	f.equal("notes on whom is erased", []string{}, f.texts(`select note from call_tries where message_id = $1 and note is not null`, f.run.Base+6))
 	f.equal("the ledger", []string{"c1 sent", "c2 sent", "c3 sent", "c4 sent", "c5 sent"}, f.states()[:5])
 	f.equal("what was said", []string{"order", "reached", "reached", "reached", "reached", "reached"}, f.texts(`select outcome from calls order by message_id`))
 }
