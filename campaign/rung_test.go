@@ -212,6 +212,9 @@ func TestClimbOfManyProcesses(t *testing.T) {
 	for i := range 700 {
 		keys = append(keys, fmt.Sprint(i+1))
 	}
+	s.exec(`with small as (delete from batches returning run_id, lo, hi, due_at, channel, climb_at) -- more than one looks at in a transaction
+		insert into batches (run_id, lo, hi, due_at, channel, climb_at)
+		select run_id, n, least(n + 4, hi), due_at, channel, climb_at from small, generate_series(lo, hi, 5) n`)
 	s.became("failed", "refused", keys...)
 	errs := make(chan error, 4)
 	for range 4 {
