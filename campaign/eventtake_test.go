@@ -116,3 +116,32 @@ func TestEventWarningsAreFew(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// An event that waited comes to nothing where its campaign is in quarantine, listens to another event, or is gone, and where
+// its customer was erased; each says so, and nothing is planned.
+func TestEventComesToNothing(t *testing.T) {
+	t.Parallel()
+	s := club(t)
+	for _, tt := range []struct{ change, back, want string }{
+		{`insert into quarantines (campaign_id, version_id, run_id, reason) select 1, max(id), 1, 'test' from versions`, `delete from quarantines`, "quarantine"},
+		{`insert into erasures (customer_key, key_hash, at, actor, row_present) values ('1', 'x', now(), 'ani', true)`, `delete from erasures`, "erased"},
+		{`update events set name = 'paid'`, `update events set name = 'check_in'`, "removed"},
+		{`delete from schedules`, `insert into schedules (campaign_id) values (1)`, "removed"},
+	} {
+		id := s.event(checkIn("1", `{"gate": "north"}`)).ID
+		s.exec(tt.change)
+		s.must(s.planner.HandleEvent(t.Context(), id, 1))
+		if got := s.settledNow(id); got.Outcome != tt.want || got.Run != 0 {
+			t.Errorf("%s: %+v, want %s", tt.change, got, tt.want)
+		}
+		s.exec(tt.back)
+	}
+	if n := s.number(`select count(*) from messages`); n != 0 {
+		t.Errorf("%d messages", n)
+	}
+	id := s.event(checkIn("1", `{"gate": "north"}`)).ID
+	s.must(s.planner.HandleEvent(t.Context(), id, 1))
+	if got := s.settledNow(id); got.Outcome != "planned" {
+		t.Errorf("with nothing in its way: %+v", got)
+	}
+}
