@@ -45,15 +45,11 @@ account in sapa.yaml, and to nobody else. Of a text message it says what it cost
 }
 
 func runPreview(ctx context.Context, a *app, name string, o previewOptions) error {
-	s, project, err := a.openProject(ctx)
+	s, c, err := a.openCampaign(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	c, err := project.Find(name)
-	if err != nil {
-		return err
-	}
 	var tick time.Time
 	if o.asOf != "" {
 		if tick, err = campaign.ParseTick(o.asOf); err != nil {

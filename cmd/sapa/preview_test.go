@@ -39,3 +39,17 @@ func TestPreviewSaysWhereTheHTMLIs(t *testing.T) {
 		t.Error(printed)
 	}
 }
+
+// A mistake in a colleague's file keeps nobody from looking at another campaign.
+func TestPreviewBesideABrokenCampaign(t *testing.T) {
+	t.Parallel()
+	w := newClub(t)
+	w.file("campaigns/hello.yaml", "campaign: hello\ntopic: service\naudience: {where: 'true'}\ncontent: {email: {subject: Halo, text: Halo}}\n")
+	w.file("campaigns/broken.yaml", "campaign: broken\ntopik: service\naudience: {where: 'true'}\ncontent: {email: {subject: Halo, text: Halo}}\n")
+	if code, printed := w.sapa("preview", "hello"); code != exitOK || !strings.HasPrefix(printed, "note: in other files there is something wrong: sapa validate\n") || !strings.Contains(printed, "\nsubject: Halo\n") {
+		t.Errorf("%d\n%s", code, printed)
+	}
+	if code, printed := w.sapa("preview", "broken"); code != exitFailed || !strings.Contains(printed, `did you mean "topic"?`) {
+		t.Errorf("%d\n%s", code, printed)
+	}
+}

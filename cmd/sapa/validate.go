@@ -71,6 +71,42 @@ func (a *app) openProject(ctx context.Context) (*session, *campaign.Project, err
 	return s, project, nil
 }
 
+// openCampaign opens the session and finds a campaign that is sound. What is wrong with others is only mentioned: a colleague may be
+// writing one of them.
+func (a *app) openCampaign(ctx context.Context, name string) (*session, *campaign.Campaign, error) {
+	s, err := a.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := s.findCampaign(ctx, a, name)
+	if err != nil {
+		s.close()
+		return nil, nil, err
+	}
+	return s, c, nil
+}
+
+func (s *session) findCampaign(ctx context.Context, a *app, name string) (*campaign.Campaign, error) {
+	project, problems, err := s.library.Project(ctx, os.DirFS(a.dir))
+	if err != nil {
+		return nil, err
+	}
+	c, err := project.Find(name)
+	if err != nil && len(problems) > 0 {
+		return nil, findings(problems)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := findings(append(campaign.BaseReady(s.config, s.schema, s.library.Base(), a.now()), project.Ready(a.now())...)); err != nil {
+		return nil, err
+	}
+	if len(problems) > 0 {
+		fmt.Fprintln(a.stderr, "note: in other files there is something wrong: sapa validate")
+	}
+	return c, nil
+}
+
 type applyOptions struct {
 	dryRun, json, remove bool
 }
