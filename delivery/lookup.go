@@ -46,19 +46,7 @@ func (e *Engine) lookupLoop(ctx context.Context) {
 
 // finders are the channels whose provider can be asked which messages it took.
 func (e *Engine) finders() map[string]channels.Finder {
-	finders := map[string]channels.Finder{}
-	for name, a := range e.Accounts {
-		first, ok := a.Channel.(channels.Finder)
-		if !ok {
-			continue
-		}
-		var second channels.Finder
-		if a.Fallback != nil {
-			second, _ = a.Fallback.Channel.(channels.Finder)
-		}
-		finders[name] = channels.EitherFinder(first, second)
-	}
-	return finders
+	return Capable(e.Accounts, channels.EitherFinder)
 }
 
 // lostMessage is an unknown message with what is known of it.

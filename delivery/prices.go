@@ -43,19 +43,7 @@ func (e *Engine) priceLoop(ctx context.Context) {
 }
 
 func (e *Engine) inquirers() map[string]channels.Inquirer {
-	askers := map[string]channels.Inquirer{}
-	for name, a := range e.Accounts {
-		first, ok := a.Channel.(channels.Inquirer)
-		if !ok {
-			continue
-		}
-		var second channels.Inquirer
-		if a.Fallback != nil {
-			second, _ = a.Fallback.Channel.(channels.Inquirer)
-		}
-		askers[name] = channels.EitherInquirer(first, second)
-	}
-	return askers
+	return Capable(e.Accounts, channels.EitherInquirer)
 }
 
 // question is a message whose price is not known.

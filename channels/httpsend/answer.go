@@ -23,13 +23,19 @@ func (a Answer) String() string { return fmt.Sprintf("HTTP %d", a.Status) }
 
 // RetryAfter is the wait that the server asks for (RFC 9110 section 10.2.3), 0 when it does not; at most a day.
 func (a Answer) RetryAfter() time.Duration {
-	header := strings.TrimSpace(a.Header.Get("Retry-After"))
+	return RetryAfter(a.Header, time.Now())
+}
+
+// RetryAfter is the wait that an answer asks for in its header (RFC 9110 section 10.2.3), in seconds or by a date; 0 when it does not;
+// at most a day.
+func RetryAfter(header http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(header.Get("Retry-After"))
 	const most = 24 * time.Hour
-	if seconds, err := strconv.Atoi(header); err == nil && seconds > 0 {
+	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
 		return time.Duration(min(seconds, int(most/time.Second))) * time.Second
 	}
-	if at, err := http.ParseTime(header); err == nil {
-		return min(most, max(0, time.Until(at)))
+	if at, err := http.ParseTime(text); err == nil {
+		return min(most, max(0, at.Sub(now)))
 	}
 	return 0
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,8 +51,8 @@ to yet. Each desk has a page, too, which updates by itself: /alerts on the priva
 }
 
 func runAlerts(ctx context.Context, a *app, args []string, o alertsOptions) error {
-	if o.filter.Limit < 0 {
-		return &exitError{exitUsage, fmt.Errorf("--limit %d: write a number from 1, or 0 for all", o.filter.Limit)}
+	if err := checkLimit(o.filter.Limit); err != nil {
+		return err
 	}
 	ids, err := alertIDs(args, o.done)
 	if err != nil {
@@ -69,11 +68,7 @@ func runAlerts(ctx context.Context, a *app, args []string, o alertsOptions) erro
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stdout, "%d of %d marked as seen to\n", n, len(ids))
-		if n == 0 {
-			return fmt.Errorf("none of these is an alert that nobody has seen to; see: sapa alerts --all")
-		}
-		return nil
+		return alertMarks().said(a, n, len(ids))
 	}
 	list, err := report.Alerts(ctx, s.pool, o.filter)
 	if err != nil {
@@ -82,23 +77,19 @@ func runAlerts(ctx context.Context, a *app, args []string, o alertsOptions) erro
 	return a.printAlerts(list, o)
 }
 
+func alertMarks() marking {
+	return marking{"alerts", "done", "an alert", "seen to", "an alert that nobody has seen to"}
+}
+
 // alertIDs are the numbers to be marked as seen to.
 func alertIDs(args []string, done bool) ([]int64, error) {
 	switch {
-	case !done && len(args) > 0:
+	case done:
+		return alertMarks().ids(args)
+	case len(args) > 0:
 		return nil, fmt.Errorf("write: sapa alerts --desk DESK, or: sapa alerts --done ID…")
-	case done && len(args) == 0:
-		return nil, fmt.Errorf("--done: which ones? write their numbers, such as: sapa alerts --done 17 18")
 	}
-	ids := make([]int64, len(args))
-	for i, arg := range args {
-		id, err := strconv.ParseInt(arg, 10, 64)
-		if err != nil || id < 1 {
-			return nil, fmt.Errorf("--done: %q is not the number of an alert; see: sapa alerts", arg)
-		}
-		ids[i] = id
-	}
-	return ids, nil
+	return nil, nil
 }
 
 func (a *app) printAlerts(list []report.Alert, o alertsOptions) error {
@@ -127,9 +118,7 @@ func (a *app) printAlerts(list []report.Alert, o alertsOptions) error {
 		t.AppendRow(row)
 	}
 	t.Render()
-	if o.filter.Limit > 0 && len(list) == o.filter.Limit {
-		fmt.Fprintf(a.stdout, "the latest %d; more with --limit\n", o.filter.Limit)
-	}
+	a.sayLimit(o.filter.Limit, len(list))
 	return nil
 }
 

@@ -102,21 +102,7 @@ func capable[T any](s *session, either func(first, second T) T) (map[string]T, e
 	if err != nil {
 		return nil, err
 	}
-	able := map[string]T{}
-	for name, a := range accounts {
-		first, ok := a.Channel.(T)
-		if !ok {
-			continue
-		}
-		able[name] = first
-		if a.Fallback == nil {
-			continue
-		}
-		if second, ok := a.Fallback.Channel.(T); ok {
-			able[name] = either(first, second)
-		}
-	}
-	return able, nil
+	return delivery.Capable(accounts, either), nil
 }
 
 func smtpURLs(e *customer.EmailSettings) []string {

@@ -44,8 +44,8 @@ func runMessages(ctx context.Context, a *app, arg string, o messagesOptions) err
 	if o.state != "" && !slices.Contains(messageStates, o.state) {
 		return &exitError{exitUsage, fmt.Errorf("--state: no state %q; %s", o.state, diag.DidYouMean(o.state, messageStates))}
 	}
-	if o.limit < 0 {
-		return &exitError{exitUsage, fmt.Errorf("--limit %d: write a number from 1, or 0 for all", o.limit)}
+	if err := checkLimit(o.limit); err != nil {
+		return err
 	}
 	s, err := a.openProjectDB(ctx)
 	if err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -42,8 +41,8 @@ and the text. STOP, START and HELP are answered by Sapa itself and are listed wi
 }
 
 func runReplies(ctx context.Context, a *app, args []string, o repliesOptions) error {
-	if o.filter.Limit < 0 {
-		return &exitError{exitUsage, fmt.Errorf("--limit %d: write a number from 1, or 0 for all", o.filter.Limit)}
+	if err := checkLimit(o.filter.Limit); err != nil {
+		return err
 	}
 	ids, err := replyIDs(args, o.seen)
 	if err != nil {
@@ -59,11 +58,7 @@ func runReplies(ctx context.Context, a *app, args []string, o repliesOptions) er
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stdout, "%d of %d marked as read\n", n, len(ids))
-		if n == 0 {
-			return fmt.Errorf("none of these is a text that nobody has read; see: sapa replies --all")
-		}
-		return nil
+		return replyMarks().said(a, n, len(ids))
 	}
 	o.filter.Campaign = strings.Join(args, "")
 	if o.filter.Campaign != "" { // the error for one that does not exist
@@ -78,26 +73,19 @@ func runReplies(ctx context.Context, a *app, args []string, o repliesOptions) er
 	return a.printReplies(list, o)
 }
 
+func replyMarks() marking {
+	return marking{"replies", "seen", "a text", "read", "a text that nobody has read"}
+}
+
 // replyIDs are the numbers to be marked as read.
 func replyIDs(args []string, seen bool) ([]int64, error) {
-	if !seen {
-		if len(args) > 1 {
-			return nil, fmt.Errorf("write: sapa replies [CAMPAIGN], or: sapa replies --seen ID…")
-		}
-		return nil, nil
+	switch {
+	case seen:
+		return replyMarks().ids(args)
+	case len(args) > 1:
+		return nil, fmt.Errorf("write: sapa replies [CAMPAIGN], or: sapa replies --seen ID…")
 	}
-	if len(args) == 0 {
-		return nil, fmt.Errorf("--seen: which ones? write their numbers, such as: sapa replies --seen 17 18")
-	}
-	ids := make([]int64, len(args))
-	for i, arg := range args {
-		id, err := strconv.ParseInt(arg, 10, 64)
-		if err != nil || id < 1 {
-			return nil, fmt.Errorf("--seen: %q is not the number of a text; see: sapa replies", arg)
-		}
-		ids[i] = id
-	}
-	return ids, nil
+	return nil, nil
 }
 
 func (a *app) printReplies(list []report.Reply, o repliesOptions) error {
@@ -126,9 +114,7 @@ func (a *app) printReplies(list []report.Reply, o repliesOptions) error {
 		t.AppendRow(row)
 	}
 	t.Render()
-	if o.filter.Limit > 0 && len(list) == o.filter.Limit {
-		fmt.Fprintf(a.stdout, "the latest %d; more with --limit\n", o.filter.Limit)
-	}
+	a.sayLimit(o.filter.Limit, len(list))
 	return nil
 }
 

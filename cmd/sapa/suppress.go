@@ -162,8 +162,8 @@ func runSuppressList(ctx context.Context, a *app, channel string, asCSV bool, li
 	if err := checkChannel(channel); err != nil {
 		return err
 	}
-	if limit < 0 {
-		return &exitError{exitUsage, fmt.Errorf("--limit %d: write a number from 1, or 0 for all", limit)}
+	if err := checkLimit(limit); err != nil {
+		return err
 	}
 	s, err := a.openProjectDB(ctx)
 	if err != nil {
