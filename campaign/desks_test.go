@@ -29,6 +29,11 @@ func TestDesksAreThoseOfSapaYAML(t *testing.T) {
      |                       ^^^^^^^
      in sapa.yaml, below  channels: alert: desks:  write  kitchen: {name: kitchen}; known here: front-desk, manager
 `,
+		"'{{ today }}'": `campaigns/hello.yaml:3:23: to takes no Liquid
+   3 | content: {alert: {to: '{{ today }}', title: Halo}}
+     |                       ^^^^^^^^^^^^^
+     write what is the same for everybody
+`,
 		"Desk!": `campaigns/hello.yaml:3:23: a desk's name has lower-case letters, digits and single -, such as front-desk
    3 | content: {alert: {to: Desk!, title: Halo}}
      |                       ^^^^^

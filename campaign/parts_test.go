@@ -29,3 +29,27 @@ content:
 		t.Error(d)
 	}
 }
+
+// A seed has a copy by each channel that goes to such addresses; what people hand over themselves has none.
+func TestSeedsByChannel(t *testing.T) {
+	t.Parallel()
+	s, _ := setupLadder(t)
+	c := s.load(map[string]string{"campaigns/all.yaml": `
+campaign: all
+audience: {where: "true"}
+seeds: ["+62 811 1234567", boss@bengkel.example]
+channels: [email, sms, voice, whatsapp, calls, webhook]
+content:
+  email: {subject: Halo, text: Halo}
+  sms: {text: Halo}
+  voice: {say: Halo}
+  whatsapp: {text: Halo}
+  calls: {reason: Halo, script: Halo}
+  webhook: {text: Halo}
+`})[0]
+	number, mail := []string{"+628111234567"}, []string{"boss@bengkel.example"}
+	want := map[string][]string{"email": mail, "sms": number, "voice": number, "whatsapp": number}
+	if d := cmp.Diff(want, c.Content.Seeds); d != "" {
+		t.Error(d)
+	}
+}
