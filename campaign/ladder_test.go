@@ -213,7 +213,7 @@ func (s *shop) climbedRight() {
 			join occasions f on (f.campaign_id, f.customer_key, f.occasion, f.step) = (o.campaign_id, o.customer_key, o.occasion, 0)
 			where m.state not in ('failed', 'skipped') and not f.spent`,
 		"messages lie outside of their run": `select m.id::text from messages m join runs r on r.id = m.run_id where m.id > r.message_base + r.message_count`,
-		"batches overlap": `select a.id || ' ' || b.id from batches a join batches b on b.run_id = a.run_id and b.id > a.id and a.lo <= b.hi and b.lo <= a.hi`,
+		"batches overlap":                   `select a.id || ' ' || b.id from batches a join batches b on b.run_id = a.run_id and b.id > a.id and a.lo <= b.hi and b.lo <= a.hi`,
 		"planned messages are in no batch": `select m.id::text from messages m where m.state = 'planned' and not exists (
 			select from batches b where b.run_id = m.run_id and m.id between b.lo and b.hi and b.channel = m.channel)`,
 	} {
