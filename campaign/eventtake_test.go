@@ -59,8 +59,10 @@ func TestEventRefused(t *testing.T) {
 		"brace":       {checkIn("1", `{"gate": "north"}}`), "something follows the JSON object of the data; send one object"},
 		"key's NUL":   {checkIn("1\x00", ""), `no customer can have the key "1\x00"; give the customer's key as your table has it`},
 		"key's bytes": {checkIn("1\xff", ""), `no customer can have the key "1\xff"; give the customer's key as your table has it`},
-		"year": {campaign.Event{Name: "check_in", Customer: "1", At: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -5*3600))},
-			"the event can't have been in the year 10000; such as 2026-11-22T15:04:05+07:00"},
+		"year": {
+			campaign.Event{Name: "check_in", Customer: "1", At: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -5*3600))},
+			"the event can't have been in the year 10000; such as 2026-11-22T15:04:05+07:00",
+		},
 		"NUL":      {checkIn("1", `{"gate": "\u0000"}`), "the data can't be stored: unsupported Unicode escape sequence"},
 		"large":    {checkIn("1", `{"a": "`+strings.Repeat("x", campaign.MaxEventData)+`"}`), "the data have 16,393 bytes, and at most 16,384 are taken; send what campaigns need, and leave the rest where it is"},
 		"long key": {campaign.Event{Name: "check_in", Customer: "1", Key: "ä"}, "a key has at most 200 characters, of those that ASCII prints; such as a UUID, or order-4711-paid"},

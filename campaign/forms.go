@@ -10,7 +10,8 @@ import (
 	"github.com/sapa-crm/sapa/channels/webhook"
 )
 
-// forms are the channels whose content is described by a form: a line for each, and those that package kinds lists.
+// forms are the channels whose content is described by a form: a line for each, and those that package kinds lists. Their order
+// numbers the links of versions that were applied, so it stays: what is new comes last.
 func forms() []channels.Form {
 	list := []channels.Form{
 		alert.Form(),

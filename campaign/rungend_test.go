@@ -128,7 +128,7 @@ func TestReportAsLadderEnds(t *testing.T) {
 			s.exec(`insert into delivery_reports (message_id, provider_id, status, at, open) values ($1, 'SM1', 'sent', $2, true)`, first, s.now())
 			reporting, err := s.pool.Begin(t.Context())
 			s.must(err)
-			defer reporting.Rollback(context.WithoutCancel(t.Context()))
+			defer reporting.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // the test is over
 			if n, err := delivery.Settle(t.Context(), reporting, []int64{first}); err != nil || n != 1 {
 				t.Fatal(n, err)
 			}

@@ -21,6 +21,9 @@ const (
 	// lookupSpan is how long after the hand-over a provider may have taken the message: the time limits of a channel, and
 	// some for a request that was held up on the way.
 	lookupSpan = 90 * time.Second
+	// rivalSpan is how near each other two hand-overs must be for a message of one to be taken for the other's: the span, and
+	// how much clocks may differ at either end of it.
+	rivalSpan = lookupSpan + 10*time.Second
 )
 
 // lookupLoop looks lost messages up until the context ends.
@@ -93,7 +96,7 @@ func (e *Engine) lookUp(ctx context.Context, finders map[string]channels.Finder)
 	for name := range finders {
 		names = append(names, name)
 	}
-	rows, _ := e.Pool.Query(ctx, lostSQL, names, lookupMost, lookupSpan.Seconds(), e.Waits.LookUp, e.Waits.LookUpEvery*3/2)
+	rows, _ := e.Pool.Query(ctx, lostSQL, names, lookupMost, rivalSpan.Seconds(), e.Waits.LookUp, e.Waits.LookUpEvery*3/2)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[lostMessage])
 	if err != nil {
 		return 0, fmt.Errorf("list messages without an answer: %w", err)

@@ -97,14 +97,18 @@ func (l *line) claimSize() int {
 	return InDoubt
 }
 
-// atOnce is how many messages of a batch may be in hand: what gets through in a quarter of a second, and two for each
-// session, but never more than a rate lets go in a second.
+// atOnce is how many messages of a batch may be in hand: two for each session, or what gets through while two are answered and
+// a statement is made, so that statements are few; what is in hand when a process is killed is in doubt. Of a rate it is what goes in
+// a quarter of a second, two for each session, and never more than in a second.
 func (l *line) atOnce() int {
 	if rate := l.account.Rate; rate > 0 {
 		return max(1, min(InDoubt, max(int(rate/4), min(int(rate), 2*l.account.connections()))))
 	}
-	return min(InDoubt, max(2*l.account.connections(), l.speed.in(time.Second/4)))
+	return min(InDoubt, max(2*l.account.connections(), l.speed.in(2*l.nearest.get()+statementTime)))
 }
+
+// statementTime is what a statement of the ledger takes at most, as a rule.
+const statementTime = 50 * time.Millisecond
 
 // fast says that a whole batch gets through in a second. Then the next one is claimed and filled before it is its turn.
 func (l *line) fast() bool { return l.claimSize() >= BatchSize }

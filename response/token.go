@@ -239,13 +239,14 @@ func parsePayload(p []byte) (Token, error) {
 }
 
 func parseClick(t Token, p []byte) (Token, error) {
-	if len(p) < 2 || int(p[0]) >= len(signedParts()) {
+	parts := signedParts()
+	if len(p) < 2 || int(p[0]) >= len(parts) {
 		return Token{}, ErrToken
 	}
 	link, n := binary.Uvarint(p[1:])
 	if n <= 0 || link > maxLink {
 		return Token{}, ErrToken
 	}
-	t.Part, t.Link, t.Query = signedParts()[p[0]], int(link), string(p[1+n:])
+	t.Part, t.Link, t.Query = parts[p[0]], int(link), string(p[1+n:])
 	return t, nil
 }

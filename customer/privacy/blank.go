@@ -160,7 +160,7 @@ func (e *eraser) places() []erasing {
 				update triggers t set handled_at = clock_timestamp(), outcome = 'erased', trouble = null
 				from events e where e.customer_key = @key and t.event_id = e.id and t.handled_at is null
 			)
-			update events set customer_key = @pseudonym, data = '{}', key = null, digest = null where customer_key = @key`},
+			update events set customer_key = @pseudonym, data = '{}', key = null, digest = null, warnings = '{}' where customer_key = @key`},
 		{"suppressions", &e.Suppressions, `update suppressions set address = null where hash = any(@hashes) and address is not null`},
 		{"addresses", &e.Addresses, `delete from addresses where id = any(@addresses)`},
 	}

@@ -37,7 +37,7 @@ func (k *Keeper) steps() []step {
 			"inbound", `sender = null, body = null, sender_hash = ''`, `(sender is not null or body is not null or sender_hash <> '')`, true,
 		}.do},
 		{"alerts", r.Alerts, oldAlerts},
-		{"events", r.Events, aged{"events", `data = '{}', key = null, digest = null`, `(data <> '{}' or key is not null)`, true}.do},
+		{"events", r.Events, aged{"events", `data = '{}', key = null, digest = null, warnings = '{}'`, `(data <> '{}' or key is not null or warnings <> '{}')`, true}.do},
 		{"evidence", r.Evidence, aged{"consents", `evidence = '{}'`, `evidence <> '{}' and (not granted or exists (
 			select from consents later
 			where later.customer_key = t.customer_key and later.id > t.id and later.channel = t.channel and later.topic = t.topic))`, false}.do},
