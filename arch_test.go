@@ -15,8 +15,8 @@ const module = "github.com/sapa-crm/sapa/"
 
 // order is the import order: each folder may import only what stands behind it.
 var order = []string{
-	"cmd", "sandbox", "web", "metrics", "report", "campaign", "delivery", "response", "segment", "templates", "channels",
-	"customer", "access", "migrations", "internal",
+	"cmd", "sandbox", "web", "metrics", "report", "campaign", "delivery", "response", "segment", "templates", "customer",
+	"channels", "access", "migrations", "internal",
 }
 
 // Exceptions, each with its reason.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/internal/pg"
 )
 
@@ -52,18 +53,23 @@ func FillAddressBook(ctx context.Context, db pg.DBTX, channel, source string, ar
 
 // normaliser is how a channel's addresses are read.
 func normaliser(channel string) (func(raw, region string) Address, error) {
-	switch channel {
-	case "email":
+	switch addressKind(channel) {
+	case channels.NoAddress:
+	case channels.MailAddress:
 		return func(raw, _ string) Address { return NormaliseEmail(raw) }, nil
-	case "sms", "whatsapp":
-		return NormaliseMobile, nil
-	case "voice", "calls":
+	case channels.PhoneAddress:
+		if showsTexts(channel) {
+			return NormaliseMobile, nil
+		}
 		return NormalisePhone, nil
-	case "letter":
+	case channels.PostAddress:
 		return NormalisePost, nil
 	}
 	return nil, fmt.Errorf("the channel %q has no addresses that can be read", channel)
 }
+
+// showsTexts says whether a channel to numbers reaches telephones that can show texts, and no others.
+func showsTexts(channel string) bool { return channel == "sms" || channel == "whatsapp" }
 
 // filler is one run of FillAddressBook.
 type filler struct {

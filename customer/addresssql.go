@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sapa-crm/sapa/channels"
 )
 
 // Regional says whether a channel's addresses are read by the customer's region.
@@ -24,7 +26,7 @@ func (s *Schema) RegionSQL(alias, byDefault string) string {
 // AddressSQL is the customer's address on a channel in SQL, as the address book knows it by its written text.
 func (s *Schema) AddressSQL(alias, channel string) (string, bool) {
 	f, ok := s.Address(channel)
-	if ok && channel == "letter" {
+	if ok && addressKind(channel) == channels.PostAddress {
 		return fmt.Sprintf("left(%s, %d)", s.postSQL(alias), MaxRawAddress), true
 	}
 	return fmt.Sprintf("left(%s.%s::text, %d)", alias, pgx.Identifier{f.Column}.Sanitize(), MaxRawAddress), ok

@@ -14,11 +14,6 @@ import (
 	"github.com/sapa-crm/sapa/internal/strictyaml"
 )
 
-// Channels are the words for channels in sapa.yaml and in campaigns.
-func Channels() []string {
-	return []string{"email", "sms", "whatsapp", "voice", "letter", "calls", "webhook", "alert"}
-}
-
 // Mailbox is a sender or an address for replies: `Name <address>` or a bare address (RFC 5322).
 type Mailbox struct {
 	Name string

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/google/uuid"
+
+	"github.com/sapa-crm/sapa/channels"
 )
 
 // ErrNoCustomer says that no customer has a key.
@@ -90,7 +92,7 @@ func (s *Schema) person(key string, row map[string]any, fields map[string]Field)
 		}
 	}
 	for channel, f := range fields {
-		if channel == "letter" {
+		if addressKind(channel) == channels.PostAddress {
 			if v := s.joinedPost(row); v != "" {
 				p.Addresses[channel] = v
 			}

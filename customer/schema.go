@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/internal/almanac"
 )
 
@@ -171,12 +172,13 @@ func (s *Schema) KeyColumn() Column {
 
 // Address is the field that holds the customer's address on a channel; false when none is mapped.
 func (s *Schema) Address(channel string) (Field, bool) {
-	switch channel {
-	case "email":
+	switch addressKind(channel) {
+	case channels.NoAddress:
+	case channels.MailAddress:
 		return s.Email, s.Email.Column != ""
-	case "sms", "whatsapp", "voice", "calls":
+	case channels.PhoneAddress:
 		return s.Phone, s.Phone.Column != ""
-	case "letter":
+	case channels.PostAddress:
 		if s.Post != nil {
 			return Field{Column: s.Post.Lines[0]}, true // the first of several: AddressSQL has all
 		}

@@ -206,7 +206,7 @@ func GuessChannel(address string) string {
 
 // readSuppressible reads an address that is to be suppressed: also a phone that can't show texts.
 func readSuppressible(channel, raw, region string) (Address, error) {
-	if channel == "sms" || channel == "whatsapp" {
+	if showsTexts(channel) {
 		return NormalisePhone(raw, region), nil
 	}
 	return Normalise(channel, raw, region)
@@ -217,8 +217,8 @@ func (r *suppressionReader) row(rec importer.Record) (row listedRow, column, val
 	value = rec.Values[r.address]
 	channel := r.list.Channel
 	if r.channel >= 0 && channel == "" {
-		if channel = strings.ToLower(rec.Values[r.channel]); channel != "" && !slices.Contains(suppressible(), channel) {
-			return row, "channel", channel, "no channel whose addresses can be suppressed; " + diag.DidYouMean(channel, suppressible())
+		if channel = strings.ToLower(rec.Values[r.channel]); channel != "" && !slices.Contains(Suppressible(), channel) {
+			return row, "channel", channel, "no channel whose addresses can be suppressed; " + diag.DidYouMean(channel, Suppressible())
 		}
 	}
 	if channel == "" && r.list.Hashed {
@@ -244,9 +244,6 @@ func (r *suppressionReader) row(rec importer.Record) (row listedRow, column, val
 	}
 	return row, "", "", ""
 }
-
-// suppressible are the channels with addresses that can be suppressed.
-func suppressible() []string { return []string{"email", "sms", "whatsapp", "voice", "calls"} }
 
 // cutWords bounds a reason that somebody wrote, in runes.
 func cutWords(s string) string {
@@ -287,7 +284,7 @@ func (r *suppressionReader) load(ctx context.Context, tx pgx.Tx, in *listReader)
 	if err := ShareErasures(ctx, tx); err != nil {
 		return res, err
 	}
-	for _, channel := range suppressible() { // in this order, as nobody else holds several
+	for _, channel := range Suppressible() { // in this order, as nobody else holds several
 		if err := lockAddressBook(ctx, tx, channel); err != nil {
 			return res, err
 		}

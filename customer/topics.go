@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sapa-crm/sapa/channels"
 	"github.com/sapa-crm/sapa/internal/diag"
 	"github.com/sapa-crm/sapa/internal/pg"
 	"github.com/sapa-crm/sapa/internal/strictyaml"
@@ -186,21 +187,36 @@ func (c *checker) topicChannels(path string, t *TopicConfig, cfg *Config) {
 			c.problem(at, diag.DidYouMean(channel, Channels()), "unknown channel %q", channel)
 		case slices.Contains(t.Channels[:i], channel):
 			c.problem(at, "", "%s stands here already", channel)
-		case channel == "email" && cfg.Customers.Email.Column == "", byPhone(channel) && cfg.Customers.Phone.Column == "":
-			column := "phone"
-			if channel == "email" {
-				column = "email"
-			}
-			c.problem(at, "below customers:, write  "+column+": name_of_the_column", "no column is mapped for the address of channel %s", channel)
-		case channel == "letter" && cfg.Customers.Post == nil:
-			c.problem(at, "below customers:, write  post: {lines: [street], postcode: postcode, city: city}", "no column is mapped for the address of channel letter")
+		case !cfg.maps(addressKind(channel)):
+			c.problem(at, "below customers:, write  "+mapping(addressKind(channel)), "no column is mapped for the address of channel %s", channel)
 		}
 	}
 }
 
-// byPhone says whether a channel's addresses are the customers' numbers.
-func byPhone(channel string) bool {
-	return slices.Contains([]string{"sms", "whatsapp", "voice", "calls"}, channel)
+// maps says whether customers have addresses of a kind.
+func (cfg *Config) maps(kind channels.AddressKind) bool {
+	switch kind {
+	case channels.MailAddress:
+		return cfg.Customers.Email.Column != ""
+	case channels.PhoneAddress:
+		return cfg.Customers.Phone.Column != ""
+	case channels.PostAddress:
+		return cfg.Customers.Post != nil
+	case channels.NoAddress:
+	}
+	return true
+}
+
+// mapping is what to write below customers: for addresses of a kind.
+func mapping(kind channels.AddressKind) string {
+	switch kind {
+	case channels.MailAddress:
+		return "email: name_of_the_column"
+	case channels.PostAddress:
+		return "post: {lines: [street], postcode: postcode, city: city}"
+	case channels.PhoneAddress, channels.NoAddress:
+	}
+	return "phone: name_of_the_column"
 }
 
 // topicList are the topics in the file's order.

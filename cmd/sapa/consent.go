@@ -193,7 +193,7 @@ func (s *session) topics(ctx context.Context) ([]customer.Topic, error) {
 type reached struct{ name, blocked string }
 
 func (s *session) reach(ctx context.Context, p *customer.Person) (list []reached, err error) {
-	for _, name := range []string{"email", "sms", "whatsapp", "voice", "calls"} {
+	for _, name := range customer.Suppressible() {
 		if _, mapped := s.schema.Address(name); !mapped || !s.uses(name) {
 			continue
 		}
@@ -226,8 +226,10 @@ func (s *session) uses(channel string) bool {
 		return set.Voice != nil
 	case "calls":
 		return set.Calls != nil
+	case "email", "sms":
+		return true
 	}
-	return true
+	return set.Further[channel] != nil
 }
 
 func newConsentLine(st customer.Standing) consentLine {

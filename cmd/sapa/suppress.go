@@ -46,7 +46,7 @@ region of sapa.yaml. Where an address is suppressed already, the first reason st
 
 // checkChannel refuses what is no channel with addresses that can be suppressed.
 func checkChannel(channel string) error {
-	known := []string{"email", "sms", "whatsapp", "voice", "calls"}
+	known := customer.Suppressible()
 	if channel == "" || slices.Contains(known, channel) {
 		return nil
 	}
