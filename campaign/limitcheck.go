@@ -18,14 +18,34 @@ func (c *Campaign) ownLimits() Limits {
 	return *c.Definition.Limits
 }
 
+// limitRails are those rails that spare customers. A campaign that only people of the company read has none: it disturbs no
+// customer at night, and is none of the messages that they get.
+func (c *Campaign) limitRails() customer.Rails {
+	rails := c.schema.Rails
+	if c.internal() {
+		rails.QuietHours, rails.Cap = customer.QuietHours{}, customer.Cap{}
+	}
+	return rails
+}
+
+// internal says that all of the campaign's channels are.
+func (c *Campaign) internal() bool {
+	for _, channel := range c.Channels() {
+		if !internal(channel) {
+			return false
+		}
+	}
+	return true
+}
+
 // sendLimits are what the claim asks. Whoever is to confirm that they want messages can't have had too many: what asks them
 // is exempt from caps.
 func (c *Campaign) sendLimits() delivery.Limits {
-	own, rails := c.ownLimits(), c.schema.Rails
+	own, rails := c.ownLimits(), c.limitRails()
 	quiet, _ := rails.QuietHours.With(own.QuietHours)
 	l := delivery.Limits{
 		Quiet: quiet, Zone: c.schema.Zone, Postpone: own.OnCap == "postpone", Priority: int(c.Definition.Priority),
-		Exempt: own.Cap.None || c.Confirms(), GiveUpAfter: time.Duration(cmp.Or(own.GiveUpAfter, rails.GiveUpAfter)),
+		Exempt: own.Cap.None || c.Confirms() || c.internal() && own.Cap.Most == 0, GiveUpAfter: time.Duration(cmp.Or(own.GiveUpAfter, rails.GiveUpAfter)),
 	}
 	if !l.Exempt {
 		l.Caps = rails.Cap.With(own.Cap)
@@ -39,7 +59,7 @@ const maxSpread = 7 * 24 * time.Hour
 // checkLimits refuses what can't work, and warns of what has no effect: sapa.yaml may change after a version was applied,
 // and must not break it.
 func (k *checker) checkLimits() {
-	own, rails := k.c.ownLimits(), k.c.schema.Rails
+	own, rails := k.c.ownLimits(), k.c.limitRails()
 	if own.OnCap != "" && own.OnCap != "skip" && own.OnCap != "postpone" {
 		k.problem("$.limits.on_cap", "write skip, or postpone", "unknown on_cap %q", own.OnCap)
 	}
