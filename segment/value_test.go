@@ -2,6 +2,7 @@ package segment
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,6 +51,9 @@ func (w *world) compareValue(t fataler, db *pgxpool.Pool, text string, clock Clo
 	}
 	var args Args
 	sql, err := value.SQL(&args, clock, map[string]string{"customer": "c"})
+	if err != nil && strings.Contains(text, " matches ") && strings.Contains(err.Error(), "their own idea of word boundaries") {
+		return // a pattern that only Go can decide
+	}
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

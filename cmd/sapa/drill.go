@@ -81,6 +81,7 @@ type drill struct {
 	o       drillOptions
 	mail    *sandbox.Server
 	public  *os.File // the public listener of all processes; nil for mail
+	door    string   // its address
 	clock   drillClock
 	crew    *crew
 	planner *campaign.Planner

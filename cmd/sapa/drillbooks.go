@@ -31,7 +31,7 @@ func (d *drill) send(ctx context.Context) (err error) {
 	defer log.Close() //nolint:errcheck // it was written by others
 	d.crew, err = newCrew(drillWork{
 		Dir: d.dir, Clock: d.clock, Lease: d.o.lease, Waits: d.o.waits, Fault: delivery.Fault(d.o.fault), Public: d.public != nil,
-	}, d.childEnv(), log, d.public)
+	}, d.childEnv(), log, d.public, d.door)
 	if err != nil {
 		return err
 	}

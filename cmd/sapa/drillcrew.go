@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -22,6 +23,7 @@ type crew struct {
 	env     []string
 	log     *os.File // where they say what they can't do
 	public  *os.File // the listener that they share; nil: they have none
+	door    string   // its address
 
 	mu      sync.Mutex
 	members []*member
@@ -37,7 +39,7 @@ type member struct {
 	killed  bool
 }
 
-func newCrew(w drillWork, env []string, log, public *os.File) (*crew, error) {
+func newCrew(w drillWork, env []string, log, public *os.File, door string) (*crew, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -46,7 +48,7 @@ func newCrew(w drillWork, env []string, log, public *os.File) (*crew, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tell the drill's processes: %w", err)
 	}
-	return &crew{program: program, work: string(work), env: env, log: log, public: public}, nil
+	return &crew{program: program, work: string(work), env: env, log: log, public: public, door: door}, nil
 }
 
 // hire starts a process.
@@ -126,7 +128,25 @@ func (c *crew) end() {
 		_ = m.process.Signal(syscall.SIGTERM)
 	}
 	c.mu.Unlock()
-	c.ended.Wait()
+	gone := make(chan struct{})
+	go func() { c.ended.Wait(); close(gone) }()
+	for c.public != nil && !c.knock(gone) {
+	}
+	<-gone
+}
+
+// knock wakes who waits at the listener that all share, and says whether all are gone. Starting a process makes the listener's one file
+// blocking for a moment, for all: who begins to wait just then hears of nothing but a caller.
+func (c *crew) knock(gone <-chan struct{}) bool {
+	if caller, err := net.Dial("tcp", c.door); err == nil { //nolint:noctx // it is on this machine, and somebody listens
+		_ = caller.Close()
+	}
+	select {
+	case <-gone:
+		return true
+	case <-time.After(100 * time.Millisecond):
+		return false
+	}
 }
 
 func (c *crew) failure() error {

@@ -163,8 +163,9 @@ func (d *drill) listen(ctx context.Context) (address string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("open the drill's public listener: %w", err)
 	}
+	d.door = l.Addr().String()
 	d.public, err = l.(*net.TCPListener).File()
-	return l.Addr().String(), errors.Join(err, l.Close())
+	return d.door, errors.Join(err, l.Close())
 }
 
 // populate makes the customers. Each has one address, of one of the channels in turn.
