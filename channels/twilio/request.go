@@ -137,9 +137,11 @@ func (h *handOver) run(ctx context.Context, via http.RoundTripper, place order) 
 		return h.permit()
 	}
 	h.created, err = place(h.channel.service(func(r *http.Request) (*http.Response, error) {
-		response, err := via.RoundTrip(h.request(callCtx, r, allow))
-		for errors.Is(err, errStale) { // nothing was written
-			response, err = via.RoundTrip(h.request(callCtx, r, allow))
+		g := h.gate(allow)
+		response, err := via.RoundTrip(h.request(callCtx, r, g))
+		for err != nil && h.again(g) {
+			g = h.gate(allow)
+			response, err = via.RoundTrip(h.request(callCtx, r, g))
 		}
 		if err != nil {
 			return nil, cause(callCtx, err)
@@ -149,17 +151,30 @@ func (h *handOver) run(ctx context.Context, via http.RoundTripper, place order) 
 	return bare(err)
 }
 
-// request is twilio-go's request with the body that hands it over. The transport must not repeat it by itself.
-func (h *handOver) request(ctx context.Context, r *http.Request, allow func() error) *http.Request {
+// gate is the body of one try.
+func (h *handOver) gate(allow func() error) *gate {
 	g := &gate{ReadCloser: http.NoBody}
-	if body, err := r.GetBody(); err == nil { // twilio-go's body is in memory
-		g.ReadCloser = body
-	}
 	g.enter = func() error {
 		if g.kept != nil && stale(g.kept) {
 			return errStale
 		}
 		return h.enter(allow)
+	}
+	return g
+}
+
+// again says that a try failed only because the server had closed the kept connection: nothing was written, and the transport
+// makes another. It may notice before the body is read, and then says so in its own words.
+func (h *handOver) again(g *gate) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return g.kept != nil && h.at.IsZero() && !h.over
+}
+
+// request is twilio-go's request with the body that hands it over. The transport must not repeat it by itself.
+func (h *handOver) request(ctx context.Context, r *http.Request, g *gate) *http.Request {
+	if body, err := r.GetBody(); err == nil { // twilio-go's body is in memory
+		g.ReadCloser = body
 	}
 	r = r.Clone(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: g.got}))
 	h.channel.address(r)
@@ -234,7 +249,7 @@ func (g *gate) Read(p []byte) (int, error) {
 	return g.ReadCloser.Read(p)
 }
 
-// errStale says that a kept connection can't be used any more. The transport then makes another.
+// errStale says that a kept connection can't be used any more.
 var errStale = errors.New("the server has closed the kept connection")
 
 // stale says whether the server has closed a connection, or said something unasked on it. It looks at the socket without
