@@ -47,6 +47,3 @@ func (o Outcome) Arg() string { return strings.ReplaceAll(string(o), " ", "-") }
 func (o Outcome) Kind() string {
 	return "call_" + strings.ReplaceAll(strings.TrimPrefix(string(o), "call "), " ", "_")
 }
-
-// Spoke says whether somebody was spoken to whom the number belongs to.
-func (o Outcome) Spoke() bool { return o != NoAnswer && o != WrongNumber }
