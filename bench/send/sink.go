@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -98,10 +99,12 @@ func (d *sinkDialogue) step() bool {
 	}
 	switch string(bytes.ToUpper(line[:min(4, len(line))])) {
 	case "EHLO":
-		d.say("250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 52428800")
+		d.say("250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250 SIZE 52428800")
 	case "DATA":
 		d.say("354 go on")
 		return d.err == nil && d.data()
+	case "BDAT":
+		return d.chunk(line)
 	case "QUIT":
 		d.say("221 2.0.0 bye")
 		return false
@@ -123,6 +126,24 @@ func (d *sinkDialogue) data() bool {
 		}
 		octets += len(line)
 	}
+	return d.taken(octets)
+}
+
+// chunk takes a message that comes in one chunk (RFC 3030).
+func (d *sinkDialogue) chunk(line []byte) bool {
+	size, last := bytes.CutSuffix(bytes.TrimRight(line[min(5, len(line)):], "\r\n"), []byte(" LAST"))
+	octets, err := strconv.Atoi(string(size))
+	if err != nil || !last {
+		d.say("501 5.5.4 one chunk and no more")
+		return false
+	}
+	if _, err := d.r.Discard(octets); err != nil {
+		return false
+	}
+	return d.taken(octets)
+}
+
+func (d *sinkDialogue) taken(octets int) bool {
 	now := time.Now().UnixNano()
 	d.sink.first.CompareAndSwap(0, now)
 	d.sink.last.Store(now)

@@ -53,17 +53,20 @@ func BenchmarkCompose(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				buf = got.content
-				b.SetBytes(int64(len(buf)))
+				buf = got.buf
+				b.SetBytes(int64(len(got.content)))
 			}
 		})
 	}
 }
 
+// benchOffers are what sinks offer: each message in a chunk, its envelope behind the dot before it, step by step.
+var benchOffers = []string{"CHUNKING", "PIPELINING", "HELP"}
+
 // BenchmarkDeliver is the whole way to a sink in another process. cpu-µs/op is what a message costs this process, the
 // kernel's part of it included.
 func BenchmarkDeliver(b *testing.B) {
-	for _, extension := range []string{"PIPELINING", "HELP"} {
+	for _, extension := range benchOffers {
 		for _, sessions := range []int{1, 32} {
 			b.Run(fmt.Sprintf("%s/sessions=%d", extension, sessions), func(b *testing.B) {
 				benchDeliver(b, startSink(b, extension, 0), sessions)
@@ -74,7 +77,7 @@ func BenchmarkDeliver(b *testing.B) {
 
 // BenchmarkDeliverFar is the same over a way that takes 5 ms to the sink and back.
 func BenchmarkDeliverFar(b *testing.B) {
-	for _, extension := range []string{"PIPELINING", "HELP"} {
+	for _, extension := range benchOffers {
 		b.Run(extension+"/sessions=32", func(b *testing.B) {
 			benchDeliver(b, startSink(b, extension, 5*time.Millisecond), 32)
 		})
@@ -209,8 +212,16 @@ func swallow(conn net.Conn, extension string, delay time.Duration) {
 		case bytes.HasPrefix(line, []byte("DATA")):
 			inData = true
 			_, _ = w.WriteString("354 go on\r\n")
+		case bytes.HasPrefix(line, []byte("BDAT ")):
+			n, _ := strconv.Atoi(string(bytes.TrimSuffix(line[len("BDAT "):], []byte(" LAST\r\n"))))
+			_, _ = r.Discard(n)
+			_, _ = w.WriteString("250 2.0.0 Ok: queued as 4XyZ\r\n")
 		case bytes.HasPrefix(line, []byte("EHLO")):
-			_, _ = w.WriteString("250-sink\r\n250-8BITMIME\r\n250 " + extension + "\r\n")
+			offers := "250-sink\r\n250-8BITMIME\r\n"
+			if extension == "CHUNKING" {
+				offers += "250-PIPELINING\r\n"
+			}
+			_, _ = w.WriteString(offers + "250 " + extension + "\r\n")
 		default:
 			_, _ = w.WriteString("250 2.1.0 ok\r\n")
 		}

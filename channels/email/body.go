@@ -23,15 +23,15 @@ func (c *composer) appendBody(b []byte, m *channels.Message) (_ []byte, hasEight
 	text, markup := c.encodingFor(m.Text), c.encodingFor(m.HTML)
 	switch {
 	case m.HTML == "":
-		return endLine(appendPart(b, plain, text, m.Text)), text == eightBit
+		return endLine(c.appendPart(b, plain, text, m.Text)), text == eightBit
 	case m.Text == "":
-		return endLine(appendPart(b, html, markup, m.HTML)), markup == eightBit
+		return endLine(c.appendPart(b, html, markup, m.HTML)), markup == eightBit
 	}
 	var room [2 * boundaryOctets]byte
 	boundary := c.boundary(room[:])
 	b = append(append(b, "Content-Type: multipart/alternative;\r\n boundary=\"=_"...), boundary...)
-	b = appendPart(appendBoundary(append(b, "\"\r\n"...), boundary, "\r\n"), plain, text, m.Text)
-	b = appendPart(appendBoundary(b, boundary, "\r\n"), html, markup, m.HTML)
+	b = c.appendPart(appendBoundary(append(b, "\"\r\n"...), boundary, "\r\n"), plain, text, m.Text)
+	b = c.appendPart(appendBoundary(b, boundary, "\r\n"), html, markup, m.HTML)
 	return appendBoundary(b, boundary, "--\r\n"), text == eightBit || markup == eightBit
 }
 
@@ -54,13 +54,13 @@ func appendBoundary(b, boundary []byte, end string) []byte {
 	return append(append(append(b, "\r\n--=_"...), boundary...), end...)
 }
 
-func appendPart(b []byte, contentType string, e encoding, text string) []byte {
+func (c *composer) appendPart(b []byte, contentType string, e encoding, text string) []byte {
 	b = append(append(b, contentType...), "\r\nContent-Transfer-Encoding: "...)
 	b = append(append(b, e...), "\r\n\r\n"...)
 	if e == quotedPrintable {
 		return appendQuoted(b, text)
 	}
-	return appendLines(b, text)
+	return c.appendLines(b, text)
 }
 
 // encodingFor is the cheapest Content-Transfer-Encoding that is exact (RFC 2045 section 2): quoted-printable only for a
@@ -90,16 +90,13 @@ func hasLongLine(s string) bool {
 	return false
 }
 
-// appendLines writes the text with CRLF for every line break (CRLF, LF or CR), and a dot more where a line begins with
-// one (RFC 5321 section 4.5.2).
-func appendLines(b []byte, s string) []byte {
+// appendLines writes the text with CRLF for every line break (CRLF, LF or CR), and notes whether a line begins with a dot.
+func (c *composer) appendLines(b []byte, s string) []byte {
 	if strings.IndexByte(s, '\r') >= 0 {
 		s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)
 	}
 	for s != "" {
-		if s[0] == '.' {
-			b = append(b, '.')
-		}
+		c.dotted = c.dotted || s[0] == '.'
 		i := strings.IndexByte(s, '\n')
 		if i < 0 {
 			return append(b, s...)

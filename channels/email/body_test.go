@@ -49,7 +49,7 @@ func TestBoundaries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen[boundaryLine.FindString(sent(t, got.content))] = true
+		seen[boundaryLine.FindString(sent(t, got.forData()))] = true
 	}
 	if len(seen) != 200 || seen[""] {
 		t.Errorf("%d boundaries of 200 messages", len(seen))
@@ -90,7 +90,7 @@ func TestComposerKeepsNothing(t *testing.T) {
 		if err != nil {
 			return
 		}
-		buf = got.content
+		buf = got.buf
 		if diff := cmp.Diff(masked(want.content), masked(got.content)); diff != "" || got.frame.mail != want.frame.mail {
 			t.Errorf("message (-want +got):\n%s", diff)
 		}

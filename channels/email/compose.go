@@ -1,6 +1,7 @@
 package email
 
 import (
+	"bytes"
 	"errors"
 	"net/url"
 	"slices"
@@ -24,6 +25,7 @@ type composer struct {
 	subject []byte // the last one, too
 	words   string // those of subject
 	value   []byte // of the field that is being written
+	dotted  bool   // of the body that is being written, a line begins with a dot
 	random  []byte // for boundaries, not used yet
 }
 
@@ -31,9 +33,25 @@ type composer struct {
 type composed struct {
 	frame    *frame
 	to       mailbox
-	content  []byte // CRLF lines, dot-stuffed, ending with the final dot
+	buf      []byte // room for the envelope, and behind it
+	content  []byte // CRLF lines, as they are
+	dotted   bool   // one of them begins with a dot
 	eightBit bool   // the body holds octets above 127
 	utf8     bool   // the envelope needs SMTPUTF8
+}
+
+// envelopeRoom is how much a message's buffer has before its content: more than two addresses of 254 octets need, with the commands
+// around them.
+const envelopeRoom = 640
+
+// forData is the content as it follows DATA: a dot more where a line begins with one, and the final dot (RFC 5321 section
+// 4.5.2). Under BDAT it goes as it is.
+func (c composed) forData() []byte {
+	content := c.content
+	if c.dotted { // never the first line, which is a header's
+		content = bytes.ReplaceAll(content, []byte("\r\n."), []byte("\r\n.."))
+	}
+	return append(content, ".\r\n"...)
 }
 
 // compose writes the message into b: the headers of a bulk mail (RFC 5322, 2047, 2369, 2919, 8058) and text, or text and
@@ -52,10 +70,11 @@ func (c *composer) compose(b []byte, m *channels.Message) (composed, error) {
 		return composed{}, err
 	}
 	out := composed{frame: f, to: to, utf8: to.utf8 || f.sender.utf8}
-	b = slices.Grow(b[:0], len(m.Text)+len(m.HTML)+2<<10)
+	b = slices.Grow(b[:0], envelopeRoom+len(m.Text)+len(m.HTML)+2<<10)[:envelopeRoom]
 	b = c.appendHeaders(b, m, f, to)
+	c.dotted = false
 	b, out.eightBit = c.appendBody(b, m)
-	out.content = append(b, ".\r\n"...)
+	out.buf, out.content, out.dotted = b, b[envelopeRoom:], c.dotted
 	return out, nil
 }
 

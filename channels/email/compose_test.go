@@ -91,7 +91,7 @@ func TestCompose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := parse(t, sent(t, got.content))
+		p := parse(t, sent(t, got.forData()))
 		if got.eightBit != eightBit || got.utf8 || got.to.addr != "andy@example.org" || got.frame.sender.addr != "halo@bengkel.example" {
 			t.Errorf("envelope %+v", got)
 		}
@@ -138,7 +138,7 @@ func TestComposeSparse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := parse(t, sent(t, first.content))
+	p := parse(t, sent(t, first.forData()))
 	if id := p.header.Get("Message-Id"); id != "<abc@bengkel.example>" {
 		t.Errorf("Message-ID %q", id)
 	}
@@ -184,7 +184,7 @@ func TestComposeBodies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text := sent(t, got.content)
+			text := sent(t, got.forData())
 			if !strings.Contains(text, "\r\nContent-Transfer-Encoding: "+test.encoding+"\r\n") {
 				t.Errorf("not %s:\n%.800s", test.encoding, text)
 			}
@@ -203,7 +203,7 @@ func TestComposeHTMLOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]string{"text/html": crlf(m.HTML)}, parse(t, sent(t, got.content)).parts); diff != "" {
+	if diff := cmp.Diff(map[string]string{"text/html": crlf(m.HTML)}, parse(t, sent(t, got.forData())).parts); diff != "" {
 		t.Errorf("parts (-want +got):\n%s", diff)
 	}
 }
@@ -223,7 +223,7 @@ func TestComposeHeaderValues(t *testing.T) {
 			t.Errorf("%q: %v", value, err)
 			continue
 		}
-		text := sent(t, got.content)
+		text := sent(t, got.forData())
 		for line := range strings.SplitSeq(text[:strings.Index(text, "\r\n\r\n")], "\r\n") {
 			if len(line) > 78 && len(value) < maxWord {
 				t.Errorf("%q: a header line of %d octets: %s", value, len(line), line)
@@ -297,7 +297,7 @@ func TestComposeInternationalAddresses(t *testing.T) {
 	if err != nil || !got.utf8 || got.to.addr != "añdy@xn--bcher-kva.example" {
 		t.Errorf("SMTPUTF8: %+v, %v", got.to, err)
 	}
-	if !strings.Contains(sent(t, got.content), " <añdy@xn--bcher-kva.example>\r\n") {
+	if !strings.Contains(sent(t, got.forData()), " <añdy@xn--bcher-kva.example>\r\n") {
 		t.Error("the header hasn't the address as it is")
 	}
 }
@@ -342,7 +342,7 @@ func FuzzCompose(f *testing.F) {
 		if !eightBit && bytes.IndexFunc(got.content, func(r rune) bool { return r > '~' && r != 0x7f }) >= 0 {
 			t.Fatal("8-bit content for a 7-bit server")
 		}
-		p := parse(t, sent(t, got.content))
+		p := parse(t, sent(t, got.forData()))
 		if s, err := p.header.Subject(); err != nil || s != subject {
 			t.Errorf("subject %q, %v; want %q", s, err, subject)
 		}

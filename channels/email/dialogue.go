@@ -19,11 +19,12 @@ type transaction struct {
 	msg      *channels.Message
 	unfit    error  // why it can't go out as it is; the rest is then empty
 	from     string // the sender's address
-	envelope []byte // MAIL, RCPT and DATA
+	envelope []byte // MAIL, RCPT and DATA or BDAT
 	rcpt     int    // where RCPT begins in it
 	data     int    // where DATA does
-	content  []byte // composed and dot-stuffed, with the final dot
-	buf      []byte // what content is in
+	chunk    bool   // the content goes with BDAT, in one write with the envelope
+	content  []byte // composed; for DATA dot-stuffed, with the final dot
+	buf      []byte // what content is in, behind room for the envelope
 	utf8     bool
 	sent     manner // how its envelope was sent
 	receipt  channels.Receipt
@@ -43,6 +44,11 @@ func (tx *transaction) address(c composed) {
 	tx.rcpt = len(tx.envelope)
 	tx.envelope = append(append(append(tx.envelope, "RCPT TO:<"...), c.to.addr...), ">\r\n"...)
 	tx.data = len(tx.envelope)
+	if tx.chunk {
+		tx.envelope = strconv.AppendInt(append(tx.envelope, "BDAT "...), int64(len(tx.content)), 10)
+		tx.envelope = append(tx.envelope, " LAST\r\n"...)
+		return
+	}
 	tx.envelope = append(tx.envelope, "DATA\r\n"...)
 }
 
@@ -53,6 +59,7 @@ const (
 	stepwise manner = iota // not at all
 	grouped                // MAIL, RCPT and DATA together
 	oneTrip                // these three, and in the same write the final dot of the message before
+	chunked                // MAIL, RCPT, BDAT and the content, of messages that fit in one block (RFC 3030 section 4.2)
 )
 
 // step is a command whose reply is outstanding.
@@ -91,7 +98,7 @@ func (d *dialogue) take() (step, reply, error) {
 	s := d.waiting[0]
 	switch {
 	case hasReply(d.r): // as it is, for all commands of a group but the first
-	case s.verb == verbDot:
+	case s.verb == verbDot || s.tx.chunk:
 		d.limit.next(d.data, false)
 	default:
 		d.limit.next(d.command, true)
@@ -145,8 +152,11 @@ func (d *dialogue) unsolicited(when string) error {
 	if r, err := readReply(d.r); err == nil && r.code == 421 {
 		return closing(r)
 	}
-	return errors.New("the SMTP server " + when)
+	return fmt.Errorf("%w %s", errSpoke, when)
 }
+
+// errSpoke is a reply that nobody asked for; what follows says when it came.
+var errSpoke = errors.New("the SMTP server")
 
 // brokeBefore is the error of a connection that broke before the message was handed over.
 func brokeBefore(err error) error {
@@ -193,9 +203,28 @@ func (d *dialogue) writeLast(tx *transaction, last []byte, next *transaction) er
 	return d.w.Flush()
 }
 
+// writeChunk enters the write that hands the message over, its envelope included.
+func (d *dialogue) writeChunk(tx *transaction, reset bool) error {
+	begin := envelopeRoom - len(tx.envelope)
+	copy(tx.buf[begin:], tx.envelope)
+	if reset {
+		begin -= len(resetLine)
+		copy(tx.buf[begin:], resetLine)
+		d.waiting = append(d.waiting, step{verbReset, tx})
+	}
+	d.waiting = append(d.waiting, step{verbMail, tx}, step{verbRcpt, tx}, step{verbDot, tx})
+	d.limit.next(d.data, false)
+	tx.receipt.HandedOver = time.Now()
+	if _, err := d.w.Write(tx.buf[begin:]); err != nil {
+		return err
+	}
+	return d.w.Flush()
+}
+
 // extensions are what the server offered in its reply to EHLO.
 type extensions struct {
 	pipelining bool // RFC 2920
+	chunking   bool // RFC 3030
 	eightBit   bool // 8BITMIME, RFC 6152
 	utf8       bool // SMTPUTF8, RFC 6531
 	size       int  // the largest message it takes in octets (RFC 1870); 0: not said
@@ -204,6 +233,7 @@ type extensions struct {
 func extensionsOf(client *smtp.Client) extensions {
 	var e extensions
 	e.pipelining, _ = client.Extension("PIPELINING")
+	e.chunking, _ = client.Extension("CHUNKING")
 	e.eightBit, _ = client.Extension("8BITMIME")
 	e.utf8, _ = client.Extension("SMTPUTF8")
 	if ok, size := client.Extension("SIZE"); ok {

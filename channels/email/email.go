@@ -31,6 +31,7 @@ type Channel struct {
 	// again by any session of this channel, so that it falls back step by step.
 	most  atomic.Int32
 	shown atomic.Bool // an envelope behind a final dot was answered
+	takes atomic.Bool // a message in a chunk was accepted
 }
 
 var _ channels.Channel = (*Channel)(nil)
@@ -41,7 +42,7 @@ func New(cfg Config) (*Channel, error) {
 		return nil, fmt.Errorf("set up e-mail: %w", err)
 	}
 	c := &Channel{cfg: cfg.withDefaults()}
-	c.most.Store(int32(oneTrip))
+	c.most.Store(int32(chunked))
 	return c, nil
 }
 

@@ -17,7 +17,7 @@ func (s *session) envelope(ctx context.Context, tx *transaction) error {
 	if err := s.wire.unsolicited("said something that it was not asked"); err != nil {
 		return s.breakOff(err)
 	}
-	tx.sent = min(s.manner(), grouped)
+	tx.sent = min(s.manner(), grouped) // in chunks, too: the message is larger than one
 	var failed error
 	for _, c := range s.commands(tx) {
 		s.wire.put(c.verb, tx, c.line)
@@ -32,6 +32,8 @@ func (s *session) envelope(ctx context.Context, tx *transaction) error {
 	return s.judgeEnvelope(ctx, tx, failed)
 }
 
+const resetLine = "RSET\r\n"
+
 type command struct {
 	verb verb
 	line []byte
@@ -40,7 +42,7 @@ type command struct {
 func (s *session) commands(tx *transaction) []command {
 	out := make([]command, 0, 4)
 	if s.reset {
-		out = append(out, command{verbReset, []byte("RSET\r\n")})
+		out = append(out, command{verbReset, []byte(resetLine)})
 	}
 	return append(out, command{verbMail, tx.envelope[:tx.rcpt]}, command{verbRcpt, tx.envelope[tx.rcpt:tx.data]}, command{verbData, tx.envelope[tx.data:]})
 }

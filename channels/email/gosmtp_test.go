@@ -191,7 +191,7 @@ func TestGoSMTPSize(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"1 the message has 1840 octets and the server takes 600", "2 <nil>"}
+	want := []string{"1 the message has 1837 octets and the server takes 600", "2 <nil>"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}

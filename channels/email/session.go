@@ -27,6 +27,7 @@ type session struct {
 	turn    int
 	hold    time.Duration // see holdDot; 0: nothing is waited for
 	timer   *time.Timer
+	heard   bool  // a message that went in a chunk was answered
 	reset   bool  // a refused transaction is open on the server: RSET goes before the next MAIL
 	broken  error // set for good by whatever ends the session
 }
@@ -80,6 +81,8 @@ func (s *session) deliver(ctx context.Context, tx *transaction, f feed) (next *t
 	switch {
 	case tx.unfit != nil:
 		err = channels.Permanent(tx.unfit)
+	case err == nil && tx.chunk:
+		err = s.chunk(ctx, tx, f.permit)
 	case err == nil:
 		next, err = s.transact(ctx, tx, f)
 	}
@@ -111,10 +114,14 @@ func (s *session) transact(ctx context.Context, tx *transaction, f feed) (next *
 
 // manner is how far commands may be sent ahead now.
 func (s *session) manner() manner {
-	if !s.offers.pipelining {
+	most := manner(s.channel.most.Load())
+	switch {
+	case !s.offers.pipelining:
 		return stepwise
+	case !s.offers.chunking:
+		return min(most, oneTrip)
 	}
-	return manner(s.channel.most.Load())
+	return most
 }
 
 // following is the message that comes next, if it is there, or comes before this one has been held for too long.
@@ -178,11 +185,14 @@ func (s *session) fit(tx *transaction) error {
 	if err != nil {
 		return err
 	}
-	tx.buf = composed.content
+	tx.buf = composed.buf
 	if s.offers.size > 0 && len(composed.content) > s.offers.size {
 		return fmt.Errorf("the message has %d octets and the server takes %d", len(composed.content), s.offers.size)
 	}
 	tx.content, tx.utf8, tx.from = composed.content, composed.utf8, composed.frame.sender.addr
+	if tx.chunk = s.manner() == chunked && len(tx.content) <= block; !tx.chunk {
+		tx.content = composed.forData()
+	}
 	tx.address(composed)
 	return nil
 }
