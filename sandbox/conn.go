@@ -1,8 +1,11 @@
 package sandbox
 
 import (
+	"errors"
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +26,8 @@ func (l replyListener) Accept() (net.Conn, error) {
 type replyConn struct {
 	net.Conn
 
+	underWay atomic.Bool // a mail with a recipient has begun
+
 	mu      sync.Mutex
 	replies []byte
 }
@@ -30,12 +35,17 @@ type replyConn struct {
 // maxReplies bounds what is held back, in octets.
 const maxReplies = 4096
 
-// Read implements net.Conn. It is called when everything that arrived so far has been answered.
+// Read implements net.Conn. It is called when everything that arrived so far has been answered. That the client has hung
+// up is io.ErrUnexpectedEOF while a mail is under way: go-smtp would take the octets of a BDAT that came until then for the mail.
 func (c *replyConn) Read(b []byte) (int, error) {
 	if err := c.flush(); err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(b)
+	n, err := c.Conn.Read(b)
+	if errors.Is(err, io.EOF) && c.underWay.Load() {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // Write implements net.Conn.

@@ -97,7 +97,7 @@ func TestExtensionsAreAnnounced(t *testing.T) {
 		t.Fatal(err)
 	}
 	words := expect(t, c, 250)
-	for _, extension := range []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "AUTH PLAIN", "SIZE 33554432"} {
+	for _, extension := range []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "AUTH PLAIN", "SIZE 33554432"} {
 		if !strings.Contains(words, extension) {
 			t.Errorf("no %s in\n%s", extension, words)
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,6 +50,7 @@ func (r *mailroom) NewSession(c *smtp.Conn) (smtp.Session, error) {
 type dialogue struct {
 	room   *mailroom
 	conn   *smtp.Conn
+	mu     sync.Mutex // held by Data, which go-smtp runs beside the dialogue for BDAT
 	from   string
 	to     []string
 	raw    bytes.Buffer
@@ -84,6 +86,7 @@ func (d *dialogue) Rcpt(to string, _ *smtp.RcptOptions) error {
 	switch {
 	case !found:
 		d.to = append(d.to, to)
+		d.underWay(true)
 		return nil
 	case rule.Drop != DropNone:
 		return d.hangUp()
@@ -95,6 +98,8 @@ func (d *dialogue) Rcpt(to string, _ *smtp.RcptOptions) error {
 
 // Data implements smtp.Session. Whatever the answer is, it is durable before it is told.
 func (d *dialogue) Data(r io.Reader) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.raw.Reset()
 	if _, err := d.raw.ReadFrom(r); errors.Is(err, smtp.ErrDataTooLarge) {
 		return d.refuseTooLarge()
@@ -119,9 +124,18 @@ func (d *dialogue) Data(r io.Reader) error {
 
 // Reset implements smtp.Session.
 func (d *dialogue) Reset() {
+	d.underWay(false)
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.from, d.to = "", nil
 	if d.raw.Cap() > 1<<20 {
 		d.raw, d.record = bytes.Buffer{}, nil
+	}
+}
+
+func (d *dialogue) underWay(yes bool) {
+	if c, ok := d.conn.Conn().(*replyConn); ok {
+		c.underWay.Store(yes)
 	}
 }
 
