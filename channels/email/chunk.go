@@ -35,7 +35,29 @@ func (s *session) chunk(ctx context.Context, tx *transaction, permit func(*chann
 	if failed != nil {
 		s.broken = channels.Unavailable(fmt.Errorf("the connection to the SMTP server broke: %w", failed))
 	}
-	return s.judgeChunk(tx, failed)
+	handedOver := tx.receipt.HandedOver
+	err := s.judgeChunk(tx, failed)
+	if s.contradicted(err) {
+		tx.receipt.HandedOver = handedOver
+		return channels.Unknown(s.broken)
+	}
+	return err
+}
+
+// contradicted ends the session where the server has said more than it was asked, and says whether the verdict would be
+// another one, had the reply that nobody asked for come before the others. Only what came together with them is looked at.
+func (s *session) contradicted(verdict error) (yes bool) {
+	for hasReply(s.wire.r) {
+		r, err := readReply(s.wire.r)
+		if err == nil && r.code == 421 { // as some say behind the last message that they take
+			s.broken = channels.Unavailable(closing(r))
+			continue
+		}
+		yes = yes || err != nil || (verdict == nil) != (r.class() == 2)
+		s.channel.distrust(chunked)
+		s.broken = channels.Unavailable(fmt.Errorf("%w said something that it was not asked", errSpoke))
+	}
+	return yes && channels.VerdictOf(verdict) != channels.VerdictUnknown
 }
 
 // judgeChunk reads the replies in order. What was answered whole counts, even when the connection broke after it.

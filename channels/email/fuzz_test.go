@@ -189,9 +189,10 @@ func (v *verdicts) judge(token string, o outcome) {
 	}
 }
 
-// modesOf are a script's three modes: one trip for each message, two, and step by step.
+// modesOf are a script's modes: in a chunk, one trip for each message, two, and step by step.
 func modesOf(yield func(script) bool) {
-	_ = yield(script{pipelining: true}) && yield(script{pipelining: true, sparse: true}) && yield(script{})
+	_ = yield(script{pipelining: true, chunking: true}) && yield(script{pipelining: true}) &&
+		yield(script{pipelining: true, sparse: true}) && yield(script{})
 }
 
 // cuts are connections that break at every octet, in every way, in both directions; of what stands within a
@@ -271,7 +272,9 @@ func pairs(yield func(script) bool) {
 			for second := first + 1; second < 4*dialogueLength; second++ {
 				for b := range answers {
 					s := script{pipelining: true, acts: append(make([]act, second), act{answer: b})}
-					if s.acts[first] = (act{answer: a}); !yield(s) {
+					s.acts[first] = act{answer: a}
+					inChunks := s
+					if inChunks.chunking = true; !yield(s) || !yield(inChunks) {
 						return
 					}
 				}
@@ -291,7 +294,7 @@ func scriptOf(b []byte) script {
 		return v % n
 	}
 	mode := next(4)
-	s := script{pipelining: mode != 1, sparse: mode == 2, chunk: next(9), big: next(4) == 3}
+	s := script{pipelining: mode != 1, chunking: mode == 3, sparse: mode == 2, chunk: next(9), big: next(4) == 3}
 	switch where := next(256) * (1 + next(16)); next(8) {
 	case 1:
 		s.cut, s.cutHow = where, cutHow(next(int(cutHows)))

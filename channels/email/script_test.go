@@ -2,6 +2,7 @@ package email
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -15,11 +16,12 @@ import (
 
 // script is what a server does in one dialogue, and what becomes of the connection. Its zero value is a server without a
 // fault. Some things are left out because no client could tell them apart from the truth: a reply that nobody asked for and
-// that arrives between the final dot and its answer, an answer that lies, and the same in other words, a server that
-// answers the commands behind a final dot and not the dot. One that is silent there says nothing any more, and what it
-// says late it says before all that follows.
+// that arrives between the final dot and its answer, or between a chunk with its envelope and the answer to that; an
+// answer that lies; and the same in other words, a server that answers the commands behind a final dot and not the dot.
+// One that is silent there says nothing any more, and what it says late it says before all that follows.
 type script struct {
 	pipelining bool
+	chunking   bool
 	sparse     bool  // no message is there before the one before it is done
 	acts       []act // one for each command and each final dot that the server reads; after the last, all is well
 	chunk      int   // the server's words come in pieces of so many octets; 0: as they were said
@@ -63,7 +65,7 @@ const (
 	garbage              // no reply at all by its form
 	silent               // nothing
 	late                 // the answer comes when the client has waited for it in vain
-	open                 // 354 to DATA whatever became of the recipient, otherwise honest
+	open                 // DATA opened, or a chunk taken, whatever became of the recipient, otherwise honest
 	answers
 )
 
@@ -113,6 +115,9 @@ type player struct {
 
 	mail, rcpt, data bool
 	token            string
+	octets           []byte // of a chunk, so far
+	missing          int    // of its octets
+	confused         bool   // a command before a chunk got no answer of its own
 
 	read, said, heard int            // octets: from the client, to it, and read by it
 	content           [][2]int       // from where to where lines of content reached, in octets from the client
@@ -216,6 +221,15 @@ func (p *player) serve(b []byte) {
 	p.read += len(b)
 	p.in = append(p.in, b...)
 	for !p.closed && !p.hangs {
+		if p.missing > 0 {
+			n := min(p.missing, len(p.in))
+			p.octets, p.in, p.missing = append(p.octets, p.in[:n]...), p.in[n:], p.missing-n
+			if p.missing > 0 {
+				return
+			}
+			p.bdat()
+			continue
+		}
 		i := bytes.IndexByte(p.in, '\n')
 		if i < 0 {
 			return
@@ -243,7 +257,12 @@ func (p *player) line(line string) {
 		if p.pipelining {
 			offers = "PIPELINING"
 		}
-		p.say("250-player\r\n250 " + offers + "\r\n")
+		if p.chunking {
+			offers += "\r\n250-CHUNKING"
+		}
+		p.say("250-player\r\n250-" + offers + "\r\n250 HELP\r\n")
+	case strings.HasPrefix(line, "BDAT"):
+		_, _ = fmt.Sscanf(line, "BDAT %d LAST\r\n", &p.missing)
 	case strings.HasPrefix(line, "MAIL"):
 		p.command(&p.mail, !p.mail, false)
 	case strings.HasPrefix(line, "RCPT"):
@@ -252,7 +271,9 @@ func (p *player) line(line string) {
 		p.command(&p.data, p.rcpt, true)
 	case strings.HasPrefix(line, "RSET"):
 		p.mail, p.rcpt = false, false
-		p.command(new(bool), true, false)
+		worked := false
+		p.command(&worked, true, false)
+		p.confused = p.confused || !worked
 	case strings.HasPrefix(line, "QUIT"):
 		p.say("221 2.0.0 bye\r\n")
 	default:
@@ -272,6 +293,10 @@ func (p *player) next() act {
 // command answers a command that sets the state where it succeeds, which it can do only when fit.
 func (p *player) command(state *bool, fit, isData bool) {
 	a := p.next()
+	if p.chunking {
+		a.extra = 0
+		p.confused = p.confused || !a.own()
+	}
 	good, senselessCode := "250", "354"
 	if isData {
 		good, senselessCode = "354", "250"
@@ -299,11 +324,37 @@ func (p *player) command(state *bool, fit, isData bool) {
 	p.reply(a, code)
 }
 
+// own says whether the act's answer is one, and the next one can be another command's.
+func (a act) own() bool {
+	return a.answer != senseless && a.answer != garbage && a.answer != silent && a.answer != late && a.form != endless && a.end == goesOn
+}
+
+// bdat decides on the message whose last octet has come.
+func (p *player) bdat() {
+	at := p.read - len(p.in) - len(p.octets)
+	for line := range bytes.SplitAfterSeq(p.octets, []byte("\n")) {
+		p.content = append(p.content, [2]int{at, at + len(line)})
+		at += len(line)
+		if m := ourToken.FindSubmatch(line); m != nil {
+			p.token = string(m[1])
+		}
+	}
+	p.octets = nil
+	p.decide(true)
+}
+
 // dot decides on the message that has come whole.
-func (p *player) dot() {
+func (p *player) dot() { p.decide(false) }
+
+func (p *player) decide(chunk bool) {
 	a, token := p.next(), p.token
-	p.dots[token]++
-	works := p.rcpt && (a.take || a.answer == honest || a.answer == open)
+	against := chunk && a.answer == open && !p.rcpt // its own refusal
+	before, confused := p.said, chunk && p.confused || against
+	had := !chunk || p.rcpt && !confused && a.answer != misunderstand // else it is for the server to say whether it has it
+	if p.confused = false; had {
+		p.dots[token]++
+	}
+	works := p.rcpt && (a.take || a.answer == honest || a.answer == open) || against
 	p.mail, p.rcpt, p.data, p.token = false, false, false, ""
 	code := "250"
 	switch a.answer {
@@ -323,8 +374,10 @@ func (p *player) dot() {
 		a.extra = 0 // it would be a lying answer
 	}
 	p.hangs, p.lags = a.answer == silent, p.lags || a.answer == late
-	before := p.said
 	p.reply(a, code)
+	if confused || chunk && a.extra != 0 {
+		return
+	}
 	whole := a.form != endless && (a.end == goesOn || a.end == hangsUp)
 	if sensible := a.answer != senseless && a.answer != garbage && a.answer != silent && a.answer != late; sensible && whole && p.said > before {
 		p.answered[token] = p.said - len(extras[a.extra])
