@@ -15,7 +15,7 @@ func (s *session) chunk(ctx context.Context, tx *transaction, permit func(*chann
 	if ctx.Err() != nil {
 		return channels.Unavailable(context.Cause(ctx))
 	}
-	if err := s.wire.unsolicited("said something that it was not asked"); err != nil {
+	if err := s.wire.unsolicited(unasked); err != nil {
 		if errors.Is(err, errSpoke) {
 			s.channel.distrust(chunked) // it may have read content as commands
 		}
@@ -39,23 +39,28 @@ func (s *session) chunk(ctx context.Context, tx *transaction, permit func(*chann
 	err := s.judgeChunk(tx, failed)
 	if s.contradicted(err) {
 		tx.receipt.HandedOver = handedOver
-		return channels.Unknown(s.broken)
+		return channels.Unknown(errUnasked)
 	}
 	return err
 }
+
+var errUnasked = fmt.Errorf("%w %s", errSpoke, unasked)
 
 // contradicted ends the session where the server has said more than it was asked, and says whether the verdict would be
 // another one, had the reply that nobody asked for come before the others. Only what came together with them is looked at.
 func (s *session) contradicted(verdict error) (yes bool) {
 	for hasReply(s.wire.r) {
 		r, err := readReply(s.wire.r)
+		why := errUnasked
 		if err == nil && r.code == 421 { // as some say behind the last message that they take
-			s.broken = channels.Unavailable(closing(r))
-			continue
+			why = closing(r)
+		} else {
+			yes = yes || err != nil || (verdict == nil) != (r.class() == 2)
+			s.channel.distrust(chunked)
 		}
-		yes = yes || err != nil || (verdict == nil) != (r.class() == 2)
-		s.channel.distrust(chunked)
-		s.broken = channels.Unavailable(fmt.Errorf("%w said something that it was not asked", errSpoke))
+		if s.broken == nil {
+			s.broken = channels.Unavailable(why)
+		}
 	}
 	return yes && channels.VerdictOf(verdict) != channels.VerdictUnknown
 }

@@ -158,6 +158,8 @@ func (d *dialogue) unsolicited(when string) error {
 // errSpoke is a reply that nobody asked for; what follows says when it came.
 var errSpoke = errors.New("the SMTP server")
 
+const unasked = "said something that it was not asked"
+
 // brokeBefore is the error of a connection that broke before the message was handed over.
 func brokeBefore(err error) error {
 	return fmt.Errorf("the connection to the SMTP server broke before the message was handed over: %w", err)

@@ -14,7 +14,7 @@ func (s *session) envelope(ctx context.Context, tx *transaction) error {
 	if tx.sent == oneTrip {
 		return s.judgeEnvelope(ctx, tx, s.wire.takeAll())
 	}
-	if err := s.wire.unsolicited("said something that it was not asked"); err != nil {
+	if err := s.wire.unsolicited(unasked); err != nil {
 		return s.breakOff(err)
 	}
 	tx.sent = min(s.manner(), grouped) // in chunks, too: the message is larger than one

@@ -8,6 +8,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"regexp"
@@ -31,8 +33,8 @@ type server struct {
 	tls      *tls.Config // for STARTTLS, or from the first byte
 	implicit bool
 
-	// hook is asked before each reply, with CONNECT, EHLO, MAIL, RCPT, DATA, CONTENT (at the message's end) or another
-	// verb; true says that it has answered.
+	// hook is asked before each reply, with CONNECT, EHLO, MAIL, RCPT, DATA, CONTENT (at the message's end, whether it
+	// followed DATA or BDAT) or another verb; true says that it has answered.
 	hook func(p *peer, verb, line string) bool
 
 	wg      sync.WaitGroup
@@ -41,6 +43,7 @@ type server struct {
 	stopped bool
 	answers map[string]channeltest.Answer
 	taken   []string // contents of the accepted messages
+	chunks  []string // all that came with BDAT, as it came
 	log     []string // verbs received
 	held    chan struct{}
 	release chan struct{}
@@ -168,8 +171,12 @@ func (p *peer) answer(verb, line string) {
 		p.recipient(line)
 	case "DATA":
 		p.data()
+	case "BDAT":
+		p.bdat(line)
 	case "CONTENT":
 		p.finish(line)
+	case "REFUSED":
+		p.say("503 5.5.1 no valid recipients")
 	case "QUIT":
 		p.say("221 2.0.0 bye")
 		p.drop()
@@ -220,6 +227,29 @@ func (p *peer) data() {
 	}
 	p.say("354 go on")
 	p.content()
+}
+
+// bdat reads a chunk, whatever becomes of it (RFC 3030 section 2), and answers.
+func (p *peer) bdat(line string) {
+	var n int
+	if _, err := fmt.Sscanf(line, "BDAT %d LAST", &n); err != nil {
+		p.say("501 5.5.4 one chunk, please")
+		return
+	}
+	octets := make([]byte, n)
+	if _, err := io.ReadFull(p.r, octets); err != nil {
+		p.drop()
+		return
+	}
+	p.server.mu.Lock()
+	p.server.chunks = append(p.server.chunks, string(octets))
+	p.server.mu.Unlock()
+	if p.rcpt == "" {
+		p.server.step(p, "REFUSED", "")
+		return
+	}
+	p.server.step(p, "CONTENT", string(octets))
+	p.mail, p.rcpt = false, ""
 }
 
 // content reads a message to its final dot and answers.
