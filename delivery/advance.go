@@ -27,7 +27,7 @@ func (e *Engine) advance(ctx context.Context, l *lease, outcomes []outcome, upTo
 	if len(plain) == 0 && upTo == nil {
 		return nil
 	}
-	args := append(plainArgs(plain), upTo, l.batch, l.life.worker, l.epoch, l.run)
+	args := append(plainArgs(plain), upTo, l.batch, l.life.worker, l.epoch, l.run, l.lo, l.hi)
 	var recorded int
 	var held bool
 	err := e.persist(ctx, func(ctx context.Context) error {
@@ -89,7 +89,7 @@ with lease as (
 ), moved as (
 	update messages m set state = 'sent', attempts = m.attempts + 1
 	from lease, o
-	where m.id = o.id and m.state = 'claimed' and m.worker = $10 and m.epoch = $11
+	where m.id = o.id and m.id between $13 and $14 and m.state = 'claimed' and m.worker = $10 and m.epoch = $11
 	returning m.id, m.attempts, o.at, o.handed, o.code, o.enhanced, o.provider, o.words
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words)

@@ -270,7 +270,7 @@ with left_over as (
 	update messages m
 	set state = case when o.handed then 'unknown' else 'planned' end::message_state, attempts = m.attempts + o.handed::int
 	from left_over o
-	where m.id = o.id
+	where m.id = o.id and m.id between @lo and @hi
 	returning m.id, m.state, m.attempts, m.not_before, m.claimed_at
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, verdict, words)

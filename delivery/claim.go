@@ -87,8 +87,9 @@ func (e *Engine) claimOnce(ctx context.Context, l *lease, n int, c *Content) (cl
 
 // The batch row is locked for share, so that taking the batch over (epoch + 1) and this claim exclude each other. What
 // is being cancelled or retried at this moment is not waited for. The limits that limit nothing tell the planner how
-// little it is, and that it must look up and not read whole tables: its plan is made once, whatever their size; and that a table is empty is asked once. What caps and
-// quiet hours add stands in limits.go.
+// little it is, and that it must look up and not read whole tables: its plan is made once, whatever their size; and that a table is empty is asked once. That the messages
+// are between lo and hi is said again of those that are changed: where PostgreSQL takes a large table for an empty one, it joins in
+// whatever order, and must not read more than the batch (see TestLedgerPlans). What caps and quiet hours add stands in limits.go.
 const claimForm = `
 with lease as (
 	select from batches b
@@ -113,7 +114,7 @@ with lease as (
 ), released as (
 	update occasions o set spent = false
 	from moved m
-	where o.message_id = m.id and m.state = 'skipped'
+	where o.message_id = m.id and o.message_id between @lo and @hi and m.state = 'skipped'
 ), counted as (
 	insert into run_totals (run_id, state, reason, delta)
 	select @run::int, state::text, coalesce(reason, ''), count(*) from moved group by state, reason

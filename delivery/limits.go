@@ -27,7 +27,7 @@ func (l *Limits) Capped() bool { return len(l.Caps) > 0 }
 // have the same text, and the same plan, as if there were no such thing.
 func (l *Limits) claimSQL() string {
 	if len(l.Quiet) == 0 && !l.Capped() {
-		return fmt.Sprintf(claimForm, "", "checked k where m.id = k.id", "", "")
+		return fmt.Sprintf(claimForm, "", "checked k where m.id = k.id and m.id between @lo and @hi", "", "")
 	}
 	steps, from := noQuietSQL, "quieted"
 	if len(l.Quiet) > 0 {
@@ -36,7 +36,7 @@ func (l *Limits) claimSQL() string {
 	if l.Capped() {
 		steps, from = steps+cappedSQL, "within_caps"
 	}
-	return fmt.Sprintf(claimForm, steps, from+" k where m.id = k.id and k.later is null", fmt.Sprintf(putOffSQL, from),
+	return fmt.Sprintf(claimForm, steps, from+" k where m.id = k.id and m.id between @lo and @hi and k.later is null", fmt.Sprintf(putOffSQL, from),
 		"union all select p.id, false, p.customer_key, null, 0::smallint, null, null, null, null, null from put_off p\n")
 }
 
@@ -59,7 +59,7 @@ func (l *Limits) CapColumns() (most []int32, within []time.Duration) {
 const putOffSQL = `, put_off as (
 	update messages m set not_before = k.later
 	from %s k
-	where m.id = k.id and k.reason is null and k.later is not null
+	where m.id = k.id and m.id between @lo and @hi and k.reason is null and k.later is not null
 	returning m.id, m.customer_key
 )`
 

@@ -104,6 +104,7 @@ func (e *Engine) record(ctx context.Context, l *lease, outcomes []outcome) error
 	}
 	args := outcomeArgs(outcomes)
 	args["batch"], args["worker"], args["epoch"], args["run"], args["channel"] = l.batch, l.life.worker, l.epoch, l.run, l.channel
+	args["lo"], args["hi"] = l.lo, l.hi
 	return e.persist(ctx, func(ctx context.Context) error {
 		var b pgx.Batch // in one transaction
 		b.Queue(recordSQL, args)
@@ -176,7 +177,7 @@ with o as (
 ), held as (
 	select m.id, m.state as was, coalesce(m.reason, '') as because, m.attempts - (m.state <> 'claimed')::int as attempts
 	from messages m join o on o.id = m.id
-	where m.worker = @worker and m.epoch = @epoch
+	where m.id between @lo and @hi and m.worker = @worker and m.epoch = @epoch
 	  and (m.state in ('claimed', 'unknown') or o.state = 'sent' and (m.state = 'failed' and m.reason = 'not accepted'
 	       or m.state = 'planned' and (select true from attempts a where a.message_id = m.id and a.number = m.attempts and a.verdict = 'unknown')))
 	order by m.id for update of m
@@ -186,16 +187,16 @@ with o as (
 	    not_before = coalesce(o.retry, m.not_before),
 	    attempts = h.attempts + (o.verdict <> '')::int
 	from o join held h on h.id = o.id
-	where m.id = o.id
+	where m.id = o.id and m.id between @lo and @hi
 	returning m.id, m.state, m.reason, m.attempts, m.address_id, h.was, h.because, o.verdict, m.customer_key
 ), released as (
 	update occasions c set spent = false
 	from moved m
-	where c.message_id = m.id and m.state in ('failed', 'skipped')
+	where c.message_id = m.id and c.message_id between @lo and @hi and m.state in ('failed', 'skipped')
 ), spent as (
 	update occasions c set spent = true -- those of the rungs before, too
-	from moved m join occasions own on own.message_id = m.id
-	where m.was = 'failed' and (c.campaign_id, c.customer_key, c.occasion) = (own.campaign_id, own.customer_key, own.occasion) and c.step <= own.step
+	from moved m join occasions own on own.message_id = m.id and own.message_id between @lo and @hi
+	where (select exists (select from moved where was = 'failed')) and m.was = 'failed' and (c.campaign_id, c.customer_key, c.occasion) = (own.campaign_id, own.customer_key, own.occasion) and c.step <= own.step
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words, segments, encoding)
 	select m.id, m.attempts, @worker, @epoch, o.at, o.handed, o.code, o.verdict, o.enhanced, o.provider, o.words, o.segments, o.encoding

@@ -19,7 +19,9 @@ import (
 )
 
 // TestLedgerPlans holds the books' statements to plans that look messages up, also where the plan is made while the tables
-// are nearly empty: it is kept until the tables are analysed, and a run may have planned a million messages by then.
+// are nearly empty: it is kept until the tables are analysed, and a run may have planned a million messages by then. Where a
+// table was analysed while its rows were not committed, PostgreSQL takes it for empty whatever its size, and joins in any
+// order: whichever way it joins, it must not read more of the large tables than the batch.
 func TestLedgerPlans(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
@@ -34,29 +36,31 @@ func TestLedgerPlans(t *testing.T) {
 		"claim": (&Limits{}).claimSQL(), "claim, quiet": (&Limits{Quiet: quiet}).claimSQL(), "claim, capped": (&Limits{Caps: capped}).claimSQL(),
 		"record": recordSQL, "give back": freeSQL, "release": releaseSQL,
 	}
-	books := booksOf(t, pool)
 	for _, full := range []bool{false, true} {
 		if full {
 			ledgertest.NewCampaign(t, pool, "offer", "news").Run(t, "full", 20000)
 			ledgertest.Exec(t, pool, `analyze`)
-			ledgertest.Exec(t, pool, `discard plans`)
 		}
-		for _, name := range slices.Sorted(maps.Keys(statements)) {
-			text, args, err := pgx.NamedArgs(namedArgs(statements[name])).RewriteQuery(t.Context(), nil, statements[name], nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			literals := make([]string, len(args))
-			for i, a := range args {
-				literals[i] = "null"
-				if v, ok := values[a.(string)]; ok {
-					literals[i] = v
+		for _, joins := range []string{"", "set enable_nestloop = off", "set enable_nestloop = off; set enable_hashjoin = off"} {
+			books := booksOf(t, pool)
+			ledgertest.Exec(t, books, joins)
+			for _, name := range slices.Sorted(maps.Keys(statements)) {
+				text, args, err := pgx.NamedArgs(namedArgs(statements[name])).RewriteQuery(t.Context(), nil, statements[name], nil)
+				if err != nil {
+					t.Fatal(err)
 				}
+				literals := make([]string, len(args))
+				for i, a := range args {
+					literals[i] = "null"
+					if v, ok := values[a.(string)]; ok {
+						literals[i] = v
+					}
+				}
+				checkPlan(t, books, fmt.Sprintf("%s, full: %v, %s", name, full, joins), text, literals)
 			}
-			checkPlan(t, books, fmt.Sprintf("%s, full: %v", name, full), text, literals)
+			checkPlan(t, books, fmt.Sprintf("advance, full: %v, %s", full, joins), advanceSQL,
+				[]string{"null", "null", "null", "null", "null", "null", "null", "null", "1", "1", "1", values["run"], values["lo"], values["hi"]})
 		}
-		checkPlan(t, books, fmt.Sprintf("advance, full: %v", full), advanceSQL,
-			[]string{"null", "null", "null", "null", "null", "null", "null", "null", "1", "1", "1", values["run"]})
 	}
 }
 
@@ -110,8 +114,12 @@ func checkPlan(t *testing.T, books *pgxpool.Pool, name, sql string, literals []s
 
 var large = regexp.MustCompile(`^(messages|attempts|occasions|addresses|consents|suppressions|contacts|erasures)`)
 
-// readsWhole are the large tables of which a plan reads all: it looks nothing up, and does not stop after the first rows.
+// readsWhole are the large tables of which a plan reads all: it looks nothing up, does not stop after the first rows, and is not
+// behind a question that is asked first.
 func readsWhole(plan map[string]any) (tables []string) {
+	if _, asks := plan["One-Time Filter"]; asks {
+		return nil
+	}
 	table, _ := plan["Relation Name"].(string)
 	node, _ := plan["Node Type"].(string)
 	if node == "Bitmap Index Scan" {
