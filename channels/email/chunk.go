@@ -37,18 +37,34 @@ func (s *session) chunk(ctx context.Context, tx *transaction, permit func(*chann
 	}
 	handedOver := tx.receipt.HandedOver
 	err := s.judgeChunk(tx, failed)
-	if s.contradicted(err) {
+	if s.contradicted(tx, err) {
 		tx.receipt.HandedOver = handedOver
 		return channels.Unknown(errUnasked)
 	}
+	if s.broken == nil && s.reset && !tx.receipt.HandedOver.IsZero() {
+		s.endRefused(tx)
+	}
 	return err
+}
+
+// endRefused has a server that has refused content answer a RSET by itself, before the next message goes out: Exim 4.96,
+// which refuses what is too big before it has read it, takes the rest for commands, and hangs up.
+func (s *session) endRefused(tx *transaction) {
+	s.wire.put(verbReset, tx, []byte(resetLine))
+	err := s.wire.exchange()
+	if r := tx.replies[verbReset]; err == nil && !verbReset.positive(r) {
+		err = outOfStep(verbReset, r)
+	}
+	if s.reset = false; err != nil {
+		s.broken = channels.Unavailable(err)
+	}
 }
 
 var errUnasked = fmt.Errorf("%w %s", errSpoke, unasked)
 
 // contradicted ends the session where the server has said more than it was asked, and says whether the verdict would be
 // another one, had the reply that nobody asked for come before the others. Only what came together with them is looked at.
-func (s *session) contradicted(verdict error) (yes bool) {
+func (s *session) contradicted(tx *transaction, verdict error) (yes bool) {
 	for hasReply(s.wire.r) {
 		r, err := readReply(s.wire.r)
 		why := errUnasked
@@ -56,7 +72,9 @@ func (s *session) contradicted(verdict error) (yes bool) {
 			why = closing(r)
 		} else {
 			yes = yes || err != nil || (verdict == nil) != (r.class() == 2)
-			s.channel.distrust(chunked)
+			if yes || verdict == nil || tx.receipt.HandedOver.IsZero() { // else see endRefused
+				s.channel.distrust(chunked)
+			}
 		}
 		if s.broken == nil {
 			s.broken = channels.Unavailable(why)

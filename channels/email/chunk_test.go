@@ -100,6 +100,10 @@ func TestChunk(t *testing.T) {
 			both(on("MAIL", 2, says("550 5.7.1 not yours")), on("REFUSED", 1, takes)), []string{unknown},
 			"the SMTP server's reply to the message makes no sense: 250 2.0.0", 2,
 		},
+		"out of step behind refused content": {
+			both(on("CONTENT", 2, says("552 5.3.4 too big")), on("RSET", 1, func(p *peer, _ string) { p.say("554 5.5.0 synchronization error"); p.drop() })),
+			[]string{"2 permanent, handed over 552 5.3.4 too big"}, "the SMTP server's reply to RSET makes no sense: 554 5.5.0", 1,
+		},
 		"BDAT not known": {
 			on("CONTENT", 2, says("500 5.5.2 what?")), []string{"2 unavailable, kept 500 5.5.2 what?"},
 			"the SMTP server offers CHUNKING and refuses BDAT: 500 5.5.2", 1,
@@ -149,7 +153,7 @@ func TestFlights(t *testing.T) {
 		"250 ok|250 ok|250 yes|554 no":                 {"1 unknown, handed over 250  yes", asked, oneTrip},
 		"250 ok|250 ok|250 yes|what?":                  {"1 unknown, handed over 250  yes", asked, oneTrip},
 		"250 ok|250 ok|554 no|250 yes":                 {"1 unknown, handed over 554  no", asked, oneTrip},
-		"250 ok|250 ok|554 no|554 no":                  {"1 permanent, handed over 554  no", asked, oneTrip},
+		"250 ok|250 ok|554 no|554 no":                  {"1 permanent, handed over 554  no", asked, chunked},
 		"250 ok|550 5.1.1 no|503 no|250 yes":           {"1 unknown, handed over 550 5.1.1 no", asked, oneTrip},
 		"250 ok|550 5.1.1 no|503 no|503 no":            {"1 suppress, kept 550 5.1.1 no", asked, oneTrip},
 		"250 ok|421 bye|250 ok":                        {"1 unknown, handed over 421  bye", "the SMTP server is closing the connection: 421", oneTrip},
@@ -439,4 +443,20 @@ func TestChunkWithoutPermission(t *testing.T) {
 
 func compose(s channels.Session, m *channels.Message) (composed, error) {
 	return s.(*session).compose.compose(nil, m)
+}
+
+// A RSET goes behind refused content by itself, before a message whose predecessor's envelope was refused in the same write, and
+// before no other.
+func TestChunkCommands(t *testing.T) {
+	t.Parallel()
+	whole := []string{"MAIL", "RCPT", "BDAT", "CONTENT"}
+	for verb, refused := range map[string][]string{"RCPT": {"MAIL", "RCPT", "BDAT", "REFUSED", "RSET"}, "CONTENT": {"MAIL", "RCPT", "BDAT", "CONTENT", "RSET"}} {
+		s := newServer(t, offersChunks, withHook(on(verb, 2, says("550 5.7.1 no"))))
+		if results, err := conversation(t, s.channel(s.url("")), 4); err != nil {
+			t.Fatal(results, err)
+		}
+		if diff := cmp.Diff(slices.Concat([]string{"EHLO"}, whole, refused, whole, whole, []string{"QUIT"}), s.verbs()); diff != "" {
+			t.Errorf("commands (-want +got):\n%s", diff)
+		}
+	}
 }

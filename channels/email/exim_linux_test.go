@@ -54,7 +54,7 @@ ours:
 	s.folder(".", exim, exim, 0o755) // it writes its log there
 	s.log = s.dir + "/mainlog"
 	s.want = map[string]string{"ani": "accepted 250", "gone": "suppress 550", "later": "retry 451", "big": "permanent 552"}
-	s.refusedData = 503
+	s.refusedData, s.refusedChunk = 503, 503
 	s.start("usr/sbin/exim4", "-C", filepath.Join(s.dir, "exim.conf"), "-bdf")
 	return s
 }
@@ -64,10 +64,15 @@ func TestMailServersExim(t *testing.T) {
 	s := startExim(t)
 	driveMailServer(t, s)
 	nextBehindDot(t, s)
+	inOneWrite(t, s)
 }
 
 func TestMailServersEximKilled(t *testing.T) {
 	t.Parallel()
-	s := startExim(t)
-	killMailServer(t, s)
+	for name, most := range map[string]manner{"in chunks": chunked, "one trip": oneTrip} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killMailServer(t, startExim(t), most)
+		})
+	}
 }

@@ -34,7 +34,8 @@ type mailServer struct {
 	log  string            // the file with its log
 	want map[string]string // kind of message → the verdict that it asks for
 	// refusedData is its reply to a DATA in a group whose recipient it has refused.
-	refusedData int
+	refusedData  int
+	refusedChunk int // to a BDAT
 }
 
 // mailServerSize is the largest message that the servers take.
@@ -227,11 +228,11 @@ func (v *verdictsOf) tokens(verdict channels.Verdict) map[string]string {
 // the same queue ids, and everything else has the verdict that its recipient asks for.
 func driveMailServer(t *testing.T, s *mailServer) {
 	t.Helper()
-	for prefix, most := range map[string]manner{"onetrip-": oneTrip, "grouped-": grouped, "stepwise-": stepwise} {
+	for prefix, most := range map[string]manner{"chunked-": chunked, "onetrip-": oneTrip, "grouped-": grouped, "stepwise-": stepwise} {
 		list, c := mailing(prefix, 400), s.channel(most)
 		v := sendAll(t, c, list, 6, func(open *session) {
-			if !open.offers.pipelining {
-				t.Error("the server does not offer PIPELINING")
+			if !open.offers.pipelining || !open.offers.chunking {
+				t.Error("the server does not offer PIPELINING and CHUNKING")
 			}
 			open.offers.size = 0 // else the session would refuse what is too big, and not ask
 		})
@@ -244,15 +245,16 @@ func driveMailServer(t *testing.T, s *mailServer) {
 				t.Errorf("%s to %s: %s, want %s: %v", m.Token, m.To.Addr, got, want, v.of[m.Token].err)
 			}
 		}
-		if manner(c.most.Load()) != most || c.shown.Load() != (most == oneTrip) {
-			t.Errorf("%s: the server is trusted with %d of %d; it has answered an envelope behind a dot: %t", prefix, c.most.Load(), most, c.shown.Load())
+		if manner(c.most.Load()) != most || c.shown.Load() != (most == oneTrip) || c.takes.Load() != (most == chunked) {
+			t.Errorf("%s: the server is trusted with %d of %d; it has answered an envelope behind a dot: %t, taken a chunk: %t",
+				prefix, c.most.Load(), most, c.shown.Load(), c.takes.Load())
 		}
 	}
 }
 
 // A server whose processes are killed while mail comes in: what it accepted is sent or unknown, and what we call sent it
 // accepted.
-func killMailServer(t *testing.T, s *mailServer) {
+func killMailServer(t *testing.T, s *mailServer, most manner) {
 	t.Helper()
 	list := mailing("killed-", 2000)
 	killed := make(chan struct{})
@@ -261,7 +263,7 @@ func killMailServer(t *testing.T, s *mailServer) {
 		s.wait("killed-", 300)
 		s.stop()
 	}()
-	v := sendAll(t, s.channel(oneTrip), list, 6, func(*session) {})
+	v := sendAll(t, s.channel(most), list, 6, func(*session) {})
 	<-killed
 	theirs, ours, unknown := s.wait("killed-", 0), v.tokens(channels.VerdictAccepted), v.tokens(channels.VerdictUnknown)
 	t.Logf("accepted by the log %d, sent %d, unknown %d, of %d", len(theirs), len(ours), len(unknown), len(v.of))
@@ -343,6 +345,20 @@ func (s *mailServer) converse(groups ...group) (codes []int) {
 		}
 	}
 	return codes
+}
+
+// inOneWrite has a message follow its envelope in the same write (RFC 3030 section 4.2), behind a refused recipient, too.
+func inOneWrite(t *testing.T, s *mailServer) {
+	t.Helper()
+	content := "Subject: probe\r\n\r\n.\r\nDATA\r\n"
+	chunk := func(to string) string {
+		return fmt.Sprintf("MAIL FROM:<halo@bengkel.example>\r\nRCPT TO:<%s@example.org>\r\nBDAT %d LAST\r\n%s", to, len(content), content)
+	}
+	codes := s.converse(group{chunk("ani1"), 3}, group{chunk("gone2"), 3}, group{"RSET\r\n" + chunk("ani3"), 4}, group{"QUIT\r\n", 1})
+	want := []int{220, 250, 250, 250, 250, 250, 550, s.refusedChunk, 250, 250, 250, 250, 221}
+	if !slices.Equal(codes, want) {
+		t.Errorf("replies %v, want %v", codes, want)
+	}
 }
 
 // nextBehindDot has the next message's MAIL, RCPT and DATA follow the final dot in the same write (RFC 2920 section 3.1): one

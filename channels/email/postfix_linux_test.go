@@ -60,7 +60,7 @@ discard unix - - n - - discard
 	s.want = map[string]string{
 		"ani": "accepted 250 2.0.0", "gone": "suppress 550 5.1.1", "later": "retry 450 4.2.0", "big": "permanent 552 5.3.4",
 	}
-	s.refusedData = 554
+	s.refusedData, s.refusedChunk = 554, 554
 	s.start("usr/lib/postfix/sbin/master", "-c", s.dir, "-d")
 	return s
 }
@@ -70,6 +70,7 @@ func TestMailServersPostfix(t *testing.T) {
 	s := startPostfix(t)
 	driveMailServer(t, s)
 	nextBehindDot(t, s)
+	inOneWrite(t, s)
 }
 
 // Newer versions hang up on clients that pipeline without leave.
@@ -78,4 +79,5 @@ func TestMailServersPostfixForbidsPipelining(t *testing.T) {
 	s := startPostfix(t, "smtpd_forbid_unauth_pipelining = yes")
 	driveMailServer(t, s)
 	nextBehindDot(t, s)
+	inOneWrite(t, s)
 }
