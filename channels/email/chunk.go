@@ -120,6 +120,9 @@ func (s *session) undone(tx *transaction, v verb, failed error) error {
 			return s.mixedUp(tx, after)
 		}
 	}
+	if errors.Is(failed, errMalformed) {
+		return s.lostChunk(tx, failed)
+	}
 	s.heard, s.reset = true, true
 	r := tx.replies[v]
 	if v == verbDot && cantChunk(r) {
@@ -162,7 +165,7 @@ func (s *session) mixedUp(tx *transaction, v verb) error {
 
 func (tx *transaction) refused(v verb) bool { return tx.replies[v].class() >= 4 }
 
-// lostChunk is the verdict when the connection broke before the server had refused anything. It is the server that is
+// lostChunk is the verdict when the connection broke before the server had refused anything, or what it said was none. It is the server that is
 // asked for less from then on where it never took a chunk, or where it hung up between messages: with a chunk on its way, that costs
 // a message its certainty each time.
 func (s *session) lostChunk(tx *transaction, failed error) error {

@@ -160,6 +160,7 @@ func TestFlights(t *testing.T) {
 		"421 bye":                                      {"1 unavailable, kept 421  bye", "the SMTP server is closing the connection: 421 bye", chunked},
 		"552 5.3.4 too big|250 ok|554 no":              {"1 unavailable, kept 0", "the SMTP server's reply to RCPT" + nothing + "250", oneTrip},
 		"552 5.3.4 too big|250 ok|250 ok":              {"1 unknown, handed over 0", "the SMTP server's reply to RCPT" + nothing + "250", oneTrip},
+		"550 5.7.1 not yours|what?|250 ok":             {"1 unknown, handed over 0", "the connection to the SMTP server broke: the server's reply is not SMTP", oneTrip},
 		"552 5.3.4 too big|503 no|250 ok":              {"1 unknown, handed over 0", "the SMTP server's reply to the message" + nothing + "250", oneTrip},
 		"250 ok|550 5.1.1 no|354 go on":                {"1 unknown, handed over 0", "the SMTP server's reply to the message" + nothing + "354", oneTrip},
 		"500 what?|500 what?|500 what?|500 what?":      {"1 unavailable, kept 0", "the SMTP server's reply to MAIL" + nothing + "500", oneTrip},

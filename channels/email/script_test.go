@@ -348,7 +348,7 @@ func (p *player) dot() { p.decide(false) }
 
 func (p *player) decide(chunk bool) {
 	a, token := p.next(), p.token
-	against := chunk && a.answer == open && !p.rcpt // its own refusal
+	against := chunk && a.answer == open && !p.rcpt && p.cut+p.mute == 0 && a.own() && !p.lags // its own refusal, and it says so
 	before, confused := p.said, chunk && p.confused || against
 	had := !chunk || p.rcpt && !confused && a.answer != misunderstand // else it is for the server to say whether it has it
 	if p.confused = false; had {
@@ -370,7 +370,7 @@ func (p *player) decide(chunk bool) {
 	if works {
 		p.accepted[token]++
 	}
-	if a.answer == silent || a.answer == late {
+	if a.answer == silent || a.answer == late || confused {
 		a.extra = 0 // it would be a lying answer
 	}
 	p.hangs, p.lags = a.answer == silent, p.lags || a.answer == late
