@@ -3,7 +3,7 @@
 // package channeltest holds the suite that all of them pass.
 //
 // The engine depends on one distinction more than on any other: was the message handed over or not? Handed over means
-// that the write which completes it (the final dot of SMTP's DATA, the HTTP request) was entered. What failed before
+// that the write which completes it (the final dot of SMTP's DATA, BDAT, the HTTP request) was entered. What failed before
 // may be tried again; what failed after, without an answer, is Unknown and is not sent again by itself.
 package channels
 

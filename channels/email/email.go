@@ -1,11 +1,18 @@
 // Package email is the e-mail channel: kept SMTP connections, one message to one recipient per transaction.
 //
 // go-mail opens the connection (TLS, STARTTLS, AUTH). The dialogue on it is our own, because the engine must know
-// exactly whether the write that holds a message's final dot was entered: before it, whatever breaks leaves the message
-// unsent; after it, only the server's complete reply tells. Where the server offers PIPELINING (RFC 2920), the write with a
-// message's final dot also holds MAIL, RCPT and DATA of the next one: one round trip for each message. Where no next
-// message is there, or a server gets out of step, MAIL, RCPT and DATA travel in one group of their own; else step by step.
-// There is no NOOP, and a RSET only where a refused transaction must be ended. verdict.go says how each reply is read.
+// exactly whether the write that completes a message was entered: before it, whatever breaks leaves the message
+// unsent; after it, only the server's complete replies tell. How much travels at once depends on what the server offers, and bears:
+//
+//   - CHUNKING (RFC 3030) and PIPELINING (RFC 2920): MAIL, RCPT, BDAT and the content of a message that fits in a block are
+//     one write. One round trip for each message, which is in doubt for only that one.
+//   - PIPELINING: the write with a message's final dot also holds MAIL, RCPT and DATA of the next one. One round trip for
+//     each message; one that is taken up waits for its predecessor's, and is in doubt for two.
+//   - Where no next message is there, or a message is larger than a block, or a server gets out of step, MAIL, RCPT and DATA
+//     travel in one group of their own; else step by step.
+//
+// There is no NOOP, and a RSET only where a refused transaction must be ended. verdict.go says how each reply is read, and
+// chunk.go how three replies together are.
 package email
 
 import (
