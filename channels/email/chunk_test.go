@@ -43,35 +43,42 @@ func TestChunk(t *testing.T) {
 		"refused":                   {on("CONTENT", 2, says("554 5.7.1 spam")), []string{"2 permanent, handed over 554 5.7.1 spam", queued3}, "", 2},
 		"refused for now":           {on("CONTENT", 2, says("452 4.3.1 disk full")), []string{"2 retry, handed over 452 4.3.1 disk full", queued3}, "", 2},
 		"sender refused": {
-			on("MAIL", 2, says("550 5.7.1 not yours")), []string{"2 unavailable, kept 550 5.7.1 not yours"},
+			on("MAIL", 2, says("550 5.7.1 not yours")),
+			[]string{"2 unavailable, kept 550 5.7.1 not yours"},
 			"the SMTP server refuses the sender: 550 5.7.1 not yours: check `from`, and whether this account may send as it", 1,
 		},
 		"421 at MAIL": {
-			on("MAIL", 2, func(p *peer, _ string) { p.say("421 4.3.2 bye"); p.drop() }), []string{"2 unavailable, kept 421 4.3.2 bye"},
+			on("MAIL", 2, func(p *peer, _ string) { p.say("421 4.3.2 bye"); p.drop() }),
+			[]string{"2 unavailable, kept 421 4.3.2 bye"},
 			"the SMTP server is closing the connection: 421 4.3.2 bye", 1,
 		},
 		"421 at RCPT": {
-			on("RCPT", 2, func(p *peer, _ string) { p.say("421 4.3.2 bye"); p.drop() }), []string{"2 unavailable, kept 421 4.3.2 bye"},
+			on("RCPT", 2, func(p *peer, _ string) { p.say("421 4.3.2 bye"); p.drop() }),
+			[]string{"2 unavailable, kept 421 4.3.2 bye"},
 			"the SMTP server is closing the connection: 421 4.3.2", 1,
 		},
 		"421 to the content": {
-			on("CONTENT", 2, func(p *peer, _ string) { p.say("421 4.3.2 bye"); p.drop() }), []string{"2 retry, handed over 421 4.3.2 bye"},
+			on("CONTENT", 2, func(p *peer, _ string) { p.say("421 4.3.2 bye"); p.drop() }),
+			[]string{"2 retry, handed over 421 4.3.2 bye"},
 			"the SMTP server is closing the connection: 421 4.3.2", 1,
 		},
 		"421 to RSET": {
 			both(on("RCPT", 1, says("450 4.2.0 later")), on("RSET", 1, func(p *peer, _ string) { p.say("421 4.3.2 bye"); p.drop() })),
-			[]string{"2 unavailable, kept 421 4.3.2 bye"}, "the SMTP server is closing the connection: 421 4.3.2", 0,
+			[]string{"2 unavailable, kept 421 4.3.2 bye"},
+			"the SMTP server is closing the connection: 421 4.3.2", 0,
 		},
 		"RSET refused": {
 			both(on("RCPT", 1, says("450 4.2.0 later")), on("RSET", 1, says("502 5.5.1 what?"))),
-			[]string{unknown}, "the SMTP server's reply to RSET makes no sense: 502 5.5.1", 1,
+			[]string{unknown},
+			"the SMTP server's reply to RSET makes no sense: 502 5.5.1", 1,
 		},
 		"dropped at MAIL":    {on("MAIL", 2, drops), []string{unknown}, broke, 1},
 		"dropped at BDAT":    {on("BDAT", 2, drops), []string{unknown}, broke, 1},
 		"dropped at the end": {on("CONTENT", 2, drops), []string{unknown}, broke, 1},
 		"dropped in the middle of the reply": {
 			on("CONTENT", 2, func(p *peer, line string) { p.take(line); p.raw("250-2.0.0 Ok\r\n250 2.0.0 que"); p.drop() }),
-			[]string{unknown}, "the connection to the SMTP server broke: unexpected EOF", 2,
+			[]string{unknown},
+			"the connection to the SMTP server broke: unexpected EOF", 2,
 		},
 		"dropped behind a refused recipient": {
 			on("RCPT", 2, func(p *peer, _ string) { p.say("550 5.1.1 User unknown"); p.drop() }), []string{"2 suppress, kept 550 5.1.1 User unknown"}, broke, 1,
@@ -93,23 +100,28 @@ func TestChunk(t *testing.T) {
 			on("CONTENT", 2, says("354 go on")), []string{unknown}, "the SMTP server's reply to the message makes no sense: 354", 1,
 		},
 		"taken for a refused recipient": {
-			both(on("RCPT", 2, says("550 5.1.1 User unknown")), on("REFUSED", 1, takes)), []string{unknown},
+			both(on("RCPT", 2, says("550 5.1.1 User unknown")), on("REFUSED", 1, takes)),
+			[]string{unknown},
 			"the SMTP server's reply to the message makes no sense: 250 2.0.0", 2,
 		},
 		"taken from a refused sender": {
-			both(on("MAIL", 2, says("550 5.7.1 not yours")), on("REFUSED", 1, takes)), []string{unknown},
+			both(on("MAIL", 2, says("550 5.7.1 not yours")), on("REFUSED", 1, takes)),
+			[]string{unknown},
 			"the SMTP server's reply to the message makes no sense: 250 2.0.0", 2,
 		},
 		"out of step behind refused content": {
 			both(on("CONTENT", 2, says("552 5.3.4 too big")), on("RSET", 1, func(p *peer, _ string) { p.say("554 5.5.0 synchronization error"); p.drop() })),
-			[]string{"2 permanent, handed over 552 5.3.4 too big"}, "the SMTP server's reply to RSET makes no sense: 554 5.5.0", 1,
+			[]string{"2 permanent, handed over 552 5.3.4 too big"},
+			"the SMTP server's reply to RSET makes no sense: 554 5.5.0", 1,
 		},
 		"BDAT not known": {
-			on("CONTENT", 2, says("500 5.5.2 what?")), []string{"2 unavailable, kept 500 5.5.2 what?"},
+			on("CONTENT", 2, says("500 5.5.2 what?")),
+			[]string{"2 unavailable, kept 500 5.5.2 what?"},
 			"the SMTP server offers CHUNKING and refuses BDAT: 500 5.5.2", 1,
 		},
 		"BDAT not here": {
-			on("CONTENT", 2, says("503 5.5.1 not here")), []string{"2 unavailable, kept 503 5.5.1 not here"},
+			on("CONTENT", 2, says("503 5.5.1 not here")),
+			[]string{"2 unavailable, kept 503 5.5.1 not here"},
 			"the SMTP server offers CHUNKING and refuses BDAT: 503 5.5.1", 1,
 		},
 	} {
@@ -230,7 +242,6 @@ func TestChunksAreGivenUp(t *testing.T) {
 			if got := manner(c.most.Load()); got != test.want {
 				t.Errorf("the server is trusted with %d, want %d", got, test.want)
 			}
-			s.hook = nil
 			taken := len(s.Accepted())
 			if results, err := conversation(t, c, 3); err != nil || len(s.Accepted()) != taken+3 {
 				t.Errorf("the second session: %q, %v", results, err)
