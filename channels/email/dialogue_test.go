@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,12 +65,9 @@ type hook = func(p *peer, verb, line string) bool
 
 // on makes a hook that acts once, on the nth time of the verb, counting from 1.
 func on(verb string, nth int, act func(p *peer, line string)) hook {
-	seen := 0
+	var seen atomic.Int64 // on all connections
 	return func(p *peer, v, line string) bool {
-		if v != verb {
-			return false
-		}
-		if seen++; seen != nth {
+		if v != verb || seen.Add(1) != int64(nth) {
 			return false
 		}
 		act(p, line)
