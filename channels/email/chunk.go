@@ -24,17 +24,7 @@ func (s *session) chunk(ctx context.Context, tx *transaction, permit func(*chann
 	if err := permit(tx.msg); err != nil {
 		return channels.Unavailable(err) // nothing of it has gone out, so the session goes on
 	}
-	tx.sent = chunked
-	failed := s.wire.writeChunk(tx, s.reset)
-	if failed != nil {
-		s.wire.command, s.wire.data = defaultQuitTimeout, defaultQuitTimeout // for its last words
-		_ = s.wire.takeAll()
-	} else {
-		failed = s.wire.takeAll()
-	}
-	if failed != nil {
-		s.broken = channels.Unavailable(fmt.Errorf("the connection to the SMTP server broke: %w", failed))
-	}
+	failed := s.exchangeChunk(tx)
 	handedOver := tx.receipt.HandedOver
 	err := s.judgeChunk(tx, failed)
 	if s.contradicted(tx, err) {
@@ -47,8 +37,24 @@ func (s *session) chunk(ctx context.Context, tx *transaction, permit func(*chann
 	return err
 }
 
-// endRefused has a server that has refused content answer a RSET by itself, before the next message goes out: Exim 4.96,
-// which refuses what is too big before it has read it, takes the rest for commands, and hangs up.
+// exchangeChunk hands the message over and takes the replies, those that there are where writing it failed.
+func (s *session) exchangeChunk(tx *transaction) error {
+	tx.sent = chunked
+	failed := s.wire.writeChunk(tx, s.reset)
+	if failed != nil {
+		s.wire.command, s.wire.data = defaultQuitTimeout, defaultQuitTimeout // for its last words
+		_ = s.wire.takeAll()
+	} else {
+		failed = s.wire.takeAll()
+	}
+	if failed != nil {
+		s.broken = channels.Unavailable(fmt.Errorf("the connection to the SMTP server broke: %w", failed))
+	}
+	return failed
+}
+
+// endRefused has a server that has refused content answer a RSET by itself, before the next message goes out: Exim 4.96
+// refuses what is too big, then says 554 to nothing that it was asked, and hangs up.
 func (s *session) endRefused(tx *transaction) {
 	s.wire.put(verbReset, tx, []byte(resetLine))
 	err := s.wire.exchange()
