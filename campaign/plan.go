@@ -119,7 +119,24 @@ func (p *Planner) planOnce(ctx context.Context, r *Run, c *Campaign, dryRun bool
 	if err != nil {
 		return nil, err
 	}
+	if plan.Audience >= largePlan {
+		p.measure(ctx, r)
+	}
 	return plan, nil
+}
+
+// largePlan is from how many messages on PostgreSQL is told at once how large the ledger has become.
+const largePlan = 10_000
+
+// measure tells PostgreSQL how large the ledger has become. It finds that out by itself within a minute or two; but where it
+// looked while the plan was not committed it took the month's first messages for none, and would join as if they were, for each
+// claim. The run is planned whether this works or not.
+func (p *Planner) measure(ctx context.Context, r *Run) {
+	var partition string
+	err := p.Pool.QueryRow(ctx, `select tableoid::regclass::text from messages where id > $1 order by id limit 1`, r.messageBase).Scan(&partition)
+	if err == nil {
+		_, _ = p.Pool.Exec(ctx, `analyze (skip_locked) occasions, `+partition)
+	}
 }
 
 func (p *Planner) fill(ctx context.Context, tx pgx.Tx, r *Run, c *Campaign, plan *Plan, dryRun bool) error {

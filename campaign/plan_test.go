@@ -320,3 +320,18 @@ func TestResumeOfWhatIsThrough(t *testing.T) {
 		t.Errorf("resume of a run that is done: %v", err)
 	}
 }
+
+// TestLargePlanIsMeasured looks at what PostgreSQL thinks of the ledger after a large plan.
+func TestLargePlanIsMeasured(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.apply("birthday", birthdayYAML, nil)
+	s.customers(10_000)
+	s.start("birthday")
+	for _, table := range []string{"messages", "occasions"} {
+		rows := s.number(`select max(reltuples)::int from pg_class where relname ~ $1 and relkind = 'r'`, "^"+table)
+		if rows != 10_000 {
+			t.Errorf("PostgreSQL thinks that %s has %d rows after a plan of 10,000", table, rows)
+		}
+	}
+}
