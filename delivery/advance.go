@@ -27,7 +27,7 @@ func (e *Engine) advance(ctx context.Context, l *lease, outcomes []outcome, upTo
 	if len(plain) == 0 && upTo == nil {
 		return nil
 	}
-	args := append(plainArgs(plain), upTo, l.batch, l.life.worker, l.epoch, l.run, l.lo, l.hi)
+	args := append(plainArgs(plain), upTo, l.batch, l.life.worker, l.epoch, l.run)
 	var recorded int
 	var held bool
 	err := e.persist(ctx, func(ctx context.Context) error {
@@ -76,24 +76,22 @@ func plainArgs(outcomes []outcome) []any {
 	return []any{id, at, handed, code, enhanced, provider, words}
 }
 
-// The batch is locked before its messages, as by everybody. Where it is not ours any more, nothing is recorded here. Its
-// arguments have numbers: names would be looked for in the whole text each time.
+// The batch is locked before its messages, as by everybody. Where it is not ours any more, nothing is recorded here. Nothing is
+// joined with messages, so that PostgreSQL looks each one up whatever it thinks of the table's size. The arguments have numbers: names
+// would be looked for in the whole text each time.
 const advanceSQL = `
 with lease as (
 	update batches set handed_to = coalesce($8::bigint, handed_to)
 	where id = $9 and worker = $10 and epoch = $11
 	returning 1
-), o as (
-	select * from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::int[], $5::text[], $6::text[], $7::text[])
-		as o(id, at, handed, code, enhanced, provider, words)
 ), moved as (
 	update messages m set state = 'sent', attempts = m.attempts + 1
-	from lease, o
-	where m.id = o.id and m.id between $13 and $14 and m.state = 'claimed' and m.worker = $10 and m.epoch = $11
-	returning m.id, m.attempts, o.at, o.handed, o.code, o.enhanced, o.provider, o.words
+	from lease
+	where m.id = any($1::bigint[]) and m.state = 'claimed' and m.worker = $10 and m.epoch = $11
+	returning m.id, m.attempts, array_position($1::bigint[], m.id) as i
 ), tried as (
 	insert into attempts (message_id, number, worker, epoch, at, handed_over, code, verdict, enhanced, provider_id, words)
-	select id, attempts, $10, $11, at, handed, code, 'accepted', enhanced, provider, words from moved
+	select id, attempts, $10, $11, ($2::timestamptz[])[i], ($3::timestamptz[])[i], ($4::int[])[i], 'accepted', ($5::text[])[i], ($6::text[])[i], ($7::text[])[i] from moved
 ), n as (
 	select count(*) as n from moved
 ), counted as (

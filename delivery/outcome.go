@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,7 +105,6 @@ func (e *Engine) record(ctx context.Context, l *lease, outcomes []outcome) error
 	}
 	args := outcomeArgs(outcomes)
 	args["batch"], args["worker"], args["epoch"], args["run"], args["channel"] = l.batch, l.life.worker, l.epoch, l.run, l.channel
-	args["lo"], args["hi"] = l.lo, l.hi
 	return e.persist(ctx, func(ctx context.Context) error {
 		var b pgx.Batch // in one transaction
 		b.Queue(recordSQL, args)
@@ -149,7 +149,7 @@ func outcomeArgs(outcomes []outcome) pgx.NamedArgs {
 		}
 	}
 	return pgx.NamedArgs{
-		"id": id, "state": state, "reason": reason, "verdict": verdict, "code": code, "enhanced": enhanced,
+		"id": id, "lo": slices.Min(id), "hi": slices.Max(id), "state": state, "reason": reason, "verdict": verdict, "code": code, "enhanced": enhanced,
 		"provider": provider, "words": words, "at": at, "handed": handed, "retry": retry, "why": why,
 		"segments": segments, "encoding": encoding,
 	}
