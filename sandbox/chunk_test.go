@@ -104,3 +104,40 @@ func converse(t *testing.T, s *Server, text string, n int) (codes []int) {
 	}
 	return codes
 }
+
+// The sandbox may be closed while chunks are on their way: those connections end, and nothing of them is kept.
+func TestCloseAmongChunks(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	whole := chunk("budi@surel.example", mailText("t", "Halo", strings.Repeat("isi\r\n", 2000)))
+	var replies []*textproto.Reader
+	for range 8 {
+		c, err := net.Dial("tcp", s.SMTPAddr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := c.Write([]byte("EHLO x\r\n" + whole[:6000])); err != nil {
+			t.Fatal(err)
+		}
+		r := textproto.NewReader(bufio.NewReader(c))
+		for _, want := range []int{220, 250, 250, 250} { // greeting, EHLO, MAIL and RCPT
+			if _, _, err := r.ReadResponse(want); err != nil {
+				t.Fatal(err)
+			}
+		}
+		replies = append(replies, r)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, r := range replies {
+		if code, words, err := r.ReadResponse(250); err == nil || code/100 == 2 {
+			t.Errorf("half a chunk is answered with %d %s", code, words)
+		}
+	}
+	if n := s.Messages(Filter{Which: All}, Page{}).Total; n != 0 {
+		t.Errorf("%d verdicts, want none", n)
+	}
+}

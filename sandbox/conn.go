@@ -9,16 +9,49 @@ import (
 	"time"
 )
 
-// replyListener gives out connections that send replies together.
-type replyListener struct{ net.Listener }
+// replyListener gives out connections that send replies together, and can cut them all.
+type replyListener struct {
+	net.Listener
+
+	mu   sync.Mutex
+	open map[*replyConn]bool // nil once they were cut
+}
+
+func newReplyListener(l net.Listener) *replyListener {
+	return &replyListener{Listener: l, open: map[*replyConn]bool{}}
+}
 
 // Accept implements net.Listener.
-func (l replyListener) Accept() (net.Conn, error) {
+func (l *replyListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &replyConn{Conn: c}, nil
+	conn := &replyConn{Conn: c, listener: l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == nil {
+		_ = c.Close()
+	} else {
+		l.open[conn] = true
+	}
+	return conn, nil
+}
+
+// cut ends all connections, those that are still to be accepted among them.
+func (l *replyListener) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		_ = c.Conn.Close()
+	}
+	l.open = nil
+}
+
+func (l *replyListener) forget(c *replyConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, c)
 }
 
 // replyConn holds replies back until the client has nothing more to say for now, and sends them in one packet: that is
@@ -26,6 +59,7 @@ func (l replyListener) Accept() (net.Conn, error) {
 type replyConn struct {
 	net.Conn
 
+	listener *replyListener
 	underWay atomic.Bool // a mail with a recipient has begun
 
 	mu      sync.Mutex
@@ -62,6 +96,7 @@ func (c *replyConn) Write(b []byte) (int, error) {
 
 // Close implements net.Conn.
 func (c *replyConn) Close() error {
+	c.listener.forget(c)
 	_ = c.flush()
 	return c.Conn.Close()
 }

@@ -129,6 +129,7 @@ type Server struct {
 
 	smtpListener, httpListener net.Listener
 	smtp                       *smtp.Server
+	mail                       *replyListener
 	http                       *http.Server
 
 	done    chan struct{}
@@ -206,7 +207,8 @@ func (s *Server) serve() {
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 	}
-	s.serving.Go(func() { s.report("smtp", s.smtp.Serve(replyListener{s.smtpListener})) })
+	s.mail = newReplyListener(s.smtpListener)
+	s.serving.Go(func() { s.report("smtp", s.smtp.Serve(s.mail)) })
 	s.serving.Go(func() { s.report("http", s.http.Serve(s.httpListener)) })
 	ctx, cancel := context.WithCancel(context.Background())
 	s.serving.Go(func() {
@@ -239,11 +241,17 @@ func (s *Server) Close() error {
 		close(s.done)
 		var errs []error
 		if s.smtp != nil {
-			errs = append(errs, s.smtp.Close(), s.http.Close())
+			errs = append(errs, s.http.Close())
 		}
 		// The servers close a listener only once they serve it, which may be still to come.
 		errs = append(errs, closeListener(s.smtpListener), closeListener(s.httpListener))
+		if s.mail != nil {
+			s.mail.cut()
+		}
 		s.serving.Wait()
+		if s.smtp != nil { // its Close would come between a connection and its BDAT, without a lock (go-smtp 0.25)
+			_ = s.smtp.Shutdown(context.Background())
+		}
 		if s.store != nil {
 			errs = append(errs, s.store.journal.close())
 		}

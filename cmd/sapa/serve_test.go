@@ -32,8 +32,8 @@ public_url: PUBLIC
 			t.Errorf("message to %s: Date: %s, before %s", m, l.Get("Date"), eight)
 		}
 	}
-	a := w.status(1)
-	if a.State != "sending" || a.Sent != 20 || a.Planned != 20 {
+	w.until("their verdicts are in the ledger", func() bool { return w.status(1).Sent == 20 })
+	if a := w.status(1); a.State != "sending" || a.Planned != 20 {
 		t.Errorf("at eight in Jayapura: %+v", a)
 	}
 	if n := w.number(`select count(*) from sapa.runs where scheduled`); n != 1 {
