@@ -37,10 +37,14 @@ func (e *Engine) claimant(ctx context.Context) (db pg.DBTX, forget func(), err e
 	return tx, func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }, nil
 }
 
-// told is how far the ledger hears that the batch is open; under FaultLateWindow it hears that with the next statement.
+// told is how far the ledger hears that the batch is open; under FaultLateWindow it hears that some statements later.
 func (f *flow) told(upTo *int64) *int64 {
+	const late = 3
 	if f.engine.Fault == FaultLateWindow && upTo != nil {
-		upTo, f.untold = f.untold, upTo
+		f.untold, upTo = append(f.untold, upTo), nil
+		if len(f.untold) > late {
+			upTo, f.untold = f.untold[0], f.untold[1:]
+		}
 	}
 	return upTo
 }

@@ -44,7 +44,7 @@ type flow struct {
 	trouble  error         // of the database
 	sample   *message      // one that was handed over, for the copies of seeds
 	answered bool          // the provider said something about a message of its own
-	untold   *int64        // under FaultLateWindow
+	untold   []*int64      // under FaultLateWindow
 	closed   atomic.Bool   // the batch is about to be given back
 }
 

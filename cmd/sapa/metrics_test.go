@@ -65,7 +65,8 @@ func TestMetricsOfServe(t *testing.T) {
 	w.call("POST", base+"/v1/campaigns/hello/runs", w.token("shop", "marketer"), "")
 	w.until("the run rests", func() bool {
 		a := w.status(1)
-		return a.Sent == 26 && a.Failed == 2 && a.Unknown == 1 && a.Claimed == 0
+		return a.Sent == 26 && a.Failed == 2 && a.Unknown == 1 && a.Claimed == 0 &&
+			w.number(`select count(*) from sapa.river_job where queue = 'email' and state = 'completed'`) > 0
 	})
 	l := w.letters("Halo")["ani1@example.com"]
 	leave := public + strings.TrimPrefix(strings.Trim(l.Get("List-Unsubscribe"), "<>"), w.public)
