@@ -167,7 +167,7 @@ func text(s string) *string {
 // An attempt that was noted as unknown when the lease was taken over is overwritten, or, when the message was not handed
 // over after all, taken back. A message that so returns to the plan may belong to a batch that is done. Whoever took
 // over may have done so while this statement waited for the message: then it does not see the attempt, and only an
-// insert finds it. The customer may have been erased since: then the server's words are not kept.
+// insert finds it. Whether a failed message was sent after all is asked first, since occasions are joined by more than messages' ids. The customer may have been erased since: then the server's words are not kept.
 const recordSQL = `
 with o as (
 	select * from unnest(@id::bigint[], @state::text[], @reason::text[], @verdict::text[], @code::int[], @enhanced::text[],
